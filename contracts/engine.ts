@@ -1,0 +1,71 @@
+import { z } from 'zod'
+import { generationRequest } from './gallery.ts'
+import { forecast, recipe } from './recipe.ts'
+import { method, type ServicesOf } from './rpc.ts'
+import type { Baselines, MetricPoint } from './studio.ts'
+
+/**
+ * What crosses between main and the engine's process. Folders are absolute paths that main has made and checked;
+ * this contract is never reachable from a renderer or from the network.
+ */
+const folder = z.string().min(1)
+
+export const trainRequest = z.object({
+  recipe,
+  /** Folder of the data set's shards and manifest, and the frozen snapshot's hash. */
+  datasetFolder: folder,
+  snapshot: z.string(),
+  /** The run's folder: checkpoints/, samples/ and metrics.jsonl are written here. Training resumes from the newest good checkpoint. */
+  runFolder: folder,
+})
+export type TrainRequest = z.infer<typeof trainRequest>
+
+export const trainOutcome = z.object({ step: z.number().int(), loss: z.number().nullable(), finished: z.boolean() })
+export type TrainOutcome = z.infer<typeof trainOutcome>
+
+export const sampleRequest = z.object({
+  runFolder: folder,
+  /** Pictures already drawn (after a crash) are left out: only these indices are drawn. */
+  indices: z.array(z.number().int().min(0)),
+  request: generationRequest,
+})
+export type SampleRequest = z.infer<typeof sampleRequest>
+
+export const deviceReport = z.object({
+  name: z.string(),
+  kind: z.enum(['cpu', 'cuda']),
+  threads: z.number().int(),
+  ortVersion: z.string(),
+  instructionSet: z.string(),
+  memoryBytes: z.number().nullable(),
+  memoryTotalBytes: z.number().nullable(),
+})
+export type DeviceReport = z.infer<typeof deviceReport>
+
+export const engineMethods = {
+  'engine.describe': method(z.null(), deviceReport),
+  'engine.forecast': method(recipe, forecast),
+  /** Trains until done or cancelled. Cancel ends after the step in hand, with a checkpoint written. */
+  'engine.train': method(trainRequest, trainOutcome),
+  /** Draws; each finished picture comes as news `engine.drew`. */
+  'engine.sample': method(sampleRequest, z.object({ checkpointHash: z.string(), step: z.number().int(), pictures: z.number().int() })),
+} as const
+export type EngineMethods = typeof engineMethods
+export type EngineServices = ServicesOf<EngineMethods>
+
+export interface EngineEvents {
+  'engine.trained': { runFolder: string; points: MetricPoint[]; baselines: Baselines; totalSteps: number; note: string | null }
+  /** RGB pixels, width x height x 3 bytes. */
+  'engine.sampled': { runFolder: string; step: number; index: number; prompt: string; width: number; height: number; rgb: Uint8Array }
+  'engine.drew': {
+    runFolder: string
+    index: number
+    seed: number
+    step: number
+    checkpointHash: string
+    width: number
+    height: number
+    rgb: Uint8Array
+  }
+  'engine.checkpointed': { runFolder: string; step: number; hash: string; sizeBytes: number }
+}

@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { importOptions, importSource, ledgerTotals } from './dataset.ts'
+import { wireError } from './errors.ts'
+import { generationRequest } from './gallery.ts'
+import { jobId, runId } from './project.ts'
+
+export const jobState = z.enum(['queued', 'running', 'paused', 'interrupted', 'done', 'failed', 'cancelled'])
+export type JobState = z.infer<typeof jobState>
+
+/** What a job does: a frozen copy of its parameters, taken when it was queued. */
+export const jobPayload = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  z.object({ kind: z.literal('train'), runId }),
+  z.object({ kind: z.literal('sample'), request: generationRequest }),
+])
+export type JobPayload = z.infer<typeof jobPayload>
+export type JobKind = JobPayload['kind']
+
+export const jobProgress = z.object({
+  jobId,
+  /** Units finished and in all: files, steps or pictures. `total` is null while it is not known. */
+  done: z.number().int(),
+  total: z.number().int().nullable(),
+  unit: z.enum(['files', 'steps', 'pictures']),
+  /** Seconds left as far as can be told from the pace so far. */
+  secondsLeft: z.number().nullable(),
+  /** What is being done right now, for people: a file's name, "checkpoint", "samples". */
+  note: z.string().nullable(),
+})
+export type JobProgress = z.infer<typeof jobProgress>
+
+export const jobResult = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('import'), totals: ledgerTotals }),
+  z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
+  z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
+])
+export type JobResult = z.infer<typeof jobResult>
+
+export const job = z.object({
+  id: jobId,
+  title: z.string(),
+  payload: jobPayload,
+  state: jobState,
+  lane: z.enum(['cpu', 'engine']),
+  /** Position among the waiting, smallest first. */
+  order: z.number(),
+  attempt: z.number().int(),
+  createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().nullable(),
+  endedAt: z.iso.datetime().nullable(),
+  progress: jobProgress.nullable(),
+  result: jobResult.nullable(),
+  error: wireError.nullable(),
+  retryOf: jobId.nullable(),
+})
+export type Job = z.infer<typeof job>
+
+export const queueStatus = z.object({
+  /** running; pausing = paused after the current job; paused = nothing starts. */
+  mode: z.enum(['running', 'pausing', 'paused']),
+  waiting: z.number().int(),
+  running: z.number().int(),
+})
+export type QueueStatus = z.infer<typeof queueStatus>

@@ -1,0 +1,179 @@
+import { z } from 'zod'
+import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState } from './dataset.ts'
+import type { DatasetSummary } from './dataset.ts'
+import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
+import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
+import {
+  displayName,
+  itemId,
+  jobId,
+  pictureId,
+  projectId,
+  projectSummary,
+  runId,
+  type JobId,
+  type ProjectSummary,
+  type RunId,
+} from './project.ts'
+import { forecast, preset, recipe } from './recipe.ts'
+import { method, type ServicesOf } from './rpc.ts'
+
+const nothing = z.null()
+
+/** The engine's process as people see it. */
+export const engineStatus = z.object({
+  state: z.enum(['starting', 'idle', 'busy', 'lost', 'unavailable']),
+  /** Its real name, e.g. "CPU · AVX-512 · 2 threads". */
+  device: z.string(),
+  memoryBytes: z.number().nullable(),
+  memoryTotalBytes: z.number().nullable(),
+  /** Why it is unavailable and what to do, as one sentence. */
+  problem: z.string().nullable(),
+})
+export type EngineStatus = z.infer<typeof engineStatus>
+
+export const systemReport = z.object({
+  version: z.string(),
+  host: z.enum(['electron', 'headless', 'cli']),
+  engine: engineStatus,
+  ffmpeg: z.object({ path: z.string(), version: z.string(), note: z.string().nullable() }).nullable(),
+  freeBytes: z.number().nullable(),
+  /** True where `system.pickFolder` can show a native dialog. */
+  canPickFolder: z.boolean(),
+})
+export type SystemReport = z.infer<typeof systemReport>
+
+export const folderListing = z.object({
+  path: z.string(),
+  parent: z.string().nullable(),
+  folders: z.array(z.object({ name: z.string(), path: z.string() })),
+  pictures: z.number().int(),
+})
+export type FolderListing = z.infer<typeof folderListing>
+
+export const run = z.object({
+  id: runId,
+  name: displayName,
+  createdAt: z.iso.datetime(),
+  recipe,
+  jobId: jobId.nullable(),
+  state: z.enum(['queued', 'training', 'paused', 'stopped', 'interrupted', 'finished', 'failed']),
+  step: z.number().int(),
+  loss: z.number().nullable(),
+  snapshot: z.string(),
+  checkpoints: z.array(z.object({ step: z.number().int(), hash: z.string(), sizeBytes: z.number(), createdAt: z.iso.datetime() })),
+})
+export type Run = z.infer<typeof run>
+
+/** One line of a run's metrics.jsonl. Losses are mean squared velocity errors per element. */
+export const metricPoint = z.object({
+  step: z.number().int(),
+  loss: z.number().nullable(),
+  validationLoss: z.number().nullable(),
+  gradNorm: z.number().nullable(),
+  learningRate: z.number(),
+  secondsPerStep: z.number().nullable(),
+})
+export type MetricPoint = z.infer<typeof metricPoint>
+
+/** Two predictors that know nothing, to hold a loss against: the network before its first step, and the best constant. */
+export const baselines = z.object({ untrained: z.number().nullable(), constant: z.number().nullable() })
+export type Baselines = z.infer<typeof baselines>
+
+export const runSample = z.object({ runId, step: z.number().int(), index: z.number().int(), prompt: z.string(), pictureUrl: z.string() })
+export type RunSample = z.infer<typeof runSample>
+
+export const studioMethods = {
+  'system.describe': method(nothing, systemReport),
+  'system.pickFolder': method(nothing, z.string().nullable()),
+  'system.browse': method(z.object({ path: z.string().max(4096).nullable() }), folderListing),
+
+  'projects.list': method(nothing, z.array(projectSummary)),
+  'projects.current': method(nothing, projectSummary.nullable()),
+  'projects.create': method(z.object({ name: displayName }), projectSummary),
+  'projects.open': method(z.object({ id: projectId }), projectSummary),
+  'projects.close': method(nothing, nothing),
+  'projects.rename': method(z.object({ id: projectId, name: displayName }), projectSummary),
+  'projects.trash': method(z.object({ id: projectId }), nothing),
+  'projects.restore': method(z.object({ id: projectId }), projectSummary),
+
+  'dataset.describe': method(nothing, datasetSummary),
+  'dataset.import': method(z.object({ source: importSource, options: importOptions }), job),
+  'dataset.items': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), text: z.string().max(500).default('') }),
+    z.object({ total: z.number().int(), items: z.array(datasetItem) }),
+  ),
+  'dataset.ledger': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), state: ledgerState.nullable() }),
+    z.object({ total: z.number().int(), entries: z.array(ledgerEntry) }),
+  ),
+  'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
+
+  'training.presets': method(nothing, z.array(preset)),
+  'training.forecast': method(recipe, forecast),
+  'training.start': method(z.object({ name: displayName, recipe }), run),
+  'training.runs': method(nothing, z.array(run)),
+  'training.metrics': method(
+    z.object({ runId, afterStep: z.number().int().min(-1) }),
+    z.object({ baselines, points: z.array(metricPoint) }),
+  ),
+  'training.samples': method(z.object({ runId }), z.array(runSample)),
+  'training.pause': method(z.object({ runId }), run),
+  'training.stop': method(z.object({ runId }), run),
+  'training.resume': method(z.object({ runId }), run),
+
+  'generation.enqueue': method(generationRequest, job),
+
+  'queue.list': method(nothing, z.object({ status: queueStatus, jobs: z.array(job) })),
+  'queue.pause': method(z.object({ when: z.enum(['now', 'after-current']) }), queueStatus),
+  'queue.resume': method(nothing, queueStatus),
+  'queue.cancel': method(z.object({ id: jobId }), job),
+  'queue.retry': method(z.object({ id: jobId }), job),
+  'queue.runNext': method(z.object({ id: jobId }), job),
+  'queue.move': method(z.object({ id: jobId, before: jobId.nullable() }), job),
+  'queue.clearEnded': method(nothing, nothing),
+
+  'gallery.list': method(galleryQuery, z.object({ total: z.number().int(), items: z.array(galleryItem) })),
+  'gallery.get': method(z.object({ id: pictureId }), galleryItem),
+  'gallery.rate': method(
+    z.object({
+      ids: z.array(pictureId).max(1000),
+      rating: z.number().int().min(0).max(5).optional(),
+      pick: z.enum(['none', 'pick', 'reject']).optional(),
+    }),
+    nothing,
+  ),
+  'gallery.trash': method(z.object({ ids: z.array(pictureId).max(1000) }), nothing),
+  'gallery.restore': method(z.object({ ids: z.array(pictureId).max(1000) }), nothing),
+} as const
+export type StudioMethods = typeof studioMethods
+export type StudioServices = ServicesOf<StudioMethods>
+
+/** News: facts in the past tense. */
+export interface StudioEvents {
+  'project.opened': ProjectSummary
+  'project.closed': { id: ProjectSummary['id'] }
+  'projects.changed': null
+  'dataset.changed': DatasetSummary
+  'job.changed': Job
+  'job.progressed': JobProgress
+  'job.removed': { id: JobId }
+  'queue.changed': QueueStatus
+  'run.changed': Run
+  'run.progressed': { runId: RunId; points: MetricPoint[]; baselines: Baselines }
+  'run.sampled': RunSample
+  'gallery.added': GalleryItem
+  'gallery.changed': { ids: GalleryItem['id'][] }
+  'engine.changed': EngineStatus
+  'system.warned': { message: string }
+}
+
+/**
+ * Pictures travel by address, never by path: the host puts its own origin in front of these.
+ * `item` is a training image exactly as the trainer gets it; `picture` a result; `sample` one drawn while training.
+ */
+export const mediaUrl = {
+  item: (id: string) => `media/item/${id}`,
+  picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
+  sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
+}
