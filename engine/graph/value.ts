@@ -1,0 +1,29 @@
+/** Element types of the graph. `f64` exists so that every gradient can be held against central differences. */
+export type DType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'i64' | 'bool'
+
+export type Shape = readonly number[]
+
+export type AttributeValue = number | string | readonly number[] | { readonly float: number }
+export type Attributes = Readonly<Record<string, AttributeValue>>
+
+/** A tensor in the graph: known by its element type and its shape, computed by `node` (null for inputs and constants). */
+export interface Value {
+  readonly id: number
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly node: Node | null
+}
+
+/** One operation. A missing optional input is null. */
+export interface Node {
+  readonly op: string
+  readonly inputs: readonly (Value | null)[]
+  readonly attributes: Attributes
+  readonly outputs: readonly Value[]
+}
+
+export type ConstantData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
+
+export function isFloat(dtype: DType): boolean {
+  return dtype === 'f32' || dtype === 'f64' || dtype === 'f16' || dtype === 'bf16'
+}
