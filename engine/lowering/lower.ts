@@ -1,0 +1,56 @@
+import type { GraphBuilder } from '../graph/graph-builder.ts'
+import { ShapeError } from '../graph/shape.ts'
+import type { Node, Value } from '../graph/value.ts'
+import { Emitter } from './emitter.ts'
+import { nativeOp } from './native-ops.ts'
+import type { OnnxGraph } from './onnx/model.ts'
+import { portableOps } from './portable-ops.ts'
+import { standardOps, type Lowering } from './standard-ops.ts'
+
+/** `native` uses the fused operations of domain `zigma`; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
+export type Form = 'native' | 'portable'
+
+/**
+ * The graph in ONNX: what no output needs is left out, constants become initializers, every value keeps its shape.
+ *
+ * @throws ShapeError for an operation that has no portable form (gradients, optimizer, random numbers).
+ */
+export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
+  const needed = neededValues(g)
+  const isNeeded = (value: Value) => needed.has(value)
+  const e = new Emitter(g)
+  const outputs = [...g.outputs].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }))
+
+  const isOutput = new Set(g.outputs.values())
+  for (const [value, data] of g.constants) if (isNeeded(value)) e.rename(value, e.constant(data, value.shape, value.dtype))
+  // A computed output is written under its own name; an Identity would copy it, and a weight is updated in place.
+  for (const { name, value } of outputs) if (value.node) e.rename(value, name)
+  for (const node of g.nodes) {
+    if (!node.outputs.some(isNeeded)) continue
+    loweringOf(node, form, isNeeded)(e, node)
+    for (const value of node.outputs) if (isNeeded(value) && !isOutput.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
+  }
+  for (const { name, value } of outputs) {
+    if (e.name(value) !== name) e.graph.nodes.push({ op: 'Identity', domain: '', inputs: [e.name(value)], outputs: [name], attributes: {} })
+  }
+
+  const declare = ([name, { dtype, shape }]: [string, Value]) => ({ name, dtype, shape })
+  e.graph.inputs.push(...[...g.inputs, ...g.parameters].filter(([, value]) => isNeeded(value)).map(declare))
+  e.graph.outputs.push(...outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })))
+  return e.graph
+}
+
+function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean): Lowering {
+  const lowering = standardOps[node.op] ?? (form === 'native' ? nativeOp(node.op, isNeeded) : portableOps[node.op])
+  if (!lowering) throw new ShapeError(`lower: operation ${node.op} has no ${form} form. ${form === 'portable' ? 'Only drawing graphs can be exported; train with the native library.' : 'Add it to the lowering table.'}`)
+  return lowering
+}
+
+/** The values that the outputs depend on. */
+function neededValues(g: GraphBuilder): Set<Value> {
+  const needed = new Set(g.outputs.values())
+  for (const node of g.nodes.slice().reverse()) {
+    if (node.outputs.some((value) => needed.has(value))) for (const input of node.inputs) if (input) needed.add(input)
+  }
+  return needed
+}

@@ -1,0 +1,96 @@
+import { sizeOf } from '../graph/shape.ts'
+import type { Node, Value } from '../graph/value.ts'
+import { int, ints, type Emitter } from './emitter.ts'
+
+/** Writes one operation of the graph as ONNX nodes. */
+export type Lowering = (e: Emitter, node: Node) => void
+
+const same =
+  (op: string): Lowering =>
+  (e, { inputs, outputs }) =>
+    e.define(outputs, op, inputs.map((x) => e.name(x)))
+
+const number = (node: Node, name: string): number => node.attributes[name] as number
+const numbers = (node: Node, name: string): readonly number[] => node.attributes[name] as readonly number[]
+const onnxTypes: Readonly<Record<string, number>> = { f32: 1, i32: 6, i64: 7, bool: 9, f16: 10, f64: 11, bf16: 16 }
+
+const reduce =
+  (op: string): Lowering =>
+  (e, node) =>
+    e.define(node.outputs, op, [e.name(node.inputs[0]), e.ints(numbers(node, 'axes'))], { keepdims: int(number(node, 'keepDims')) })
+
+const withShape =
+  (op: string): Lowering =>
+  (e, node) =>
+    e.define(node.outputs, op, [e.name(node.inputs[0]), e.ints(numbers(node, 'shape'))])
+
+/** Operations that ONNX has itself, or nearly. */
+export const standardOps: Readonly<Record<string, Lowering>> = {
+  Add: same('Add'),
+  Sub: same('Sub'),
+  Mul: same('Mul'),
+  Div: same('Div'),
+  Less: same('Less'),
+  Neg: same('Neg'),
+  Exp: same('Exp'),
+  Log: same('Log'),
+  Sqrt: same('Sqrt'),
+  Reciprocal: same('Reciprocal'),
+  Sin: same('Sin'),
+  Cos: same('Cos'),
+  Tanh: same('Tanh'),
+  Sigmoid: same('Sigmoid'),
+  Softplus: same('Softplus'),
+  Where: same('Where'),
+  MatMul: same('MatMul'),
+  Silu: (e, { inputs: [x], outputs }) => e.define(outputs, 'Mul', [e.name(x), e.emit('Sigmoid', [e.name(x)])]),
+  Cast: (e, node) => e.define(node.outputs, 'Cast', [e.name(node.inputs[0])], { to: int(onnxTypes[node.attributes.to as string]!) }),
+  ReduceSum: reduce('ReduceSum'),
+  ReduceMean: reduce('ReduceMean'),
+  Softmax: (e, node) => e.define(node.outputs, 'Softmax', [e.name(node.inputs[0])], { axis: int(number(node, 'axis')) }),
+  Reshape: withShape('Reshape'),
+  Expand: withShape('Expand'),
+  Transpose: (e, node) => e.define(node.outputs, 'Transpose', [e.name(node.inputs[0])], { perm: ints(numbers(node, 'perm')) }),
+  Slice: (e, node) =>
+    e.define(node.outputs, 'Slice', [
+      e.name(node.inputs[0]),
+      e.ints([number(node, 'start')]),
+      e.ints([number(node, 'end')]),
+      e.ints([number(node, 'axis')]),
+    ]),
+  Split: (e, node) =>
+    e.define(node.outputs, 'Split', [e.name(node.inputs[0]), e.ints(numbers(node, 'sizes'))], { axis: int(number(node, 'axis')) }),
+  Concat: (e, node) =>
+    e.define(
+      node.outputs,
+      'Concat',
+      node.inputs.map((x) => e.name(x)),
+      { axis: int(number(node, 'axis')) },
+    ),
+  Gather: (e, node) =>
+    e.define(
+      node.outputs,
+      'Gather',
+      node.inputs.map((x) => e.name(x)),
+      { axis: int(0) },
+    ),
+  Gemm: (e, node) =>
+    e.define(
+      node.outputs,
+      'Gemm',
+      node.inputs.map((x) => e.name(x)),
+      { transA: int(number(node, 'transA')), transB: int(number(node, 'transB')) },
+    ),
+  /** ScatterElements adds in order, one thread: equal rows give the same bits at every run. ScatterND would not. */
+  ScatterAdd: (e, node) => {
+    const [updates, indices] = node.inputs as [Value, Value]
+    const rows = sizeOf(indices.shape)
+    const width = sizeOf(updates.shape) / rows
+    const flat = e.emit('Reshape', [e.name(updates), e.ints([rows, width])])
+    const ids = e.emit('Cast', [e.emit('Reshape', [e.name(indices), e.ints([rows, 1])])], { to: int(onnxTypes.i64!) })
+    const everywhere = e.emit('Expand', [ids, e.ints([rows, width])])
+    const zeros = e.emit('Expand', [e.scalar(0), e.ints([number(node, 'rows'), width])])
+    const table = e.emit('ScatterElements', [zeros, everywhere, flat], { axis: int(0), reduction: { string: 'add' } })
+    e.define(node.outputs, 'Reshape', [table, e.ints(node.outputs[0]!.shape)])
+  },
+}
