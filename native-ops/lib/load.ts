@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
+import { abortable } from './abortable.ts'
+import type { RawNative } from './abortable.ts'
+import type { NativeBinding, NativeError, NativeErrorCode, NativeRuntime, RuntimeOptions } from './binding.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Where the native files are on this machine. */
+export interface NativeFiles {
+  readonly addon: string
+  readonly opsLibrary: string
+  readonly ortLibrary: string
+}
+
+/** Thrown with the code `LoadError` when a native file is missing: the message says which and how to get it. */
+export class NativeLoadError extends Error implements NativeError {
+  override readonly name = 'NativeLoadError'
+  readonly code: NativeErrorCode = 'LoadError'
+}
+
+/**
+ * Where the addon, the native ops and ONNX Runtime are, or would be. In the folder named by ZIGMA_NATIVE (all three side by side)
+ * if that is set, else in `build/native` and `node_modules` of the nearest folder above this file that has them.
+ */
+export function findNative(): NativeFiles {
+  const ort = process.platform === 'darwin' ? 'libonnxruntime.1.29.0.dylib' : 'libonnxruntime.so.1'
+  const ops = process.platform === 'darwin' ? 'libzigma_ops.dylib' : 'libzigma_ops.so'
+  const folder = process.env['ZIGMA_NATIVE']
+  if (folder) return { addon: join(folder, 'zigma_addon.node'), opsLibrary: join(folder, ops), ortLibrary: join(folder, ort) }
+  return {
+    addon: inTree(join('build', 'native', 'zigma_addon.node')),
+    opsLibrary: inTree(join('build', 'native', ops)),
+    ortLibrary: inTree(join('node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, ort)),
+  }
+}
+
+/** Loads the addon into this process. Throws {@link NativeLoadError}. */
+export function loadNative(addon: string = findNative().addon): NativeBinding {
+  requireFile(addon)
+  try {
+    return abortable(require(addon) as RawNative)
+  } catch (cause) {
+    const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
+    throw new NativeLoadError(`The native addon cannot be loaded (${why}). Run \`node scripts/setup.mjs\` to build it again.`, { cause })
+  }
+}
+
+/**
+ * Opens the runtime with the files found on this machine; `threads` defaults to one per processor core available.
+ * Throws {@link NativeLoadError}, or an error of the addon with the code `LoadError`.
+ */
+export function openRuntime(options: Partial<RuntimeOptions> = {}): NativeRuntime {
+  const { addon, ...libraries } = findNative()
+  const settings = { ...libraries, threads: availableParallelism(), ...options }
+  for (const library of [settings.ortLibrary, settings.opsLibrary]) if (library !== '') requireFile(library)
+  return loadNative(addon).openRuntime(settings)
+}
+
+function requireFile(path: string): void {
+  if (!existsSync(path)) throw new NativeLoadError(`The native file ${path} is missing. Run \`node scripts/setup.mjs\` to build it.`)
+}
+
+/** `path` under the nearest folder at or above this file that has it; else where the repository would have it. */
+function inTree(path: string): string {
+  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
+    if (existsSync(join(folder, path))) return join(folder, path)
+  }
+  return join(import.meta.dirname, '..', '..', path)
+}

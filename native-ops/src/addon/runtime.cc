@@ -1,0 +1,121 @@
+#include "runtime.h"
+
+#include <dlfcn.h>
+
+#include <mutex>
+
+#include "arena.h"
+#include "arguments.h"
+#include "session.h"
+#include "task.h"
+
+namespace zigma::addon {
+namespace {
+
+void* Load(const std::string& path, const char* what) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) throw AddonError("LoadError", std::string(what) + " cannot be loaded: " + dlerror() + ".");
+  return library;
+}
+
+// Two copies of ONNX Runtime in one process corrupt each other, and the library crashes when it is torn down while its
+// threads run. So it is opened once, shared by worker threads, and stays for the life of the process.
+Ort::Env& OpenOrt(const std::string& path, std::string& version) {
+  static std::mutex mutex;
+  static std::string opened;
+  static std::string opened_version;
+  static Ort::Env* env = nullptr;
+
+  std::lock_guard lock(mutex);
+  if (!env) {
+    void* library = Load(path, "ONNX Runtime");
+    auto get_base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));
+    if (!get_base) throw AddonError("LoadError", path + " is not ONNX Runtime: it has no OrtGetApiBase.");
+    const OrtApi* api = get_base()->GetApi(ORT_API_VERSION);
+    if (!api) {
+      throw AddonError("LoadError", "ONNX Runtime 1." + std::to_string(ORT_API_VERSION) + " or newer is needed; " + path + " is " +
+                                        get_base()->GetVersionString() + ". Run `npm ci` to get the right one.");
+    }
+    Ort::InitApi(api);
+    env = new Ort::Env(ORT_LOGGING_LEVEL_ERROR, "zigma");
+    env->DisableTelemetryEvents();
+    opened = path;
+    opened_version = get_base()->GetVersionString();
+  }
+  if (path != opened) {
+    throw AddonError("LoadError", "ONNX Runtime is already open from " + opened + ", so " + path + " cannot be opened in this process.");
+  }
+  version = opened_version;
+  return *env;
+}
+
+}  // namespace
+
+Napi::Function Runtime::Define(Napi::Env env) {
+  return DefineClass(env, kName,
+                     {
+                         InstanceAccessor<&Runtime::OrtVersion>("ortVersion"),
+                         InstanceAccessor<&Runtime::InstructionSet>("instructionSet"),
+                         InstanceAccessor<&Runtime::Threads>("threads"),
+                         InstanceMethod<&Runtime::CreateArena>("createArena"),
+                         InstanceMethod<&Runtime::CreateSession>("createSession", napi_default_method),
+                     });
+}
+
+Napi::Value Runtime::Open(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    const auto options = ObjectArgument(info[0], "options");
+    auto runtime = std::make_shared<RuntimeState>();
+    runtime->ort_library = StringArgument(options.Get("ortLibrary"), "ortLibrary");
+    runtime->ops_library = StringArgument(options.Get("opsLibrary"), "opsLibrary");
+    runtime->threads = static_cast<int>(SizeArgument(options.Get("threads"), "threads", 1));
+    runtime->env = &OpenOrt(runtime->ort_library, runtime->ort_version);
+    // Held open for good: sessions register and release it, and its threads may outlive the last of them.
+    if (!runtime->ops_library.empty()) Load(runtime->ops_library, "The library of native ops");
+    return Runtime::Wrap(info.Env(), Classes::Of(info.Env()).runtime, std::move(runtime));
+  });
+}
+
+Napi::Value Runtime::OrtVersion(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] { return Napi::String::New(info.Env(), state()->ort_version); });
+}
+
+Napi::Value Runtime::InstructionSet(const Napi::CallbackInfo& info) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return Napi::String::New(info.Env(), "avx512");
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Napi::String::New(info.Env(), "avx2");
+#endif
+  return Napi::String::New(info.Env(), "baseline");
+}
+
+Napi::Value Runtime::Threads(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] { return Napi::Number::New(info.Env(), state()->threads); });
+}
+
+Napi::Value Runtime::CreateArena(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    const size_t size_bytes = SizeArgument(info[0], "sizeBytes", 1);
+    const std::string device = info[1].IsUndefined() ? "cpu" : StringArgument(info[1], "device");
+    if (device != "cpu") {
+      throw AddonError("DeviceError", "There is no device '" + device + "' in this build. Use 'cpu'.");
+    }
+    return Arena::Wrap(info.Env(), Classes::Of(info.Env()).arena, Memory::Allocate(size_bytes));
+  });
+}
+
+Napi::Value Runtime::CreateSession(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    const ByteSpan bytes = BytesArgument(info[0], "model");
+    auto settings = SessionSettings::From(info[1], *state());
+    // Copied, because JavaScript may change or detach its buffer while the session is being made.
+    auto model = std::make_shared<std::vector<uint8_t>>(bytes.data, bytes.data + bytes.size_bytes);
+    auto session = std::make_shared<std::shared_ptr<SessionState>>();
+    return Task::Start(
+        info.Env(), [runtime = state(), model, settings, session] { *session = SessionState::Make(runtime, *model, settings); },
+        [session](Napi::Env env) { return Session::Wrap(env, Classes::Of(env).session, std::move(*session)); });
+  });
+}
+
+}  // namespace zigma::addon
