@@ -41,7 +41,7 @@ export interface SelectiveScanInputs {
 }
 
 /** Positions between the states that are kept for the gradient. */
-export const scanChunk = 64
+export const scanChunk = 32
 
 /** The selective scan of Mamba (spec 1.6), scattered back to token order: [B,L,E]. */
 export function selectiveScan(
@@ -62,7 +62,7 @@ export function selectiveScan(
   const attributes = { segment, deltaSoftplus: Number(deltaSoftplus), chunk: scanChunk }
   return g.node('SelectiveScan', [u, delta, A, B, C, D, z, deltaBias, permutation], attributes, [
     [u.shape, u.dtype],
-    [[b, Math.ceil(l / scanChunk), e, n], u.dtype],
+    [[b, Math.ceil(l / scanChunk), n, e], u.dtype],
   ])[0]!
 }
 

@@ -1,0 +1,174 @@
+// What surrounds the mixer: residual add, norm and modulation in one pass over a row, gates, and the optimizer's update.
+#include <algorithm>
+#include <vector>
+
+#include "../../reference/reference.h"
+#include "declarations.h"
+#include "lanes.h"
+
+namespace zigma::cpu::ZIGMA_ISA {
+namespace {
+
+constexpr int64_t kRowsPerTask = 32;
+constexpr int64_t kElementsPerTask = 16384;
+
+// Tasks of at most kRowsPerTask rows of one sample each, so that sums over a sample's rows are sums over its tasks.
+struct RowTasks {
+  int64_t length, per_sample, count;
+  RowTasks(int64_t batch, int64_t length) : length(length), per_sample((length + kRowsPerTask - 1) / kRowsPerTask), count(batch * per_sample) {}
+  int64_t Sample(int64_t task) const { return task / per_sample; }
+  int64_t First(int64_t task) const { return Sample(task) * length + task % per_sample * kRowsPerTask; }
+  int64_t Last(int64_t task) const { return Sample(task) * length + std::min(length, (task % per_sample + 1) * kRowsPerTask); }
+};
+
+// sums[task][dim] -> out[dim], in the order of the tasks.
+void AddUp(const std::vector<float>& sums, int64_t first, int64_t last, int64_t dim, float* out) {
+  std::fill(out, out + dim, 0.0f);
+  for (int64_t task = first; task < last; ++task)
+    for (int64_t i = 0; i < dim; ++i) out[i] += sums[task * dim + i];
+}
+
+ZIGMA_INLINE Lanes Or(const float* p, int64_t i, int64_t count, float otherwise) { return p ? LoadSome(p + i, count) : Splat(otherwise); }
+
+}  // namespace
+
+void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& workers) {
+  const RowTasks tasks(p.batch, p.length);
+  workers.run(tasks.count, [&](int64_t task) {
+    const int64_t b = tasks.Sample(task);
+    const float keep = p.keep ? p.keep[b] : 1.0f;
+    std::vector<float> summed(p.dim);
+    for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row) {
+      const int64_t at = row * p.dim;
+      float* r = p.new_residual ? p.new_residual + at : summed.data();
+      Lanes sum = {}, squares = {};
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i);
+        Lanes x = LoadSome(p.h + at + i, count) * keep;
+        if (p.residual) x += LoadSome(p.residual + at + i, count);
+        StoreSome(r + i, x, count);
+        sum += x;
+        squares += x * x;
+      }
+      float mean = 0, power = Sum(squares) / float(p.dim);
+      if (p.layer_norm) {
+        mean = Sum(sum) / float(p.dim);
+        squares = Lanes{};  // a second pass over the row in cache: the difference of large sums would lose digits
+        for (int64_t i = 0; i < p.dim; i += kLanes) {
+          const int64_t count = std::min(kLanes, p.dim - i);
+          Lanes x = LoadSome(r + i, count) - mean;
+          for (int64_t lane = count; lane < kLanes; ++lane) x[lane] = 0;
+          squares += x * x;
+        }
+        power = Sum(squares) / float(p.dim);
+      }
+      const float rstd = 1.0f / std::sqrt(power + float(p.epsilon));
+      if (p.mean) p.mean[row] = mean;
+      if (p.rstd) p.rstd[row] = rstd;
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i);
+        Lanes n = (LoadSome(r + i, count) - mean) * rstd;
+        if (p.weight) n *= LoadSome(p.weight + i, count);
+        if (p.bias) n += LoadSome(p.bias + i, count);
+        if (p.normalized) StoreSome(p.normalized + at + i, n, count);
+        if (p.scale) n *= 1.0f + LoadSome(p.scale + b * p.dim + i, count);
+        if (p.shift) n += LoadSome(p.shift + b * p.dim + i, count);
+        StoreSome(p.modulated + at + i, n, count);
+      }
+    }
+  });
+}
+
+void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Workers& workers) {
+  const RowTasks tasks(p.batch, p.length);
+  const auto shares = [&](bool wanted) { return std::vector<float>(wanted ? tasks.count * p.dim : 0); };
+  std::vector<float> weight(shares(p.d_weight)), bias(shares(p.d_bias)), shift(shares(p.d_shift)), scale(shares(p.d_scale));
+  workers.run(tasks.count, [&](int64_t task) {
+    const int64_t b = tasks.Sample(task);
+    std::vector<float> g(p.dim), normal(p.dim);
+    const float keep = p.keep ? p.keep[b] : 1.0f;
+    const auto add = [&](std::vector<float>& sums, int64_t i, Lanes x, int64_t count) {
+      if (sums.empty()) return;
+      float* to = sums.data() + task * p.dim + i;
+      StoreSome(to, LoadSome(to, count) + x, count);
+    };
+    for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row) {
+      const int64_t at = row * p.dim;
+      const float mean = p.layer_norm ? p.mean[row] : 0.0f, rstd = p.rstd[row];
+      Lanes sum_g = {}, sum_gn = {};
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i);
+        const Lanes dm = LoadSome(p.d_modulated + at + i, count), x = (LoadSome(p.r + at + i, count) - mean) * rstd;
+        const Lanes w = Or(p.weight, i, count, 1.0f);
+        Lanes dn = dm * (1.0f + Or(p.scale, b * p.dim + i, count, 0.0f));
+        if (p.d_normalized) dn += LoadSome(p.d_normalized + at + i, count);
+        add(shift, i, dm, count);
+        add(scale, i, dm * (x * w + Or(p.bias, i, count, 0.0f)), count);
+        add(weight, i, dn * x, count);
+        add(bias, i, dn, count);
+        const Lanes gi = dn * w;
+        StoreSome(g.data() + i, gi, count);
+        StoreSome(normal.data() + i, x, count);
+        if (count == kLanes) {
+          sum_g += gi;
+          sum_gn += gi * x;
+        } else {
+          for (int64_t lane = 0; lane < count; ++lane) sum_g[lane] += gi[lane], sum_gn[lane] += gi[lane] * x[lane];
+        }
+      }
+      const float mean_g = p.layer_norm ? Sum(sum_g) / float(p.dim) : 0.0f, mean_gn = Sum(sum_gn) / float(p.dim);
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i);
+        Lanes dr = rstd * (LoadSome(g.data() + i, count) - mean_g - LoadSome(normal.data() + i, count) * mean_gn);
+        if (p.d_residual) dr += LoadSome(p.d_residual + at + i, count);
+        StoreSome(p.dh + at + i, dr * keep, count);
+        if (p.d_residual_in) StoreSome(p.d_residual_in + at + i, dr, count);
+      }
+    }
+  });
+  if (p.d_weight) AddUp(weight, 0, tasks.count, p.dim, p.d_weight);
+  if (p.d_bias) AddUp(bias, 0, tasks.count, p.dim, p.d_bias);
+  for (int64_t b = 0; b < p.batch; ++b) {
+    if (p.d_shift) AddUp(shift, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_shift + b * p.dim);
+    if (p.d_scale) AddUp(scale, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_scale + b * p.dim);
+  }
+}
+
+void GateAdd(const GateAddParams<float>& p, const Workers& workers) {
+  const RowTasks tasks(p.batch, p.length);
+  workers.run(tasks.count, [&](int64_t task) {
+    const float* gate = p.gate + tasks.Sample(task) * p.dim;
+    for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
+      for (int64_t i = 0; i < p.dim; ++i) p.out[row * p.dim + i] = p.n[row * p.dim + i] + gate[i] * p.y[row * p.dim + i];
+  });
+}
+
+void GateAddGrad(const GateAddGradParams<float>& p, const Workers& workers) {
+  const RowTasks tasks(p.batch, p.length);
+  std::vector<float> shares(tasks.count * p.dim);
+  workers.run(tasks.count, [&](int64_t task) {
+    const float* gate = p.gate + tasks.Sample(task) * p.dim;
+    float* share = shares.data() + task * p.dim;
+    for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
+      for (int64_t i = 0; i < p.dim; ++i) {
+        const float d = p.d_out[row * p.dim + i];
+        share[i] += d * p.y[row * p.dim + i];
+        p.dy[row * p.dim + i] = d * gate[i];
+      }
+  });
+  for (int64_t b = 0; b < p.batch; ++b) AddUp(shares, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);
+}
+
+void AdamW(const AdamWParams<float>& p, const Workers& workers) {
+  const int64_t tasks = (p.size + kElementsPerTask - 1) / kElementsPerTask;
+  workers.run(tasks, [&](int64_t task) {
+    const int64_t first = task * kElementsPerTask;
+    AdamWParams<float> part = p;
+    part.size = std::min(kElementsPerTask, p.size - first);
+    for (const float** x : {&part.param, &part.gradient, &part.m, &part.v, &part.ema}) *x += first;
+    for (float** x : {&part.new_param, &part.new_m, &part.new_v, &part.new_ema}) *x += first;
+    reference::AdamW(part);
+  });
+}
+
+}  // namespace zigma::cpu::ZIGMA_ISA

@@ -1,0 +1,176 @@
+// What every kernel is given, one struct an operation: sizes, attributes and pointers. Tokens are channel-last, [batch, length, dim].
+// The reference and the fast kernels take the same structs; a null pointer is an optional tensor that is not there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zigma {
+
+constexpr int kMaxConvWidth = 8;
+
+template <typename T>
+struct ScanConvParams {
+  int64_t batch, length, dim, width, segment;  // segment: positions after which the window starts anew, 1..length
+  const T* x;                                  // [batch, length, dim] token order
+  const int32_t* permutation;                  // [length]
+  const T* weight;                             // [dim, width], the oldest position first
+  const T* bias;                               // [dim]
+  T* y;                                        // [batch, length, dim] scan order
+};
+
+template <typename T>
+struct ScanConvGradParams {
+  int64_t batch, length, dim, width, segment;
+  const T* x;
+  const int32_t* permutation;
+  const T* weight;
+  const T* bias;
+  const T* dy;  // [batch, length, dim] scan order
+  T* dx;        // [batch, length, dim] token order
+  T* d_weight;  // [dim, width]
+  T* d_bias;    // [dim]
+};
+
+template <typename T>
+struct SelectiveScanParams {
+  int64_t batch, length, dim, state, segment, chunk;
+  bool delta_softplus;
+  const T* u;                  // [batch, length, dim] scan order
+  const T* delta;              // [batch, length, dim] scan order, before bias and softplus
+  const T* a;                  // [dim, state]
+  const T* b;                  // [batch, length, state] scan order
+  const T* c;                  // [batch, length, state] scan order
+  const T* d;                  // [dim] or null
+  const T* z;                  // [batch, length, dim] token order, or null
+  const T* delta_bias;         // [dim] or null
+  const int32_t* permutation;  // [length] or null for the identity
+  T* y;                        // [batch, length, dim] token order
+  T* borders;                  // [batch, chunks, state, dim]: the state before the first position of each chunk; or null
+};
+
+template <typename T>
+struct SelectiveScanGradParams {
+  SelectiveScanParams<T> forward;  // y is not used; borders is read
+  const T* dy;                     // [batch, length, dim] token order
+  T* du;                           // [batch, length, dim] scan order
+  T* d_delta;                      // [batch, length, dim] scan order
+  T* d_a;                          // [dim, state]
+  T* d_b;                          // [batch, length, state]
+  T* d_c;                          // [batch, length, state]
+  T* d_d;                          // [dim] or null
+  T* dz;                           // [batch, length, dim] token order, or null
+  T* d_delta_bias;                 // [dim] or null
+};
+
+template <typename T>
+struct AddNormModulateParams {
+  int64_t batch, length, dim;
+  bool layer_norm;  // false: root mean square
+  double epsilon;
+  const T* h;         // [batch, length, dim]
+  const T* residual;  // same, or null
+  const T* weight;    // [dim] or null
+  const T* bias;      // [dim] or null
+  const T* shift;     // [batch, dim] or null
+  const T* scale;     // [batch, dim] or null
+  const T* keep;      // [batch] or null
+  T* modulated;       // [batch, length, dim]
+  T* normalized;      // same, or null
+  T* new_residual;    // same, or null
+  T* mean;            // [batch, length] or null
+  T* rstd;            // [batch, length] or null
+};
+
+template <typename T>
+struct AddNormModulateGradParams {
+  int64_t batch, length, dim;
+  bool layer_norm;
+  const T* r;             // [batch, length, dim] what was normalized
+  const T* weight;        // [dim] or null
+  const T* bias;          // [dim] or null
+  const T* shift;         // [batch, dim] or null; only whether it is there matters
+  const T* scale;         // [batch, dim] or null
+  const T* keep;          // [batch] or null
+  const T* mean;          // [batch, length]
+  const T* rstd;          // [batch, length]
+  const T* d_modulated;   // [batch, length, dim]
+  const T* d_normalized;  // same, or null
+  const T* d_residual;    // same, or null
+  T* dh;                  // [batch, length, dim]
+  T* d_residual_in;       // same, or null
+  T* d_weight;            // [dim] or null
+  T* d_bias;              // [dim] or null
+  T* d_shift;             // [batch, dim] or null
+  T* d_scale;             // [batch, dim] or null
+};
+
+template <typename T>
+struct GateAddParams {
+  int64_t batch, length, dim;
+  const T* n;     // [batch, length, dim]
+  const T* gate;  // [batch, dim]
+  const T* y;     // [batch, length, dim]
+  T* out;         // [batch, length, dim]
+};
+
+template <typename T>
+struct GateAddGradParams {
+  int64_t batch, length, dim;
+  const T* gate;
+  const T* y;
+  const T* d_out;
+  T* d_gate;  // [batch, dim]
+  T* dy;      // [batch, length, dim]
+};
+
+template <typename T>
+struct AttentionParams {
+  int64_t batch, queries, keys, heads, head_dim;
+  double scale;
+  const T* q;         // [batch, queries, heads * head_dim]
+  const T* k;         // [batch, keys, heads * head_dim]
+  const T* v;         // [batch, keys, heads * head_dim]
+  T* o;               // [batch, queries, heads * head_dim]
+  T* log_sum_exp;     // [batch, heads, queries] or null
+};
+
+template <typename T>
+struct AttentionGradParams {
+  int64_t batch, queries, keys, heads, head_dim;
+  double scale;
+  const T* q;
+  const T* k;
+  const T* v;
+  const T* o;
+  const T* log_sum_exp;
+  const T* d_o;
+  T* dq;
+  T* dk;
+  T* dv;
+};
+
+struct AdamWHyper {
+  double learning_rate, beta1, beta2, epsilon, weight_decay, ema_decay, clip_norm, step;
+};
+
+template <typename T>
+struct AdamWParams {
+  int64_t size;
+  AdamWHyper hyper;
+  double gradient_factor;  // gradient scale times clipping
+  bool skip;               // the norm was not finite: nothing changes
+  bool decays;
+  const T *param, *gradient, *m, *v, *ema;
+  T *new_param, *new_m, *new_v, *new_ema;  // may be the inputs' own memory
+};
+
+struct PhiloxParams {
+  int64_t batch, size;  // numbers of one sample
+  bool normal;
+  uint32_t stream;
+  uint64_t seed, step;
+  const int64_t* sample;  // [batch]
+};
+
+}  // namespace zigma

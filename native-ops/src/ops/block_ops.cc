@@ -1,0 +1,186 @@
+#include "../kernels/cpu/kernels.h"
+#include "../reference/reference.h"
+#include "custom_op.h"
+
+namespace zigma::ops {
+namespace {
+
+using Slots = std::vector<Slot>;
+
+bool IsLayerNorm(Ort::ConstKernelInfo info) {
+  const std::string norm = info.GetAttribute<std::string>("norm");
+  if (norm != "rms" && norm != "layer") Refuse("AddNormModulate: norm is \"" + norm + "\"; it must be \"rms\" or \"layer\".");
+  return norm == "layer";
+}
+
+template <typename T>
+struct AddNormModulateOp {
+  static constexpr const char* kName = "AddNormModulate";
+  static Slots Inputs() { return {Required(), Optional(), Optional(), Optional(), Optional(), Optional(), Optional()}; }
+  static Slots Outputs() { return {Required(), Optional(), Optional(), Optional(), Optional()}; }
+
+  bool layer_norm;
+  double epsilon;
+  explicit AddNormModulateOp(Ort::ConstKernelInfo info) : layer_norm(IsLayerNorm(info)), epsilon(info.GetAttribute<float>("epsilon")) {}
+
+  void Run(const Call& call) const {
+    const Dims h = call.Sizes(0, "h", 3);
+    AddNormModulateParams<T> p = {};
+    p.batch = h[0], p.length = h[1], p.dim = h[2], p.layer_norm = layer_norm, p.epsilon = epsilon;
+    p.h = call.In<T>(0);
+    p.residual = call.In<T>(1, "residual", h);
+    p.weight = call.In<T>(2, "weight", {p.dim});
+    p.bias = call.In<T>(3, "bias", {p.dim});
+    p.shift = call.In<T>(4, "shift", {p.batch, p.dim});
+    p.scale = call.In<T>(5, "scale", {p.batch, p.dim});
+    p.keep = call.In<T>(6, "keep", {p.batch});
+    p.modulated = call.Out<T>(0, h);
+    p.normalized = call.Out<T>(1, h);
+    p.new_residual = call.Out<T>(2, h);
+    p.mean = call.Out<T>(3, {p.batch, p.length});
+    p.rstd = call.Out<T>(4, {p.batch, p.length});
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().add_norm_modulate(p, call.Threads());
+    else reference::AddNormModulate(p);
+  }
+};
+
+template <typename T>
+struct AddNormModulateGradOp {
+  static constexpr const char* kName = "AddNormModulateGrad";
+  static Slots Inputs() {
+    return {Required(), Optional(), Optional(), Optional(), Optional(), Optional(), Optional(), Required(), Required(), Optional(), Optional()};
+  }
+  static Slots Outputs() { return {Required(), Optional(), Optional(), Optional(), Optional(), Optional()}; }
+
+  bool layer_norm;
+  explicit AddNormModulateGradOp(Ort::ConstKernelInfo info) : layer_norm(IsLayerNorm(info)) {}
+
+  void Run(const Call& call) const {
+    const Dims r = call.Sizes(0, "r", 3);
+    AddNormModulateGradParams<T> p = {};
+    p.batch = r[0], p.length = r[1], p.dim = r[2], p.layer_norm = layer_norm;
+    const Dims rows = {p.batch, p.length}, samples = {p.batch, p.dim};
+    p.r = call.In<T>(0);
+    p.weight = call.In<T>(1, "weight", {p.dim});
+    p.bias = call.In<T>(2, "bias", {p.dim});
+    p.shift = call.In<T>(3, "shift", samples);
+    p.scale = call.In<T>(4, "scale", samples);
+    p.keep = call.In<T>(5, "keep", {p.batch});
+    p.mean = call.In<T>(6, "mean", rows);
+    if (layer_norm && !p.mean) Refuse("AddNormModulateGrad: a layer norm needs the mean of the forward pass.");
+    p.rstd = call.In<T>(7, "rstd", rows);
+    p.d_modulated = call.In<T>(8, "dModulated", r);
+    p.d_normalized = call.In<T>(9, "dNormalized", r);
+    p.d_residual = call.In<T>(10, "dResidual", r);
+    p.dh = call.Out<T>(0, r);
+    p.d_residual_in = call.Out<T>(1, r);
+    p.d_weight = call.Out<T>(2, {p.dim});
+    p.d_bias = call.Out<T>(3, {p.dim});
+    p.d_shift = call.Out<T>(4, samples);
+    p.d_scale = call.Out<T>(5, samples);
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().add_norm_modulate_grad(p, call.Threads());
+    else reference::AddNormModulateGrad(p);
+  }
+};
+
+template <typename T>
+struct GateAddOp {
+  static constexpr const char* kName = "GateAdd";
+  static Slots Inputs() { return {Required(), Required(), Required()}; }
+  static Slots Outputs() { return {Required()}; }
+  explicit GateAddOp(Ort::ConstKernelInfo) {}
+
+  void Run(const Call& call) const {
+    const Dims n = call.Sizes(0, "n", 3);
+    GateAddParams<T> p = {n[0], n[1], n[2], call.In<T>(0), call.In<T>(1, "gate", {n[0], n[2]}), call.In<T>(2, "y", n), call.Out<T>(0, n)};
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().gate_add(p, call.Threads());
+    else reference::GateAdd(p);
+  }
+};
+
+template <typename T>
+struct GateAddGradOp {
+  static constexpr const char* kName = "GateAddGrad";
+  static Slots Inputs() { return {Required(), Required(), Required()}; }
+  static Slots Outputs() { return {Required(), Required()}; }
+  explicit GateAddGradOp(Ort::ConstKernelInfo) {}
+
+  void Run(const Call& call) const {
+    const Dims y = call.Sizes(1, "y", 3), gate = {y[0], y[2]};
+    GateAddGradParams<T> p = {y[0], y[1], y[2], call.In<T>(0, "gate", gate), call.In<T>(1), call.In<T>(2, "dOut", y), call.Out<T>(0, gate), call.Out<T>(1, y)};
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().gate_add_grad(p, call.Threads());
+    else reference::GateAddGrad(p);
+  }
+};
+
+template <typename T>
+struct AttentionOp {
+  static constexpr const char* kName = "Attention";
+  static Slots Inputs() { return {Required(), Required(), Required()}; }
+  static Slots Outputs() { return {Required(), Optional()}; }
+
+  int64_t heads;
+  double scale;
+  explicit AttentionOp(Ort::ConstKernelInfo info) : heads(info.GetAttribute<int64_t>("heads")), scale(info.GetAttribute<float>("scale")) {}
+
+  template <typename P>
+  P Prepare(const Call& call) const {
+    const Dims q = call.Sizes(0, "q", 3), k = call.Sizes(1, "k", 3);
+    if (heads < 1 || q[2] % heads != 0)
+      Refuse("Attention: a width of " + std::to_string(q[2]) + " does not divide into " + std::to_string(heads) + " heads.");
+    P p = {};
+    p.batch = q[0], p.queries = q[1], p.keys = k[1], p.heads = heads, p.head_dim = q[2] / heads, p.scale = scale;
+    p.q = call.In<T>(0);
+    p.k = call.In<T>(1, "k", {p.batch, p.keys, q[2]});
+    p.v = call.In<T>(2, "v", {p.batch, p.keys, q[2]});
+    return p;
+  }
+
+  void Run(const Call& call) const {
+    auto p = Prepare<AttentionParams<T>>(call);
+    p.o = call.Out<T>(0, {p.batch, p.queries, p.heads * p.head_dim});
+    p.log_sum_exp = call.Out<T>(1, {p.batch, p.heads, p.queries});
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().attention(p, call.Threads());
+    else reference::Attention(p);
+  }
+};
+
+template <typename T>
+struct AttentionGradOp : AttentionOp<T> {
+  static constexpr const char* kName = "AttentionGrad";
+  static Slots Inputs() { return {Required(), Required(), Required(), Required(), Required(), Required()}; }
+  static Slots Outputs() { return {Required(), Required(), Required()}; }
+  using AttentionOp<T>::AttentionOp;
+
+  void Run(const Call& call) const {
+    auto p = this->template Prepare<AttentionGradParams<T>>(call);
+    const Dims q = {p.batch, p.queries, p.heads * p.head_dim}, k = {p.batch, p.keys, p.heads * p.head_dim};
+    p.o = call.In<T>(3, "o", q);
+    p.log_sum_exp = call.In<T>(4, "logSumExp", {p.batch, p.heads, p.queries});
+    p.d_o = call.In<T>(5, "dO", q);
+    p.dq = call.Out<T>(0, q);
+    p.dk = call.Out<T>(1, k);
+    p.dv = call.Out<T>(2, k);
+    if constexpr (sizeof(T) == 4) cpu::BestKernels().attention_grad(p, call.Threads());
+    else reference::AttentionGrad(p);
+  }
+};
+
+template <typename T>
+void AddAll(OrtCustomOpDomain* domain) {
+  Add<AddNormModulateOp<T>, T>(domain);
+  Add<AddNormModulateGradOp<T>, T>(domain);
+  Add<GateAddOp<T>, T>(domain);
+  Add<GateAddGradOp<T>, T>(domain);
+  Add<AttentionOp<T>, T>(domain);
+  Add<AttentionGradOp<T>, T>(domain);
+}
+
+}  // namespace
+
+void RegisterBlock(OrtCustomOpDomain* domain) {
+  AddAll<float>(domain);
+  AddAll<double>(domain);
+}
+
+}  // namespace zigma::ops
