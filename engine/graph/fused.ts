@@ -140,7 +140,8 @@ export function philox(
   { seed, step, sample }: { seed: Value; step: Value; sample: Value },
   { shape, distribution, stream }: { shape: Shape; distribution: 'uniform' | 'normal'; stream: number },
 ): Value {
-  return g.node('Philox', [seed, step, sample], { shape, distribution, stream }, [[[sample.shape[0] ?? 1, ...shape], g.float]])[0]!
+  const [numbers] = g.node('Philox', [seed, step, sample], { shape, distribution, stream }, [[[sample.shape[0] ?? 1, ...shape], 'f32']])
+  return g.cast(numbers!, g.float)
 }
 
 function rank3(op: string, x: Value): [number, number, number] {

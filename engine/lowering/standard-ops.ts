@@ -40,7 +40,11 @@ export const standardOps: Readonly<Record<string, Lowering>> = {
   Cos: same('Cos'),
   Tanh: same('Tanh'),
   Sigmoid: same('Sigmoid'),
-  Softplus: same('Softplus'),
+  /** ONNX Runtime has no Softplus in float64, where only gradients are checked and the plain formula does. */
+  Softplus: (e, { inputs: [x], outputs }) =>
+    e.float === 'f64'
+      ? e.define(outputs, 'Log', [e.emit('Add', [e.emit('Exp', [e.name(x)]), e.scalar(1)])])
+      : e.define(outputs, 'Softplus', [e.name(x)]),
   Where: same('Where'),
   MatMul: same('MatMul'),
   Silu: (e, { inputs: [x], outputs }) => e.define(outputs, 'Mul', [e.name(x), e.emit('Sigmoid', [e.name(x)])]),

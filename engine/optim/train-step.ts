@@ -1,0 +1,67 @@
+import { backward } from '../autodiff/backward.ts'
+import type { GraphBuilder } from '../graph/graph-builder.ts'
+import type { Value } from '../graph/value.ts'
+
+/** The numbers of one update, in the order of the operation's `hyper` input. */
+export interface Hyper {
+  learningRate: number
+  beta1: number
+  beta2: number
+  epsilon: number
+  weightDecay: number
+  emaDecay: number
+  /** Largest norm of all gradients together; 0 does not clip. */
+  clipNorm: number
+  /** Counted from 1. */
+  step: number
+}
+
+export function hyperValues({ learningRate, beta1, beta2, epsilon, weightDecay, emaDecay, clipNorm, step }: Hyper): Float32Array {
+  return Float32Array.of(learningRate, beta1, beta2, epsilon, weightDecay, emaDecay, clipNorm, step)
+}
+
+/** Copies of every parameter that training keeps: both moments of AdamW and the moving average. */
+export const trainedCopies = ['m', 'v', 'ema'] as const
+export type TrainedCopy = (typeof trainedCopies)[number]
+
+/** The name that a copy of a parameter, or its updated value, has among inputs and outputs. */
+export const copyName = (copy: TrainedCopy, parameter: string): string => `${copy}/${parameter}`
+
+/** Weights of products and convolutions decay; biases, norms, A_log and D do not. */
+export function decays(name: string, value: Value): boolean {
+  return value.shape.length >= 2 && !/(^|\.)(A(_b)?_log|pos_embed|embedding_table\.weight)$/.test(name)
+}
+
+/**
+ * Appends one training step to a graph that ends in `loss`: gradients of all parameters, their common norm, and one AdamW update of every
+ * parameter with its moments and its moving average. Inputs `hyper` [8] and, for each parameter, `m/…`, `v/…`, `ema/…`; outputs `loss`, `gradNorm`
+ * and the updated tensors under the names of their inputs with a prime, so that memory bound to both is updated in place.
+ *
+ * No update starts before the norm is known, and the norm needs every gradient: nothing reads a weight after it has changed.
+ */
+export function trainStep(g: GraphBuilder, loss: Value): void {
+  const parameters = [...g.parameters]
+  const gradients = backward(
+    g,
+    loss,
+    parameters.map(([, value]) => value),
+  )
+  const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
+  const hyper = g.input('hyper', [8])
+  const copies = trainedCopies.map((copy) => parameters.map(([name, value]) => g.input(copyName(copy, name), value.shape)))
+  const values = parameters.map(([, value]) => value)
+  const attributes = { count: parameters.length, decay: parameters.map(([name, value]) => Number(decays(name, value))) }
+  const updated = g.node(
+    'AdamW',
+    [hyper, norm!, g.floats([1], [1]), ...values, ...gradients, ...copies.flat()],
+    attributes,
+    [...Array<null>(4)].flatMap(() => values.map((value) => [value.shape, value.dtype] as const)),
+  )
+  g.output('loss', loss)
+  g.output('gradNorm', norm!)
+  const names = [parameters.map(([name]) => name), ...trainedCopies.map((copy) => parameters.map(([name]) => copyName(copy, name)))].flat()
+  names.forEach((name, i) => g.output(updatedName(name), updated[i]!))
+}
+
+/** The output that holds the new value of an input. */
+export const updatedName = (name: string): string => `${name}'`

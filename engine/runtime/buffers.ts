@@ -1,0 +1,46 @@
+import type { Arena, DeviceTensor, DType as NativeType, NativeRuntime } from '#native-ops/binding.ts'
+import { sizeOf } from '../graph/shape.ts'
+import type { DType, Value } from '../graph/value.ts'
+
+const alignment = 64
+const elementBytes: Readonly<Record<DType, number>> = { f32: 4, f64: 8, f16: 2, bf16: 2, i32: 4, i64: 8, bool: 1 }
+
+/** Named tensors in one arena, each beginning at a multiple of 64 bytes. */
+export class Buffers implements Disposable {
+  readonly tensors: ReadonlyMap<string, DeviceTensor>
+  readonly sizeBytes: number
+  readonly #arena: Arena
+
+  /** Room for `values`, zeroed. Throws OutOfMemory. */
+  constructor(runtime: NativeRuntime, values: ReadonlyMap<string, Pick<Value, 'dtype' | 'shape'>>) {
+    let size = 0
+    const places = [...values].map(([name, { dtype, shape }]) => {
+      const offset = size
+      size += Math.ceil((sizeOf(shape) * elementBytes[dtype]) / alignment) * alignment
+      return { name, dtype, shape, offset }
+    })
+    this.sizeBytes = Math.max(size, alignment)
+    this.#arena = runtime.createArena(this.sizeBytes)
+    this.tensors = new Map(places.map(({ name, dtype, shape, offset }) => [name, this.#arena.tensor(offset, dtype satisfies NativeType, shape)]))
+  }
+
+  get(name: string): DeviceTensor {
+    const tensor = this.tensors.get(name)
+    if (!tensor) throw new TypeError(`Buffers: there is no tensor "${name}"`)
+    return tensor
+  }
+
+  write(name: string, data: ArrayBufferView): void {
+    this.get(name).write(data)
+  }
+
+  /** A copy of a float32 tensor. */
+  floats(name: string): Float32Array {
+    return new Float32Array(this.get(name).read().buffer)
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.tensors.values()) tensor.dispose()
+    this.#arena.dispose()
+  }
+}

@@ -1,0 +1,30 @@
+import type { NativeRuntime } from '#native-ops/binding.ts'
+import type { GraphBuilder } from '../graph/graph-builder.ts'
+import type { ConstantData } from '../graph/value.ts'
+import type { Form } from '../lowering/lower.ts'
+import { Buffers } from './buffers.ts'
+import { Program } from './program.ts'
+
+/** Runs a graph once: values of its inputs and parameters by name -> values of its outputs by name, as numbers in the graph's float type. */
+export async function evaluate(
+  runtime: NativeRuntime,
+  g: GraphBuilder,
+  feeds: Readonly<Record<string, ConstantData>>,
+  form: Form = 'native',
+): Promise<Record<string, Float32Array | Float64Array>> {
+  using program = await Program.compile(runtime, g, form)
+  using inputs = new Buffers(runtime, program.reads)
+  using outputs = new Buffers(runtime, program.writes)
+  for (const name of program.reads.keys()) {
+    const data = feeds[name]
+    if (!data) throw new TypeError(`evaluate: no values were given for "${name}"`)
+    inputs.write(name, data)
+  }
+  await program.bind(inputs.tensors, outputs.tensors).run()
+  return Object.fromEntries(
+    [...program.writes].map(([name, { dtype }]) => {
+      const { buffer } = outputs.get(name).read()
+      return [name, dtype === 'f64' ? new Float64Array(buffer) : new Float32Array(buffer)]
+    }),
+  )
+}

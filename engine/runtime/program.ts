@@ -1,0 +1,55 @@
+import type { Binding, DeviceTensor, NativeRuntime, Session, SessionOptions } from '#native-ops/binding.ts'
+import type { GraphBuilder } from '../graph/graph-builder.ts'
+import type { Value } from '../graph/value.ts'
+import { lower, type Form } from '../lowering/lower.ts'
+import { encodeModel } from '../lowering/onnx/model.ts'
+
+/** A compiled graph with a place for every input and output. */
+export class Program implements Disposable {
+  /** What a run reads: inputs and parameters that the outputs depend on. */
+  readonly reads: ReadonlyMap<string, Value>
+  readonly writes: ReadonlyMap<string, Value>
+  readonly #session: Session
+  readonly #binding: Binding
+
+  private constructor(g: GraphBuilder, session: Session) {
+    const declared = new Map([...g.inputs, ...g.parameters])
+    this.reads = new Map(session.inputs.map(({ name }) => [name, declared.get(name)!]))
+    this.writes = g.outputs
+    this.#session = session
+    this.#binding = session.createBinding()
+  }
+
+  static async compile(runtime: NativeRuntime, g: GraphBuilder, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
+    // ONNX Runtime's extended fusions know float32 only.
+    const optimization = g.float === 'f64' ? 'basic' : 'all'
+    return new Program(g, await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' }))
+  }
+
+  /** Ties inputs and outputs to memory. A tensor may be both: it is then updated in place. */
+  bind(inputs: ReadonlyMap<string, DeviceTensor>, outputs: ReadonlyMap<string, DeviceTensor>): this {
+    for (const name of this.reads.keys()) {
+      const tensor = inputs.get(name)
+      if (tensor) this.#binding.bindInput(name, tensor)
+    }
+    for (const name of this.writes.keys()) {
+      const tensor = outputs.get(name)
+      if (tensor) this.#binding.bindOutput(name, tensor)
+    }
+    return this
+  }
+
+  /** One run, off the JavaScript thread. */
+  run(signal?: AbortSignal): Promise<void> {
+    return this.#binding.run(signal)
+  }
+
+  endProfiling(): string {
+    return this.#session.endProfiling()
+  }
+
+  [Symbol.dispose](): void {
+    this.#binding.dispose()
+    this.#session.dispose()
+  }
+}
