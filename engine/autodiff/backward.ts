@@ -10,7 +10,8 @@ import { gradientRules } from './rules.ts'
  * @throws ShapeError when the loss is not a scalar, when it does not depend on a value of `wrt`, or when an operation on the way has no rule.
  */
 export function backward(g: GraphBuilder, loss: Value, wrt: readonly Value[]): Value[] {
-  if (sizeOf(loss.shape) !== 1) throw new ShapeError(`backward: the loss has shape ${show(loss.shape)}, it must be one number. Take its mean first.`)
+  if (sizeOf(loss.shape) !== 1)
+    throw new ShapeError(`backward: the loss has shape ${show(loss.shape)}, it must be one number. Take its mean first.`)
   const active = dependents(g, wrt)
   if (!active.has(loss)) throw new ShapeError('backward: the loss depends on none of the given values.')
 
@@ -23,7 +24,10 @@ export function backward(g: GraphBuilder, loss: Value, wrt: readonly Value[]): V
 
   return wrt.map((value) => {
     const gradient = gradients.get(value)
-    if (!gradient) throw new ShapeError(`backward: the loss does not depend on a value of shape ${show(value.shape)}. Leave it out of the trained parameters.`)
+    if (!gradient)
+      throw new ShapeError(
+        `backward: the loss does not depend on a value of shape ${show(value.shape)}. Leave it out of the trained parameters.`,
+      )
     return gradient
   })
 }

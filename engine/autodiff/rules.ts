@@ -10,7 +10,9 @@ import type { Node, Value } from '../graph/value.ts'
 export type GradientRule = (g: GraphBuilder, node: Node, dy: readonly (Value | null)[]) => (Value | null)[]
 
 /** A rule for an operation of one output, whose gradient is therefore there. */
-function rule(gradient: (g: GraphBuilder, operands: { x: readonly Value[]; y: Value; dy: Value; node: Node }) => (Value | null)[]): GradientRule {
+function rule(
+  gradient: (g: GraphBuilder, operands: { x: readonly Value[]; y: Value; dy: Value; node: Node }) => (Value | null)[],
+): GradientRule {
   return (g, node, [dy]) => {
     if (!dy) throw new TypeError(`${node.op}: no gradient arrived`)
     return gradient(g, { x: node.inputs as readonly Value[], y: node.outputs[0]!, dy, node })
@@ -21,7 +23,13 @@ const number = (node: Node, name: string): number => node.attributes[name] as nu
 const numbers = (node: Node, name: string): readonly number[] => node.attributes[name] as readonly number[]
 
 /** A fused gradient: one node gives the gradients of all inputs that are there, `null` standing for those that are not. */
-function fused(g: GraphBuilder, op: string, inputs: (Value | null)[], attributes: Node['attributes'], like: readonly (Value | null)[]): (Value | null)[] {
+function fused(
+  g: GraphBuilder,
+  op: string,
+  inputs: (Value | null)[],
+  attributes: Node['attributes'],
+  like: readonly (Value | null)[],
+): (Value | null)[] {
   const present = like.map((v) => v ?? null)
   const outputs = g.node(
     op,
@@ -134,7 +142,19 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     const [h, residual, weight, bias, shift, scale, keep] = node.inputs
     const [modulated, , r, mean, rstd] = node.outputs
     const summed = residual || keep ? r! : h!
-    const inputs = [summed, weight!, bias!, shift!, scale!, keep!, mean!, rstd!, dModulated ?? g.zeros(modulated!.shape), dNormalized ?? null, dResidual ?? null]
+    const inputs = [
+      summed,
+      weight!,
+      bias!,
+      shift!,
+      scale!,
+      keep!,
+      mean!,
+      rstd!,
+      dModulated ?? g.zeros(modulated!.shape),
+      dNormalized ?? null,
+      dResidual ?? null,
+    ]
     const separate = keep !== null && residual !== null
     const [dh, dResidualIn, ...rest] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
       h!,

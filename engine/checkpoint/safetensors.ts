@@ -14,7 +14,18 @@ export interface Safetensors {
   tensors: Map<string, StoredTensor>
 }
 
-const elementBytes: Readonly<Record<StoredType, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 }
+const elementBytes: Readonly<Record<StoredType, number>> = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+}
 const headerLimit = 100_000_000
 const nameLimit = 1024
 
@@ -121,12 +132,14 @@ function hasRepeatedKeys(text: string): boolean {
 function readEntry(name: string, entry: unknown, data: Uint8Array, refuse: Refuse): { tensor: StoredTensor; start: number; end: number } {
   if (name.length > nameLimit) refuse(`a name of ${name.length} characters is longer than ${nameLimit}`)
   const { dtype, shape, data_offsets: offsets } = asRecord(entry) ?? refuse(`the entry of "${name}" is not a record`)
-  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype)) return refuse(`"${name}" has the unknown type ${JSON.stringify(dtype)}`)
+  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype))
+    return refuse(`"${name}" has the unknown type ${JSON.stringify(dtype)}`)
   if (!isSizes(shape)) return refuse(`the shape of "${name}" is not a list of sizes`)
   if (!isSizes(offsets) || offsets.length !== 2) return refuse(`the offsets of "${name}" are not two positions`)
   const [start, end] = offsets as [number, number]
   const sizeBytes = shape.reduce((product, n) => product * n, 1) * elementBytes[dtype as StoredType]
-  if (!Number.isSafeInteger(sizeBytes) || end - start !== sizeBytes) return refuse(`"${name}" needs ${sizeBytes} bytes and is given ${end - start}`)
+  if (!Number.isSafeInteger(sizeBytes) || end - start !== sizeBytes)
+    return refuse(`"${name}" needs ${sizeBytes} bytes and is given ${end - start}`)
   if (end > data.length) return refuse(`"${name}" ends at byte ${end}, the data at ${data.length}`)
   return { tensor: { dtype: dtype as StoredType, shape, bytes: data.subarray(start, end) }, start, end }
 }

@@ -12,3 +12,9 @@ export function loadFloats({ dtype, bytes }: StoredTensor): Float32Array {
   if (dtype === 'F64') return Float32Array.from(new Float64Array(copy))
   throw new TypeError(`loadFloats: a tensor of type ${dtype} is not float32`)
 }
+
+/** A stored I32 tensor. */
+export function loadInts({ dtype, bytes }: StoredTensor): Int32Array {
+  if (dtype !== 'I32') throw new TypeError(`loadInts: a tensor of type ${dtype} is not int32`)
+  return new Int32Array(new Uint8Array(bytes).buffer)
+}

@@ -36,7 +36,13 @@ export class Emitter {
   }
 
   /** A node whose outputs are values of the graph. */
-  define(outputs: readonly (Value | null)[], op: string, inputs: readonly string[], attributes: OnnxNode['attributes'] = {}, domain: '' | 'zigma' = ''): void {
+  define(
+    outputs: readonly (Value | null)[],
+    op: string,
+    inputs: readonly string[],
+    attributes: OnnxNode['attributes'] = {},
+    domain: '' | 'zigma' = '',
+  ): void {
     this.graph.nodes.push({ op, domain, inputs, outputs: outputs.map((value) => this.name(value)), attributes })
   }
 

@@ -28,7 +28,8 @@ export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
   for (const node of g.nodes) {
     if (!node.outputs.some(isNeeded)) continue
     loweringOf(node, form, isNeeded)(e, node)
-    for (const value of node.outputs) if (isNeeded(value) && !isOutput.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
+    for (const value of node.outputs)
+      if (isNeeded(value) && !isOutput.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
   }
   for (const { name, value } of outputs) {
     if (e.name(value) !== name) e.graph.nodes.push({ op: 'Identity', domain: '', inputs: [e.name(value)], outputs: [name], attributes: {} })
@@ -42,7 +43,10 @@ export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
 
 function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean): Lowering {
   const lowering = standardOps[node.op] ?? (form === 'native' ? nativeOp(node.op, isNeeded) : portableOps[node.op])
-  if (!lowering) throw new ShapeError(`lower: operation ${node.op} has no ${form} form. ${form === 'portable' ? 'Only drawing graphs can be exported; train with the native library.' : 'Add it to the lowering table.'}`)
+  if (!lowering)
+    throw new ShapeError(
+      `lower: operation ${node.op} has no ${form} form. ${form === 'portable' ? 'Only drawing graphs can be exported; train with the native library.' : 'Add it to the lowering table.'}`,
+    )
   return lowering
 }
 

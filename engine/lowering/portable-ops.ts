@@ -29,7 +29,14 @@ export const portableOps: Readonly<Record<string, Lowering>> = {
   },
 
   SelectiveScan: (e, node) => {
-    const [u, delta, A, B, C, D, z, deltaBias, permutation] = node.inputs as [Value, Value, Value, Value, Value, ...(Value | null | undefined)[]]
+    const [u, delta, A, B, C, D, z, deltaBias, permutation] = node.inputs as [
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      ...(Value | null | undefined)[],
+    ]
     const [b, l, channels] = u.shape as [number, number, number]
     const n = A.shape[1]!
     const length = number(node, 'segment') || l
@@ -106,7 +113,8 @@ function silu(e: Emitter, x: string): string {
 /** The inverse of a permutation that is an initializer of the graph, as a new initializer. */
 function inverse(e: Emitter, name: string, length: number): string {
   const data = e.graph.initializers.find((tensor) => tensor.name === name)?.data
-  if (!(data instanceof Int32Array)) throw new ShapeError('SelectiveScan: the portable form needs its permutation as a constant of the graph.')
+  if (!(data instanceof Int32Array))
+    throw new ShapeError('SelectiveScan: the portable form needs its permutation as a constant of the graph.')
   const inverted = new Int32Array(length)
   data.forEach((token, position) => (inverted[token] = position))
   return e.constant(inverted, [length], 'i32')
@@ -134,6 +142,9 @@ function recurrence(e: Emitter, A: string, { sequences, channels, n }: { sequenc
   const drive = op('Mul', [perChannel(op('Mul', [delta, u])), perState(B)])
   const next = op('Add', [op('Mul', [decay, h]), drive])
   const y = op('ReduceSum', [op('Mul', [next, perState(C)]), e.ints([2])])
-  body.outputs.push({ name: next, dtype: e.float, shape: [sequences, channels, n] }, { name: y, dtype: e.float, shape: [sequences, channels] })
+  body.outputs.push(
+    { name: next, dtype: e.float, shape: [sequences, channels, n] },
+    { name: y, dtype: e.float, shape: [sequences, channels] },
+  )
   return body
 }

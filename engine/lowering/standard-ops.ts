@@ -8,7 +8,11 @@ export type Lowering = (e: Emitter, node: Node) => void
 const same =
   (op: string): Lowering =>
   (e, { inputs, outputs }) =>
-    e.define(outputs, op, inputs.map((x) => e.name(x)))
+    e.define(
+      outputs,
+      op,
+      inputs.map((x) => e.name(x)),
+    )
 
 const number = (node: Node, name: string): number => node.attributes[name] as number
 const numbers = (node: Node, name: string): readonly number[] => node.attributes[name] as readonly number[]

@@ -21,7 +21,9 @@ export class Buffers implements Disposable {
     })
     this.sizeBytes = Math.max(size, alignment)
     this.#arena = runtime.createArena(this.sizeBytes)
-    this.tensors = new Map(places.map(({ name, dtype, shape, offset }) => [name, this.#arena.tensor(offset, dtype satisfies NativeType, shape)]))
+    this.tensors = new Map(
+      places.map(({ name, dtype, shape, offset }) => [name, this.#arena.tensor(offset, dtype satisfies NativeType, shape)]),
+    )
   }
 
   get(name: string): DeviceTensor {

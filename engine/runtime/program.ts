@@ -23,7 +23,10 @@ export class Program implements Disposable {
   static async compile(runtime: NativeRuntime, g: GraphBuilder, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
     // ONNX Runtime's extended fusions know float32 only.
     const optimization = g.float === 'f64' ? 'basic' : 'all'
-    return new Program(g, await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' }))
+    return new Program(
+      g,
+      await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' }),
+    )
   }
 
   /** Ties inputs and outputs to memory. A tensor may be both: it is then updated in place. */

@@ -56,7 +56,9 @@ test('a cancelled run stops early and rejects with the reason of the signal', as
   const { binding } = await longBinding(4000)
   const reason = new Error('the artist pressed stop')
   const controller = new AbortController()
-  setTimeout(() => { controller.abort(reason) }, 30)
+  setTimeout(() => {
+    controller.abort(reason)
+  }, 30)
   const started = performance.now()
   await expect(binding.run(controller.signal)).rejects.toBe(reason)
   expect(performance.now() - started).toBeLessThan(1000)

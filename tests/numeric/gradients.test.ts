@@ -72,22 +72,47 @@ const cases: Record<string, readonly [Record<string, Operand>, Operation][]> = {
           Array.from({ length: 40 }, (_, i) => (i * 7) % 40),
           [40],
         )
-        return selectiveScan(g, { u: x.u!, delta: x.delta!, A: x.A!, B: x.B!, C: x.C!, D: x.D!, z: x.z!, deltaBias: x.deltaBias!, permutation }, { segment })
+        return selectiveScan(
+          g,
+          { u: x.u!, delta: x.delta!, A: x.A!, B: x.B!, C: x.C!, D: x.D!, z: x.z!, deltaBias: x.deltaBias!, permutation },
+          { segment },
+        )
       },
     ]),
     [
-      { u: { shape: [1, 5, 2] }, delta: { shape: [1, 5, 2], ...positive }, A: { shape: [2, 3], low: -2, high: -0.2 }, B: { shape: [1, 5, 3] }, C: { shape: [1, 5, 3] } },
+      {
+        u: { shape: [1, 5, 2] },
+        delta: { shape: [1, 5, 2], ...positive },
+        A: { shape: [2, 3], low: -2, high: -0.2 },
+        B: { shape: [1, 5, 3] },
+        C: { shape: [1, 5, 3] },
+      },
       (g, x) =>
-        selectiveScan(g, { u: x.u!, delta: x.delta!, A: x.A!, B: x.B!, C: x.C!, D: null, z: null, deltaBias: null, permutation: null }, { deltaSoftplus: false }),
+        selectiveScan(
+          g,
+          { u: x.u!, delta: x.delta!, A: x.A!, B: x.B!, C: x.C!, D: null, z: null, deltaBias: null, permutation: null },
+          { deltaSoftplus: false },
+        ),
     ],
   ],
   AddNormModulate: [
     ...(['rms', 'layer'] as const).flatMap((norm): [Record<string, Operand>, Operation][] => [
       [
-        { h: { shape: [2, 3, 5] }, residual: { shape: [2, 3, 5] }, weight: { shape: [5] }, bias: { shape: [5] }, shift: { shape: [2, 5] }, scale: { shape: [2, 5] } },
+        {
+          h: { shape: [2, 3, 5] },
+          residual: { shape: [2, 3, 5] },
+          weight: { shape: [5] },
+          bias: { shape: [5] },
+          shift: { shape: [2, 5] },
+          scale: { shape: [2, 5] },
+        },
         (g, x) => {
           const keep = g.floats([2, 0.5], [2])
-          const y = addNormModulate(g, { h: x.h!, residual: x.residual!, weight: x.weight!, bias: x.bias!, shift: x.shift!, scale: x.scale!, keep }, { norm, epsilon: 1e-5 })
+          const y = addNormModulate(
+            g,
+            { h: x.h!, residual: x.residual!, weight: x.weight!, bias: x.bias!, shift: x.shift!, scale: x.scale!, keep },
+            { norm, epsilon: 1e-5 },
+          )
           return [y.modulated, y.normalized, y.residual]
         },
       ],
@@ -101,7 +126,9 @@ const cases: Record<string, readonly [Record<string, Operand>, Operation][]> = {
       [{ h: { shape: [1, 2, 7] } }, (g, x) => addNormModulate(g, { h: x.h! }, { norm, epsilon: 1e-6 }).modulated],
     ]),
   ],
-  GateAdd: [[{ n: { shape: [2, 3, 4] }, gate: { shape: [2, 4] }, y: { shape: [2, 3, 4] } }, (g, { n, gate, y }) => gateAdd(g, n!, gate!, y!)]],
+  GateAdd: [
+    [{ n: { shape: [2, 3, 4] }, gate: { shape: [2, 4] }, y: { shape: [2, 3, 4] } }, (g, { n, gate, y }) => gateAdd(g, n!, gate!, y!)],
+  ],
   Attention: [
     [
       { q: { shape: [2, 3, 6] }, k: { shape: [2, 5, 6] }, v: { shape: [2, 5, 6] } },
@@ -120,6 +147,10 @@ describe('the gradient by autodiff equals central differences in float64', () =>
   }
 
   test('for every rule of the table but Cast, whose gradient is a Cast', () => {
-    expect(Object.keys(cases).sort()).toEqual(Object.keys(gradientRules).filter((op) => op !== 'Cast').sort())
+    expect(Object.keys(cases).sort()).toEqual(
+      Object.keys(gradientRules)
+        .filter((op) => op !== 'Cast')
+        .sort(),
+    )
   })
 })

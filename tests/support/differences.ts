@@ -8,7 +8,10 @@ import { evaluate } from '#engine/runtime/evaluate.ts'
 export const runtime = openRuntime({ threads: 2 })
 
 /** Numbers that are the same at every run: a small congruential generator, mapped to [low, high). */
-export function numbers(count: number, { seed = 1, low = -1, high = 1 }: { seed?: number; low?: number; high?: number } = {}): Float64Array {
+export function numbers(
+  count: number,
+  { seed = 1, low = -1, high = 1 }: { seed?: number; low?: number; high?: number } = {},
+): Float64Array {
   let state = seed * 2654435761 + 12345
   return Float64Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -37,7 +40,12 @@ export async function gradientError(operands: Record<string, Operand>, operation
     const g = new GraphBuilder('f64')
     const inputs = Object.fromEntries(Object.entries(operands).map(([name, { shape }]) => [name, g.parameter(name, shape)]))
     const outputs = [operation(g, inputs)].flat()
-    const weighted = outputs.map((y, i) => g.sum(g.mul(y, g.floats(numbers(sizeOf(y.shape), { seed: 100 + i }), y.shape)), y.shape.map((_, axis) => axis)))
+    const weighted = outputs.map((y, i) =>
+      g.sum(
+        g.mul(y, g.floats(numbers(sizeOf(y.shape), { seed: 100 + i }), y.shape)),
+        y.shape.map((_, axis) => axis),
+      ),
+    )
     const loss = weighted.reduce((sum, term) => g.add(sum, term))
     g.output('loss', loss)
     if (withGradients) backward(g, loss, Object.values(inputs)).forEach((gradient, i) => g.output(`d.${Object.keys(inputs)[i]}`, gradient))

@@ -18,11 +18,7 @@ const square = (name: string, size: number): OnnxTensor => ({ name, dtype: 'f32'
 
 /** sum = a + b, all [size, size]. */
 export function additionModel(size: number): Uint8Array {
-  return smallModel(
-    [{ op: 'Add', inputs: ['a', 'b'], outputs: ['sum'] }],
-    [square('a', size), square('b', size)],
-    [square('sum', size)],
-  )
+  return smallModel([{ op: 'Add', inputs: ['a', 'b'], outputs: ['sum'] }], [square('a', size), square('b', size)], [square('sum', size)])
 }
 
 /** y = x · w · w · … (`count` times), all [size, size]: takes as long as one likes and can be stopped between products. */

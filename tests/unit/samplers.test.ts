@@ -12,10 +12,12 @@ const deviation = 0.3
  */
 const gaussianVelocity: VelocityFn = (x, t) => {
   const variance = t * t * deviation * deviation + (1 - t) ** 2
-  return Promise.resolve(x.map((xi) => {
-    const r = (xi - t * mean) / variance
-    return mean + t * deviation * deviation * r - (1 - t) * r
-  }))
+  return Promise.resolve(
+    x.map((xi) => {
+      const r = (xi - t * mean) / variance
+      return mean + t * deviation * deviation * r - (1 - t) * r
+    }),
+  )
 }
 
 /** Noise z arrives at mean + deviation z: the probability flow of a Gaussian keeps quantiles. */

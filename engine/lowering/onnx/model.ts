@@ -39,7 +39,11 @@ const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as con
 export function encodeModel(graph: OnnxGraph): Uint8Array {
   const model = new ProtobufWriter().varint(1, irVersion).string(2, 'zigma-studio')
   model.message(7, (w) => writeGraph(w, graph))
-  for (const [domain, version] of [['', opset], ['zigma', 1]] as const) model.message(8, (w) => w.string(1, domain).varint(2, version))
+  for (const [domain, version] of [
+    ['', opset],
+    ['zigma', 1],
+  ] as const)
+    model.message(8, (w) => w.string(1, domain).varint(2, version))
   return model.finish()
 }
 

@@ -15,7 +15,9 @@ export class ProtobufWriter {
   }
 
   bytes(field: number, value: Uint8Array): this {
-    return this.#append(varintBytes(field * 8 + 2)).#append(varintBytes(value.length)).#append(value)
+    return this.#append(varintBytes(field * 8 + 2))
+      .#append(varintBytes(value.length))
+      .#append(value)
   }
 
   string(field: number, value: string): this {
