@@ -1,0 +1,66 @@
+import type { DeviceTensor, NativeRuntime, SessionOptions } from '#native-ops/binding.ts'
+import type { GraphBuilder } from '../graph/graph-builder.ts'
+import { copyName, hyperValues, trainedCopies, updatedName, type Hyper, type TrainedCopy } from '../optim/train-step.ts'
+import { Buffers } from './buffers.ts'
+import { Program } from './program.ts'
+
+export interface StepResult {
+  loss: number
+  /** Norm of all gradients together, before clipping. Not finite: the step changed nothing. */
+  gradNorm: number
+}
+
+/**
+ * A graph that ends in a train step (see `trainStep`), compiled, with its state in memory: weights, both moments and the moving average are
+ * one arena each, updated in place. A step copies no weight: only the batch goes in, only loss and gradient norm come out.
+ */
+export class Trainer implements Disposable {
+  /** The trained tensors by parameter name; all zero at first. */
+  readonly weights: Buffers
+  readonly copies: Readonly<Record<TrainedCopy, Buffers>>
+  /** The inputs of the graph that are neither weights nor the optimizer's: written before each step. */
+  readonly batch: Buffers
+  readonly #hyper: Buffers
+  readonly #results: Buffers
+  readonly #program: Program
+
+  private constructor(runtime: NativeRuntime, g: GraphBuilder, program: Program) {
+    this.#program = program
+    const likeWeights = () => new Buffers(runtime, g.parameters)
+    this.weights = likeWeights()
+    this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
+    const state = new Map<string, DeviceTensor>(this.weights.tensors)
+    for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
+    const inputs = [...program.reads].filter(([name]) => !state.has(name))
+    this.#hyper = new Buffers(runtime, new Map(inputs.filter(([name]) => name === 'hyper')))
+    this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
+    const updated = new Map([...state].map(([name, tensor]) => [updatedName(name), tensor]))
+    this.#results = new Buffers(runtime, new Map([...program.writes].filter(([name]) => !updated.has(name))))
+    program.bind(new Map([...state, ...this.#hyper.tensors, ...this.batch.tensors]), new Map([...updated, ...this.#results.tensors]))
+  }
+
+  /** Compiles a graph to which `trainStep` was applied. Rejects with ModelError or OutOfMemory. */
+  static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<Trainer> {
+    return new Trainer(runtime, g, await Program.compile(runtime, g, 'native', options))
+  }
+
+  /**
+   * One update with what `batch` holds, off the JavaScript thread. It cannot be cancelled halfway: either all weights change or, where the
+   * gradient norm is not finite, none.
+   */
+  async step(hyper: Hyper): Promise<StepResult> {
+    this.#hyper.write('hyper', hyperValues(hyper))
+    await this.#program.run()
+    return { loss: this.#results.floats('loss')[0]!, gradNorm: this.#results.floats('gradNorm')[0]! }
+  }
+
+  /** Completes the trace asked for by the option `profile`; its path. */
+  endProfiling(): string {
+    return this.#program.endProfiling()
+  }
+
+  [Symbol.dispose](): void {
+    this.#program[Symbol.dispose]()
+    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results]) buffers[Symbol.dispose]()
+  }
+}
