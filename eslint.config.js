@@ -10,7 +10,17 @@ const names = ['contracts', 'engine', 'native-ops', 'main', 'preload', 'renderer
 const throughImports = { regex: `^(\\.\\./)+(${names.join('|')})/`, message: 'Import another room by its name: #contracts/…, #engine/….' }
 const safeFiles = {
   names: ['node:fs', 'node:fs/promises'],
-  importNames: ['writeFile', 'writeFileSync', 'appendFile', 'appendFileSync', 'createWriteStream', 'write', 'writeSync', 'writev', 'writevSync'],
+  importNames: [
+    'writeFile',
+    'writeFileSync',
+    'appendFile',
+    'appendFileSync',
+    'createWriteStream',
+    'write',
+    'writeSync',
+    'writev',
+    'writevSync',
+  ],
   message: 'A write may be short or torn. Write through main/store/safe-fs.ts.',
 }
 
@@ -36,12 +46,28 @@ const rooms = [
   room(['engine/scan/**'], ['\\./'], 'engine/scan imports nothing.'),
   room(['engine/runtime/**'], [relative, '#contracts/', '#native-ops/'], 'engine/runtime imports contracts and native-ops only.'),
   room(['native-ops/**'], [relative, 'node:'], 'native-ops imports no other room.', { writesFiles: true }),
-  room(['main/**'], [relative, '#contracts/', outside], 'main imports contracts and packages; the engine in engine-process, electron in main/electron.'),
+  room(
+    ['main/**'],
+    [relative, '#contracts/', outside],
+    'main imports contracts and packages; the engine in engine-process, electron in main/electron.',
+  ),
   room(['main/store/safe-fs*.ts'], [relative, '#contracts/', outside], 'main/store imports contracts and packages.', { writesFiles: true }),
-  room(['main/engine-process/**'], [relative, '#contracts/', '#engine/', '#native-ops/', outside], 'engine-process imports contracts, engine and packages.'),
-  room(['main/electron/**', 'main/transport/electron-port.ts'], [relative, '#contracts/', 'electron$', outside], 'main/electron holds no engine.'),
+  room(
+    ['main/engine-process/**'],
+    [relative, '#contracts/', '#engine/', '#native-ops/', outside],
+    'engine-process imports contracts, engine and packages.',
+  ),
+  room(
+    ['main/electron/**', 'main/transport/electron-port.ts'],
+    [relative, '#contracts/', 'electron$', outside],
+    'main/electron holds no engine.',
+  ),
   room(['preload/**'], [relative, '#contracts/', 'electron$'], 'preload imports electron and the types of contracts.'),
-  room(['renderer/**'], [relative, '#contracts/', '(?!#|node:|electron|\\.)'], 'renderer imports contracts only: no Node, Electron, engine or main.'),
+  room(
+    ['renderer/**'],
+    [relative, '#contracts/', '(?!#|node:|electron|\\.)'],
+    'renderer imports contracts only: no Node, Electron, engine or main.',
+  ),
 ]
 
 const safeWrites = {
@@ -51,7 +77,8 @@ const safeWrites = {
     'no-restricted-syntax': [
       'error',
       {
-        selector: 'CallExpression[callee.property.name=/^(writeFile|appendFile|writev|createWriteStream|toFile)(Sync)?$/]:not([callee.object.name=/[sS]afeFs$/])',
+        selector:
+          'CallExpression[callee.property.name=/^(writeFile|appendFile|writev|createWriteStream|toFile)(Sync)?$/]:not([callee.object.name=/[sS]afeFs$/])',
         message: safeFiles.message,
       },
     ],
@@ -67,7 +94,9 @@ export default defineConfig(
   ...vue.configs['flat/recommended'],
   {
     files: ['**/*.ts', '**/*.vue'],
-    languageOptions: { parserOptions: { parser: ts.parser, projectService: true, extraFileExtensions: ['.vue'], tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { parser: ts.parser, projectService: true, extraFileExtensions: ['.vue'], tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       'no-undef': 'off', // the compiler knows better
       'no-console': 'off',
@@ -81,7 +110,11 @@ export default defineConfig(
   },
   { files: ['**/*.vue'], rules: { 'no-restricted-exports': 'off', 'vue/no-v-html': 'error', 'vue/multi-word-component-names': 'off' } },
   { files: ['*.config.ts', '*.config.js', '**/*.mjs', '**/*.cjs'], ...ts.configs.disableTypeChecked },
-  { files: ['*.config.ts', '*.config.js'], languageOptions: { parserOptions: { projectService: false } }, rules: { 'no-restricted-exports': 'off' } },
+  {
+    files: ['*.config.ts', '*.config.js'],
+    languageOptions: { parserOptions: { projectService: false } },
+    rules: { 'no-restricted-exports': 'off' },
+  },
   { files: ['**/*.mjs', '*.config.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
   ...rooms,
   safeWrites,

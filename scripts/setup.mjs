@@ -76,7 +76,11 @@ function installPackages() {
 
 /** The package of ffmpeg lacks the right to execute it on some machines, and its install script would set it. */
 function allowFfmpeg() {
-  const binary = at('node_modules/@ffmpeg-installer', `${process.platform}-${process.arch}`, process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg')
+  const binary = at(
+    'node_modules/@ffmpeg-installer',
+    `${process.platform}-${process.arch}`,
+    process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg',
+  )
   if (existsSync(binary) && (statSync(binary).mode & 0o100) === 0) chmodSync(binary, 0o755)
 }
 
@@ -95,7 +99,9 @@ function fetchHeaders() {
   const folder = at('.cache/ort-headers.download')
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const [{ filename }] = JSON.parse(run('Fetching the headers', 'npm', ['pack', headers.package, '--json', '--loglevel=error'], { cwd: folder }))
+  const [{ filename }] = JSON.parse(
+    run('Fetching the headers', 'npm', ['pack', headers.package, '--json', '--loglevel=error'], { cwd: folder }),
+  )
   const archive = join(folder, filename)
   const sha512 = createHash('sha512').update(readFileSync(archive)).digest('base64')
   if (sha512 !== headers.sha512) {
@@ -118,7 +124,10 @@ function hashSources(paths) {
     if (statSync(path).isDirectory()) {
       for (const name of readdirSync(path).sort()) visit(join(path, name))
     } else {
-      hash.update(`${relative(root, path)}\0`).update(readFileSync(path)).update('\0')
+      hash
+        .update(`${relative(root, path)}\0`)
+        .update(readFileSync(path))
+        .update('\0')
     }
   }
   for (const path of paths) visit(at(path))

@@ -15,7 +15,9 @@ if ('path' in electron) {
   follow(spawn(electron.path, [root, ...args], { stdio: 'inherit' }))
 } else {
   console.log(`Electron does not start here because ${electron.problem}, so the studio opens in a browser.`)
-  const host = spawn(process.execPath, [join(root, 'main/headless/index.ts'), '--no-open', ...args], { stdio: ['inherit', 'pipe', 'inherit'] })
+  const host = spawn(process.execPath, [join(root, 'main/headless/index.ts'), '--no-open', ...args], {
+    stdio: ['inherit', 'pipe', 'inherit'],
+  })
   follow(host)
   for await (const line of createInterface({ input: host.stdout })) {
     console.log(line)

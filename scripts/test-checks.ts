@@ -8,7 +8,8 @@ const root = join(import.meta.dirname, '..')
 export const checkTypes = () => check('types', 'node_modules/vue-tsc/bin/vue-tsc.js', '-b')
 
 /** The rules of eslint.config.js over all rooms, one test. */
-export const checkLint = () => check('lint', 'node_modules/eslint/bin/eslint.js', '.', '--max-warnings', '0', '--cache', '--cache-location', '.cache/eslint')
+export const checkLint = () =>
+  check('lint', 'node_modules/eslint/bin/eslint.js', '.', '--max-warnings', '0', '--cache', '--cache-location', '.cache/eslint')
 
 function check(name: string, ...command: readonly string[]): Totals {
   const started = performance.now()

@@ -44,7 +44,10 @@ function countModule(module: TestModule, totals: Totals): void {
     const result = test.result()
     if (result.state === 'passed') totals.passed++
     else if (result.state === 'failed') totals.failed++
-    else totals.skipped.push(`${module.relativeModuleId}: ${test.fullName} (${(result.state === 'skipped' && result.note) || 'no reason is given'})`)
+    else
+      totals.skipped.push(
+        `${module.relativeModuleId}: ${test.fullName} (${(result.state === 'skipped' && result.note) || 'no reason is given'})`,
+      )
   }
   for (const suite of module.children.allSuites()) totals.failed += suite.errors().length
 }

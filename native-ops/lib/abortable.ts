@@ -4,6 +4,8 @@ import { isNativeError } from './binding.ts'
 /** The addon as C++ exports it: `run` takes no signal and `cancel` stops it; errors of promises have no stack. */
 export interface RawNative {
   openRuntime(...args: Parameters<NativeBinding['openRuntime']>): RawRuntime
+  /** Cancels every run of this thread. */
+  stopRuns: () => void
 }
 interface RawRuntime extends Omit<NativeRuntime, 'createSession'> {
   createSession(...args: Parameters<NativeRuntime['createSession']>): Promise<RawSession>

@@ -41,7 +41,10 @@ export function findNative(): NativeFiles {
 export function loadNative(addon: string = findNative().addon): NativeBinding {
   requireFile(addon)
   try {
-    return abortable(require(addon) as RawNative)
+    const raw = require(addon) as RawNative
+    // A process joins its threads before it exits, so a run in progress would hold it up to the end.
+    if (!process.listeners('exit').includes(raw.stopRuns)) process.on('exit', raw.stopRuns)
+    return abortable(raw)
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
     throw new NativeLoadError(`The native addon cannot be loaded (${why}). Run \`node scripts/setup.mjs\` to build it again.`, { cause })

@@ -30,3 +30,25 @@ export function longModel(size: number, count: number): Uint8Array {
   }))
   return smallModel(nodes, [square('x', size), square('w', size)], [square('y', size)])
 }
+
+/** out = n + gate * y with the native op GateAdd; n, y, out are [batch, seqLen, dim], gate is [batch, dim]. */
+export function gateAddModel({ batch, seqLen, dim }: { batch: number; seqLen: number; dim: number }): Uint8Array {
+  const tokens = (name: string): OnnxTensor => ({ name, dtype: 'f32', shape: [batch, seqLen, dim] })
+  return smallModel(
+    [{ op: 'GateAdd', domain: 'zigma', inputs: ['n', 'gate', 'y'], outputs: ['out'] }],
+    [tokens('n'), { name: 'gate', dtype: 'f32', shape: [batch, dim] }, tokens('y')],
+    [tokens('out')],
+  )
+}
+
+/** picked = list[index] for a list of `size` elements. Fails while running when there is no such element. */
+export function pickModel(size: number): Uint8Array {
+  return smallModel(
+    [{ op: 'Gather', inputs: ['list', 'index'], outputs: ['picked'] }],
+    [
+      { name: 'list', dtype: 'f32', shape: [size] },
+      { name: 'index', dtype: 'i64', shape: [1] },
+    ],
+    [{ name: 'picked', dtype: 'f32', shape: [1] }],
+  )
+}

@@ -43,7 +43,7 @@ Napi::Value Arena::Tensor(const Napi::CallbackInfo& info) {
     const size_t offset = SizeArgument(info[0], "offsetBytes");
     const DType& dtype = DTypeNamed(StringArgument(info[1], "dtype"));
     auto tensor = TensorState::View(memory, offset, dtype, ShapeArgument(info[2], "shape"));
-    return DeviceTensor::Wrap(info.Env(), Classes::Of(info.Env()).tensor, std::move(tensor));
+    return DeviceTensor::Wrap(info.Env(), Realm::Of(info.Env()).tensor, std::move(tensor));
   });
 }
 

@@ -88,14 +88,17 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
     CheckComplete(*binding);
     auto options = std::make_shared<Ort::RunOptions>();
     options->SetRunLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // the promise tells what went wrong; no second telling on stderr
+    Realm& realm = Realm::Of(info.Env());
+    realm.runs.insert(options);
     binding->run = options;
     CountRuns(*binding, 1);
     return Task::Start(
         info.Env(), [binding, options] { binding->session->session.Run(*options, binding->io); },
         [](Napi::Env env) { return env.Undefined(); },
-        [binding] {
+        [binding, options, &realm] {
           CountRuns(*binding, -1);
           binding->run.reset();
+          realm.runs.erase(options);
         });
   });
 }

@@ -4,17 +4,25 @@
 #include <napi.h>
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "errors.h"
+#include "ort.h"
 
 namespace zigma::addon {
 
-/// The classes of one JavaScript realm. Worker threads load the addon again and get their own.
-struct Classes {
-  Napi::FunctionReference runtime, arena, tensor, session, binding;
+/// What the addon keeps for one JavaScript realm. Worker threads load the addon again and get their own.
+struct Realm {
+  Napi::FunctionReference runtime, arena, tensor, session, binding;  // the classes
+  std::set<std::shared_ptr<Ort::RunOptions>> runs;                   // in progress
 
-  static Classes& Of(Napi::Env env) { return *env.GetInstanceData<Classes>(); }
+  static Realm& Of(Napi::Env env) { return *env.GetInstanceData<Realm>(); }
+
+  /// A process waits for its threads before it exits; a training step must not hold it up.
+  void StopRuns() {
+    for (const auto& run : runs) run->SetTerminate();
+  }
 };
 
 /// `Self` names itself with `kName`, tags itself with `kTag` and keeps its state, shared with running work, in a `State`.

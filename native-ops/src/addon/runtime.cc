@@ -72,7 +72,7 @@ Napi::Value Runtime::Open(const Napi::CallbackInfo& info) {
     runtime->env = &OpenOrt(runtime->ort_library, runtime->ort_version);
     // Held open for good: sessions register and release it, and its threads may outlive the last of them.
     if (!runtime->ops_library.empty()) Load(runtime->ops_library, "The library of native ops");
-    return Runtime::Wrap(info.Env(), Classes::Of(info.Env()).runtime, std::move(runtime));
+    return Runtime::Wrap(info.Env(), Realm::Of(info.Env()).runtime, std::move(runtime));
   });
 }
 
@@ -101,7 +101,7 @@ Napi::Value Runtime::CreateArena(const Napi::CallbackInfo& info) {
     if (device != "cpu") {
       throw AddonError("DeviceError", "There is no device '" + device + "' in this build. Use 'cpu'.");
     }
-    return Arena::Wrap(info.Env(), Classes::Of(info.Env()).arena, Memory::Allocate(size_bytes));
+    return Arena::Wrap(info.Env(), Realm::Of(info.Env()).arena, Memory::Allocate(size_bytes));
   });
 }
 
@@ -114,7 +114,7 @@ Napi::Value Runtime::CreateSession(const Napi::CallbackInfo& info) {
     auto session = std::make_shared<std::shared_ptr<SessionState>>();
     return Task::Start(
         info.Env(), [runtime = state(), model, settings, session] { *session = SessionState::Make(runtime, *model, settings); },
-        [session](Napi::Env env) { return Session::Wrap(env, Classes::Of(env).session, std::move(*session)); });
+        [session](Napi::Env env) { return Session::Wrap(env, Realm::Of(env).session, std::move(*session)); });
   });
 }
 

@@ -117,7 +117,7 @@ Napi::Value Session::Outputs(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::CreateBinding(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
-    return Binding::Wrap(info.Env(), Classes::Of(info.Env()).binding, std::make_shared<BindingState>(state()));
+    return Binding::Wrap(info.Env(), Realm::Of(info.Env()).binding, std::make_shared<BindingState>(state()));
   });
 }
 
