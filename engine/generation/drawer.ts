@@ -1,0 +1,110 @@
+import type { GenerationRequest } from '#contracts/gallery.ts'
+import type { Recipe } from '#contracts/recipe.ts'
+import type { DeviceTensor, NativeRuntime } from '#native-ops/binding.ts'
+import { GraphBuilder } from '../graph/graph-builder.ts'
+import { zigma } from '../models/zigma/zigma.ts'
+import { normal, streams } from '../random/philox.ts'
+import { Buffers } from '../runtime/buffers.ts'
+import { Program } from '../runtime/program.ts'
+import { guide } from '../samplers/guidance.ts'
+import { samplers } from '../samplers/ode.ts'
+import { uniformTimes } from '../samplers/sampler.ts'
+import { encodeText } from '../text/text-encoder.ts'
+import type { Tokenizer } from '../text/tokenizer.ts'
+
+export type DrawSettings = Pick<GenerationRequest, 'steps' | 'sampler' | 'cfgScale' | 'negativePrompt'>
+
+export interface DrawnPicture {
+  /** [C, H, W], data in [-1, 1] */ values: Float32Array
+}
+
+/** Draws pictures with one set of weights, `batchSize` at a time. Weights are read where they lie: training may change them between calls. */
+export class Drawer implements Disposable {
+  readonly batchSize: number
+  readonly #recipe: Recipe
+  readonly #tokenizer: Tokenizer | null
+  readonly #program: Program
+  readonly #inputs: Buffers
+  readonly #outputs: Buffers
+
+  private constructor(recipe: Recipe, tokenizer: Tokenizer | null, batchSize: number, program: Program, inputs: Buffers, outputs: Buffers) {
+    this.#recipe = recipe
+    this.#tokenizer = tokenizer
+    this.batchSize = batchSize
+    this.#program = program
+    this.#inputs = inputs
+    this.#outputs = outputs
+  }
+
+  static async create(
+    runtime: NativeRuntime,
+    recipe: Recipe,
+    weights: ReadonlyMap<string, DeviceTensor>,
+    { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
+  ): Promise<Drawer> {
+    const graph = velocityGraph(recipe, batchSize, guided && tokenizer !== null)
+    const program = await Program.compile(runtime, graph)
+    const inputs = new Buffers(runtime, graph.inputs)
+    const outputs = new Buffers(runtime, graph.outputs)
+    program.bind(new Map([...weights, ...inputs.tensors]), outputs.tensors)
+    return new Drawer(recipe, tokenizer, batchSize, program, inputs, outputs)
+  }
+
+  /** One picture a prompt, picture i from the noise of seeds[i] alone: it does not depend on its neighbors. At most `batchSize` of them. */
+  async draw(
+    prompts: readonly string[],
+    seeds: readonly number[],
+    settings: DrawSettings,
+    { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {},
+  ): Promise<DrawnPicture[]> {
+    const { channels, height, width } = this.#recipe.model
+    const size = channels * height * width
+    const state = new Float32Array(this.batchSize * size)
+    seeds.forEach((seed, i) => state.set(normal(size, { seed, stream: streams.sampling }), i * size))
+    this.#writePrompts(prompts, settings.negativePrompt)
+
+    const velocity = async (x: Float32Array, t: number): Promise<Float32Array> => {
+      this.#inputs.write('image', x)
+      this.#inputs.write('t', new Float32Array(this.batchSize).fill(t))
+      await this.#program.run(signal)
+      const out = this.#outputs.floats('velocity')
+      return out.length === x.length ? out : guide(out, settings.cfgScale)
+    }
+    const drawn = await samplers[settings.sampler](velocity, state, {
+      times: uniformTimes(settings.steps),
+      ...(signal ? { signal } : {}),
+      onStep: ({ step }) => onStep?.(step),
+    })
+    return prompts.map((_, i) => ({ values: drawn.slice(i * size, (i + 1) * size) }))
+  }
+
+  [Symbol.dispose](): void {
+    this.#program[Symbol.dispose]()
+    this.#inputs[Symbol.dispose]()
+    this.#outputs[Symbol.dispose]()
+  }
+
+  #writePrompts(prompts: readonly string[], negativePrompt: string): void {
+    const { textEncoder } = this.#recipe
+    if (!this.#tokenizer || !textEncoder) return
+    const tokens = textEncoder.tokens
+    const ids = new Int32Array(this.#inputs.get('ids').shape[0]! * tokens)
+    const put = (row: number, text: string) => ids.set(this.#tokenizer!.encode(text, tokens), row * tokens)
+    prompts.forEach((prompt, i) => put(i, prompt))
+    if (ids.length > this.batchSize * tokens) for (let i = 0; i < this.batchSize; i++) put(this.batchSize + i, negativePrompt)
+    this.#inputs.write('ids', ids)
+  }
+}
+
+/** The velocity of `batchSize` pictures; guided, of all with their prompts and once more with the negative prompt, [2B, C, H, W]. */
+function velocityGraph(recipe: Recipe, batchSize: number, guided: boolean): GraphBuilder {
+  const { model, textEncoder } = recipe
+  const g = new GraphBuilder('f32')
+  const image = g.input('image', [batchSize, model.channels, model.height, model.width])
+  const t = g.input('t', [batchSize])
+  const rows = guided ? 2 * batchSize : batchSize
+  const condition = textEncoder ? encodeText(g, textEncoder, g.input('ids', [rows, textEncoder.tokens], 'i32')) : null
+  const twice = (x: typeof image) => (guided ? g.concat([x, x], 0) : x)
+  g.output('velocity', zigma(g, model, { image: twice(image), t: twice(t), condition }))
+  return g
+}

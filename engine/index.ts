@@ -1,0 +1,48 @@
+import type { EngineMethods } from '#contracts/engine.ts'
+import { StudioError } from '#contracts/errors.ts'
+import type { ServicesOf } from '#contracts/rpc.ts'
+import type { NativeRuntime } from '#native-ops/binding.ts'
+import { forecastOf } from './forecast.ts'
+import { sample } from './generation/sample.ts'
+import type { EnginePorts } from './ports.ts'
+import { train } from './training/train.ts'
+
+/** The engine: everything it does to the outside goes through its ports. The runtime is opened at the first use, and once. */
+export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
+  let opened: NativeRuntime | null = null
+  const runtime = () => (opened ??= ports.openRuntime())
+
+  return {
+    'engine.describe': async () => {
+      const { ortVersion, instructionSet, threads } = runtime()
+      const set = { avx512: 'AVX-512', avx2: 'AVX2', baseline: 'baseline' }[instructionSet]
+      return {
+        name: `CPU · ${set} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+        kind: 'cpu',
+        threads,
+        ortVersion,
+        instructionSet,
+        memoryBytes: null,
+        memoryTotalBytes: null,
+      }
+    },
+    'engine.forecast': async (recipe) => forecastOf(recipe),
+    'engine.train': (request, { signal }) => naming(() => train(ports, runtime(), request, signal)),
+    'engine.sample': (request, { signal }) => naming(() => sample(ports, runtime(), request, signal)),
+  }
+}
+
+/** Failures of the native side as the studio's own, so that what to do about them is known. */
+async function naming<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (code === 'OutOfMemory')
+      throw new StudioError('out-of-memory', 'There was not enough memory. Choose a smaller batch or preset and try again.', {
+        cause: error,
+      })
+    if (code === 'LoadError') throw new StudioError('native-missing', (error as Error).message, { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,47 @@
+import type { Recipe } from '#contracts/recipe.ts'
+import { philox } from '../graph/fused.ts'
+import { GraphBuilder } from '../graph/graph-builder.ts'
+import type { Value } from '../graph/value.ts'
+import { linearPath, meanSquare } from '../interpolant/loss.ts'
+import { zigma } from '../models/zigma/zigma.ts'
+import { streams } from '../random/philox.ts'
+import { encodeText } from '../text/text-encoder.ts'
+
+/**
+ * The velocity loss of one batch (spec 3.2), with its noise, times and dropped conditions drawn in the graph. Inputs: `images`
+ * [B, C, H, W], `ids` int32 [B, tokens] with text, and the counters `seed`, `step` int64 [1], `sample` int64 [B].
+ * `training` switches on condition dropout and stochastic depth.
+ */
+export function lossGraph(recipe: Recipe, batchSize: number, { training }: { training: boolean }): { graph: GraphBuilder; loss: Value } {
+  const { model } = recipe
+  const g = new GraphBuilder('f32')
+  const data = g.input('images', [batchSize, model.channels, model.height, model.width])
+  const counter = { seed: g.input('seed', [1], 'i64'), step: g.input('step', [1], 'i64'), sample: g.input('sample', [batchSize], 'i64') }
+  const uniform = (size: number, stream: number) => philox(g, counter, { shape: [size], distribution: 'uniform', stream })
+
+  const noise = philox(g, counter, { shape: data.shape.slice(1), distribution: 'normal', stream: streams.noise })
+  const t = g.reshape(uniform(1, streams.time), [batchSize])
+  const { point, velocity } = linearPath(g, { data, noise, t })
+
+  let condition: Value | null = null
+  if (recipe.textEncoder) {
+    let ids = g.input('ids', [batchSize, recipe.textEncoder.tokens], 'i32')
+    if (training && recipe.conditionDropout > 0) {
+      ids = g.where(g.less(uniform(1, streams.conditionDropout), g.scalar(recipe.conditionDropout)), g.ints([0], [1, 1]), ids)
+    }
+    condition = encodeText(g, recipe.textEncoder, ids)
+  }
+  const keep = training && model.dropPath > 0 ? stochasticDepth(g, recipe, uniform(model.depth, streams.dropPath)) : () => null
+  const loss = meanSquare(g, zigma(g, model, { image: point, t, condition, keep }), velocity)
+  return { graph: g, loss }
+}
+
+/** Layer i = 1..depth is dropped with probability dropPath (i - 1) / (depth - 1), the last one being the final norm's (spec 1.5). */
+function stochasticDepth(g: GraphBuilder, { model }: Recipe, u: Value): (layer: number) => Value {
+  const batchSize = u.shape[0]!
+  return (layer) => {
+    const rate = model.depth > 1 ? (model.dropPath * (layer - 1)) / (model.depth - 1) : 0
+    const drawn = g.reshape(g.slice(u, 1, layer - 1, layer), [batchSize])
+    return g.where(g.less(drawn, g.scalar(rate)), g.scalar(0), g.scalar(1 / (1 - rate)))
+  }
+}

@@ -1,0 +1,216 @@
+import type { TrainOutcome, TrainRequest } from '#contracts/engine.ts'
+import { StudioError } from '#contracts/errors.ts'
+import type { Recipe } from '#contracts/recipe.ts'
+import type { Baselines, MetricPoint } from '#contracts/studio.ts'
+import type { NativeRuntime } from '#native-ops/binding.ts'
+import { readTrainingState, writeTrainingState, type TrainingState } from '../checkpoint/training-state.ts'
+import { Drawer } from '../generation/drawer.ts'
+import type { DatasetReader, EnginePorts } from '../ports.ts'
+import { fitTokenizer, Tokenizer } from '../text/tokenizer.ts'
+import { engineVersion } from '../version.ts'
+import { DataOrder, readBatch, rgbBytes } from './batch.ts'
+import { Trainer } from './trainer.ts'
+import { constantLoss, trainable, Validation } from './validation.ts'
+
+const publishEveryMs = 250
+const sampleSettings = { steps: 20, sampler: 'euler', cfgScale: 3, negativePrompt: '' } as const
+
+/**
+ * Trains a recipe to its last step, or until `signal` aborts; then the step in hand is finished and a checkpoint written. Goes on from the
+ * newest good checkpoint of the run: with counter-based random numbers the continued run equals the undisturbed one bit for bit.
+ *
+ * @throws StudioError not-finite when gradients stop being numbers: the last good checkpoint stays.
+ */
+export async function train(ports: EnginePorts, runtime: NativeRuntime, request: TrainRequest, signal: AbortSignal): Promise<TrainOutcome> {
+  const { recipe, runFolder, snapshot } = request
+  using dataset = await ports.openDataset(request.datasetFolder, snapshot)
+  refuseMisfit(recipe, dataset)
+  const checkpoints = ports.checkpoints(runFolder)
+  const stored = await checkpoints.newest()
+  const resumed = stored ? readTrainingState(stored.files) : null
+  if (resumed && resumed.snapshot !== snapshot) {
+    throw new StudioError(
+      'invalid-request',
+      'The run was trained on another snapshot of the data set. Start a new run on the data set as it is now.',
+    )
+  }
+
+  const tokenizer = makeTokenizer(recipe, dataset, resumed)
+  using trainer = await Trainer.create(runtime, recipe, resumed?.tensors ?? null)
+  using validation = await Validation.create(runtime, recipe, trainer.averagedWeights, dataset, tokenizer)
+  const log = new RunLog(ports, request)
+  await log.begin(resumed?.step ?? 0)
+  if (!resumed) {
+    log.baselines = { untrained: (await validation?.loss()) ?? null, constant: constantLoss(dataset) }
+    await log.record({
+      step: 0,
+      loss: null,
+      validationLoss: log.baselines.untrained,
+      gradNorm: null,
+      learningRate: 0,
+      secondsPerStep: null,
+    })
+  } else log.baselines = { untrained: await log.untrained(), constant: constantLoss(dataset) }
+
+  const save = async (step: number) => {
+    log.announce('checkpoint')
+    const files = writeTrainingState({
+      step,
+      recipe,
+      snapshot,
+      tokenizer: tokenizer?.model ?? null,
+      engine: engineVersion,
+      tensors: trainer.capture(),
+    })
+    const { hash, sizeBytes } = await checkpoints.write(step, files, recipe.keepCheckpoints)
+    ports.publish('engine.checkpointed', { runFolder, step, hash, sizeBytes })
+  }
+  const order = new DataOrder(trainable(dataset), recipe.seed, recipe.batchSize)
+  const batchOf = (step: number) =>
+    readBatch(dataset, order.itemsOf(step), {
+      tokenizer,
+      tokens: recipe.textEncoder?.tokens ?? 0,
+      flip: recipe.flip ? { seed: recipe.seed, step } : null,
+    })
+
+  let step = resumed?.step ?? 0
+  let saved = step
+  let loss: number | null = null
+  while (step < recipe.steps && !signal.aborted) {
+    step++
+    const startedMs = ports.now()
+    const result = await trainer.step(step, batchOf(step))
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm)) {
+      await log.flush()
+      throw new StudioError(
+        'not-finite',
+        `Step ${step} gave a loss or gradient that is not a number; the weights of step ${saved} are kept. Lower the learning rate (now ${recipe.optimizer.learningRate}) and resume.`,
+      )
+    }
+    loss = result.loss
+    const secondsPerStep = (ports.now() - startedMs) / 1000
+    const due = (every: number) => step % every === 0 || step === recipe.steps
+    const validationLoss = validation && due(recipe.validateEvery) ? await validation.loss() : null
+    await log.record({ step, ...result, validationLoss, secondsPerStep })
+    if (recipe.samplePrompts.length > 0 && due(recipe.sampleEvery))
+      await drawSamples(ports, runtime, request, trainer, tokenizer, step, log)
+    if (due(recipe.checkpointEvery)) {
+      await log.flush()
+      await save(step)
+      saved = step
+    }
+  }
+  await log.flush()
+  if (saved !== step) await save(step)
+  return { step, loss, finished: step >= recipe.steps }
+}
+
+function refuseMisfit({ model, textEncoder, batchSize }: Recipe, dataset: DatasetReader): void {
+  const refuse = (sentence: string): never => {
+    throw new StudioError('invalid-request', sentence)
+  }
+  if (model.height !== dataset.imageSize || model.width !== dataset.imageSize) {
+    refuse(
+      `The model is for pictures of ${model.width} x ${model.height}, the data set holds ${dataset.imageSize} x ${dataset.imageSize}. Import at ${model.width} pixels or choose another preset.`,
+    )
+  }
+  if (model.channels !== 3)
+    refuse(
+      `The model is for ${model.channels} channels of an autoencoder's space; this version trains on pixels, which have 3. Choose a preset for pixels.`,
+    )
+  if (model.condition.kind === 'class')
+    refuse('The model is for class labels, and the data set has captions. Choose a text preset or one without a condition.')
+  if ((model.condition.kind === 'text') !== (textEncoder !== null))
+    refuse('A text-conditioned model needs a text encoder in its recipe, and only that. Add "textEncoder" or set the condition to "none".')
+  if (dataset.size === 0) refuse('The data set is empty. Import pictures first.')
+  if (batchSize < 1) refuse(`A batch of ${batchSize} pictures cannot be trained. Choose at least 1.`)
+}
+
+function makeTokenizer({ textEncoder }: Recipe, dataset: DatasetReader, resumed: TrainingState | null): Tokenizer | null {
+  if (!textEncoder) return null
+  if (resumed?.tokenizer) return new Tokenizer(resumed.tokenizer)
+  return new Tokenizer(
+    fitTokenizer(
+      trainable(dataset).map((item) => dataset.captions[item]!),
+      textEncoder.vocabularySize,
+    ),
+  )
+}
+
+async function drawSamples(
+  ports: EnginePorts,
+  runtime: NativeRuntime,
+  { recipe, runFolder }: TrainRequest,
+  trainer: Trainer,
+  tokenizer: Tokenizer | null,
+  step: number,
+  log: RunLog,
+): Promise<void> {
+  log.announce('samples')
+  const prompts = recipe.samplePrompts
+  using drawer = await Drawer.create(runtime, recipe, trainer.averagedWeights, { tokenizer, batchSize: prompts.length, guided: true })
+  const pictures = await drawer.draw(
+    prompts,
+    prompts.map((_, i) => recipe.seed + i),
+    sampleSettings,
+  )
+  const { width, height } = recipe.model
+  pictures.forEach(({ values }, index) => {
+    ports.publish('engine.sampled', {
+      runFolder,
+      step,
+      index,
+      prompt: prompts[index]!,
+      width,
+      height,
+      rgb: rgbBytes(values, width, height),
+    })
+  })
+}
+
+/** Metrics on their way to the run's file and to whoever listens, in groups so that fast steps do not flood either. */
+class RunLog {
+  baselines: Baselines = { untrained: null, constant: null }
+  readonly #ports: EnginePorts
+  readonly #request: TrainRequest
+  #waiting: MetricPoint[] = []
+  #publishedMs = -Infinity
+
+  constructor(ports: EnginePorts, request: TrainRequest) {
+    this.#ports = ports
+    this.#request = request
+  }
+
+  async begin(step: number): Promise<void> {
+    await this.#ports.metrics(this.#request.runFolder).truncateAfter(step)
+  }
+
+  /** The validation loss at step 0, as the file has it. */
+  async untrained(): Promise<number | null> {
+    const first = (await this.#ports.metrics(this.#request.runFolder).readAll())[0]
+    return first?.step === 0 ? first.validationLoss : null
+  }
+
+  async record(point: MetricPoint): Promise<void> {
+    this.#waiting.push(point)
+    if (this.#ports.now() - this.#publishedMs >= publishEveryMs) await this.flush()
+  }
+
+  announce(note: string): void {
+    this.#publish([], note)
+  }
+
+  async flush(): Promise<void> {
+    if (this.#waiting.length === 0) return
+    const points = this.#waiting
+    this.#waiting = []
+    this.#publishedMs = this.#ports.now()
+    await this.#ports.metrics(this.#request.runFolder).append(points)
+    this.#publish(points, null)
+  }
+
+  #publish(points: MetricPoint[], note: string | null): void {
+    const { runFolder, recipe } = this.#request
+    this.#ports.publish('engine.trained', { runFolder, points, baselines: this.baselines, totalSteps: recipe.steps, note })
+  }
+}

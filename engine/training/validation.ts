@@ -1,0 +1,118 @@
+import type { Baselines } from '#contracts/studio.ts'
+import type { Recipe } from '#contracts/recipe.ts'
+import type { DeviceTensor, NativeRuntime } from '#native-ops/binding.ts'
+import type { DatasetReader } from '../ports.ts'
+import { streams } from '../random/philox.ts'
+import { Buffers } from '../runtime/buffers.ts'
+import { Program } from '../runtime/program.ts'
+import type { Tokenizer } from '../text/tokenizer.ts'
+import { imageValues, readBatch, type Batch } from './batch.ts'
+import { lossGraph } from './loss-graph.ts'
+
+/** Items that are looked at, and how many times each, with another noise and time each time. */
+const itemLimit = 128
+const repeats = 4
+const batchLimit = 32
+
+/**
+ * The velocity loss on items that are never trained on, always with the same noise and times, so that two numbers differ by the weights
+ * alone. With fewer held-out items than a batch the batch is filled by repeating them.
+ */
+export class Validation implements Disposable {
+  readonly #seed: number
+  readonly #batches: readonly Batch[]
+  readonly #program: Program
+  readonly #inputs: Buffers
+  readonly #outputs: Buffers
+
+  private constructor(seed: number, batches: readonly Batch[], program: Program, inputs: Buffers, outputs: Buffers) {
+    this.#seed = seed
+    this.#batches = batches
+    this.#program = program
+    this.#inputs = inputs
+    this.#outputs = outputs
+  }
+
+  static async create(
+    runtime: NativeRuntime,
+    recipe: Recipe,
+    weights: ReadonlyMap<string, DeviceTensor>,
+    dataset: DatasetReader,
+    tokenizer: Tokenizer | null,
+  ): Promise<Validation | null> {
+    const items = heldOut(dataset).slice(0, itemLimit)
+    if (items.length === 0) return null
+    const batchSize = Math.min(batchLimit, recipe.batchSize)
+    const { graph, loss } = lossGraph(recipe, batchSize, { training: false })
+    graph.output('loss', loss)
+    const program = await Program.compile(runtime, graph)
+    const inputs = new Buffers(runtime, graph.inputs)
+    const outputs = new Buffers(runtime, graph.outputs)
+    program.bind(new Map([...weights, ...inputs.tensors]), outputs.tensors)
+    const batches = Array.from({ length: Math.ceil((items.length * repeats) / batchSize) }, (_, batch) =>
+      readBatch(
+        dataset,
+        Array.from({ length: batchSize }, (_, i) => items[(batch * batchSize + i) % items.length]!),
+        { tokenizer, tokens: recipe.textEncoder?.tokens ?? 0, flip: null },
+      ),
+    )
+    return new Validation(recipe.seed, batches, program, inputs, outputs)
+  }
+
+  async loss(): Promise<number> {
+    let sum = 0
+    for (const [i, { images, ids }] of this.#batches.entries()) {
+      this.#inputs.write('images', images)
+      if (ids) this.#inputs.write('ids', ids)
+      this.#inputs.write('seed', BigInt64Array.of(BigInt(this.#seed) + BigInt(streams.validation) * 2n ** 40n))
+      this.#inputs.write('step', BigInt64Array.of(BigInt(i)))
+      this.#inputs.write(
+        'sample',
+        BigInt64Array.from({ length: this.#inputs.get('sample').shape[0]! }, (_, k) => BigInt(k)),
+      )
+      await this.#program.run()
+      sum += this.#outputs.floats('loss')[0]!
+    }
+    return sum / this.#batches.length
+  }
+
+  [Symbol.dispose](): void {
+    this.#program[Symbol.dispose]()
+    this.#inputs[Symbol.dispose]()
+    this.#outputs[Symbol.dispose]()
+  }
+}
+
+/** Validation items, in the order of the snapshot. */
+export function heldOut(dataset: DatasetReader): number[] {
+  return dataset.splits.flatMap((split, i) => (split === 'validation' ? [i] : []))
+}
+
+/** Training items; all of them where nothing is held out. */
+export function trainable(dataset: DatasetReader): number[] {
+  const items = dataset.splits.flatMap((split, i) => (split === 'train' ? [i] : []))
+  return items.length > 0 ? items : dataset.splits.map((_, i) => i)
+}
+
+/**
+ * The loss of the best constant: the mean training picture as data, nothing as noise. The velocity is data - noise, so that is the variance of
+ * the held-out pictures around that mean, plus 1 for the noise.
+ */
+export function constantLoss(dataset: DatasetReader): Baselines['constant'] {
+  const items = heldOut(dataset)
+  if (items.length === 0) return null
+  const size = 3 * dataset.imageSize ** 2
+  const values = new Float32Array(size)
+  const mean = new Float64Array(size)
+  const training = trainable(dataset)
+  for (const item of training) {
+    imageValues(dataset.image(item), dataset.imageSize, values)
+    values.forEach((x, i) => (mean[i]! += x / training.length))
+  }
+  let variance = 0
+  for (const item of items) {
+    imageValues(dataset.image(item), dataset.imageSize, values)
+    values.forEach((x, i) => (variance += (x - mean[i]!) ** 2 / (size * items.length)))
+  }
+  return 1 + variance
+}
