@@ -5,10 +5,10 @@ import { GraphBuilder } from '../graph/graph-builder.ts'
 import { sizeOf } from '../graph/shape.ts'
 import type { Shape, Value } from '../graph/value.ts'
 import { matrixProducts } from '../lowering/matrix-products.ts'
-import type { Hyper } from '../optim/train-step.ts'
 import { Buffers } from './buffers.ts'
 import { Program } from './program.ts'
-import { Trainer } from './trainer.ts'
+
+const warmUpRounds = 3
 
 export interface TrainStepTimes {
   /** Medians, milliseconds. */
@@ -18,31 +18,21 @@ export interface TrainStepTimes {
   ratio: number
 }
 
-const benchHyper: Hyper = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, emaDecay: 0.999, clipNorm: 1, step: 1 }
-
 /**
  * What a train step costs beside its matrix products alone: a graph with the same products (attention's among them, none of its recomputed
  * ones) and nothing else. Both run in turn, so that both see the same machine; the products read and write warm memory, which favors them.
  *
- * `write` fills weights and batch: a step on zeros would meet no state and no gradient.
+ * `g` is the graph of the step, `step` runs it once; on zeros it would be faster than on numbers.
  */
-export async function measureTrainStep(
-  runtime: NativeRuntime,
-  g: GraphBuilder,
-  write: (trainer: Trainer) => void,
-  { rounds = 15, warmUp = 3 }: { rounds?: number; warmUp?: number } = {},
-): Promise<TrainStepTimes> {
-  using trainer = await Trainer.compile(runtime, g)
-  write(trainer)
-  const productGraph = matrixProducts(g)
-  using products = await Program.compile(runtime, productGraph)
+export async function measureTrainStep(runtime: NativeRuntime, g: GraphBuilder, step: () => Promise<unknown>, rounds = 15): Promise<TrainStepTimes> {
+  using products = await Program.compile(runtime, matrixProducts(g))
   using memory = sharedMemory(runtime, [...products.reads, ...products.writes])
   const places = (values: ReadonlyMap<string, Value>) => new Map([...values].map(([name, value]) => [name, memory.get(placeOf(name, value.shape))]))
   products.bind(places(products.reads), places(products.writes))
 
   const [steps, multiplications]: [number[], number[]] = [[], []]
-  for (let round = -warmUp; round < rounds; round++) {
-    const stepMs = await timeMs(() => trainer.step({ ...benchHyper, step: round + warmUp + 1 }))
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    const stepMs = await timeMs(step)
     const productsMs = await timeMs(() => products.run())
     if (round < 0) continue
     steps.push(stepMs)

@@ -14,7 +14,7 @@ export interface StepResult {
  * A graph that ends in a train step (see `trainStep`), compiled, with its state in memory: weights, both moments and the moving average are
  * one arena each, updated in place. A step copies no weight: only the batch goes in, only loss and gradient norm come out.
  */
-export class Trainer implements Disposable {
+export class TrainProgram implements Disposable {
   /** The trained tensors by parameter name; all zero at first. */
   readonly weights: Buffers
   readonly copies: Readonly<Record<TrainedCopy, Buffers>>
@@ -40,8 +40,8 @@ export class Trainer implements Disposable {
   }
 
   /** Compiles a graph to which `trainStep` was applied. Rejects with ModelError or OutOfMemory. */
-  static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<Trainer> {
-    return new Trainer(runtime, g, await Program.compile(runtime, g, 'native', options))
+  static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<TrainProgram> {
+    return new TrainProgram(runtime, g, await Program.compile(runtime, g, 'native', options))
   }
 
   /**
