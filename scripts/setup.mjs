@@ -35,7 +35,7 @@ const tools = [
   { names: ['npm'], why: 'it installs the packages', debian: 'npm' },
   { names: ['tar'], why: "it unpacks ONNX Runtime's headers", debian: 'tar' },
   { names: ['cmake'], why: 'it builds the native library', debian: 'cmake' },
-  { names: ['c++', 'g++', 'clang++'], why: 'it compiles the native library', debian: 'g++' },
+  { names: ['g++', 'c++', 'clang++'], why: 'it compiles the native library', debian: 'g++' },
 ]
 
 function checkTools() {
@@ -44,7 +44,7 @@ function checkTools() {
   const present = (name) => folders.some((folder) => endings.some((ending) => existsSync(join(folder, name + ending))))
   const missing = tools.filter(({ names }) => !names.some(present))
   if (missing.length === 0) return
-  const lines = missing.map(({ names, why }) => `  ${names.at(-1)} is missing: ${why}`)
+  const lines = missing.map(({ names, why }) => `  ${names[0]} is missing: ${why}`)
   throw new SetupError(`${lines.join('\n')}\nOn Debian: sudo apt-get install ${missing.map(({ debian }) => debian).join(' ')}`)
 }
 
@@ -178,7 +178,10 @@ try {
     installPackages()
     allowFfmpeg()
     const node = findNode24()
-    if ('problem' in node) throw new SetupError(node.problem)
+    if ('problem' in node)
+      throw new SetupError(
+        'npm left out Node 24, an optional package. Allow those (`npm config get omit`) or install Node 24 from nodejs.org.',
+      )
     fetchHeaders()
     buildNative()
     buildWindow(node.path)

@@ -46,7 +46,7 @@ function countModule(module: TestModule, totals: Totals): void {
     else if (result.state === 'failed') totals.failed++
     else
       totals.skipped.push(
-        `${module.relativeModuleId}: ${test.fullName} (${(result.state === 'skipped' && result.note) || 'no reason is given'})`,
+        `${module.relativeModuleId}: ${test.fullName}${result.state === 'skipped' && result.note ? ` (${result.note})` : ''}`,
       )
   }
   for (const suite of module.children.allSuites()) totals.failed += suite.errors().length
