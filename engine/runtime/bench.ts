@@ -24,10 +24,16 @@ export interface TrainStepTimes {
  *
  * `g` is the graph of the step, `step` runs it once; on zeros it would be faster than on numbers.
  */
-export async function measureTrainStep(runtime: NativeRuntime, g: GraphBuilder, step: () => Promise<unknown>, rounds = 15): Promise<TrainStepTimes> {
+export async function measureTrainStep(
+  runtime: NativeRuntime,
+  g: GraphBuilder,
+  step: () => Promise<unknown>,
+  rounds = 15,
+): Promise<TrainStepTimes> {
   using products = await Program.compile(runtime, matrixProducts(g))
   using memory = sharedMemory(runtime, [...products.reads, ...products.writes])
-  const places = (values: ReadonlyMap<string, Value>) => new Map([...values].map(([name, value]) => [name, memory.get(placeOf(name, value.shape))]))
+  const places = (values: ReadonlyMap<string, Value>) =>
+    new Map([...values].map(([name, value]) => [name, memory.get(placeOf(name, value.shape))]))
   products.bind(places(products.reads), places(products.writes))
 
   const [steps, multiplications]: [number[], number[]] = [[], []]
@@ -74,12 +80,17 @@ export async function measureScan(
     const [u, delta, z] = ['u', 'delta', 'z'].map((name) => g.input(name, tokens)) as [Value, Value, Value]
     const [B, C] = ['B', 'C'].map((name) => g.input(name, states)) as [Value, Value]
     const [D, deltaBias] = ['D', 'deltaBias'].map((name) => g.input(name, [dim])) as [Value, Value]
-    const permutation = g.ints(Int32Array.from({ length }, (_, i) => i), [length])
+    const permutation = g.ints(
+      Int32Array.from({ length }, (_, i) => i),
+      [length],
+    )
     const y = selectiveScan(g, { u, delta, A: g.input('A', [dim, stateDim]), B, C, D, z, deltaBias, permutation })
     const node = y.node!
     if (backwards) {
       // The states that the forward pass would keep are handed in, so that the gradient runs alone.
-      const gradients = gradientRules.SelectiveScan!(g, { ...node, outputs: [y, g.input('borders', node.outputs[1]!.shape)] }, [g.input('dy', tokens)])
+      const gradients = gradientRules.SelectiveScan!(g, { ...node, outputs: [y, g.input('borders', node.outputs[1]!.shape)] }, [
+        g.input('dy', tokens),
+      ])
       gradients.forEach((gradient, i) => gradient && g.output(`gradient${i}`, gradient))
     } else {
       g.output('y', y)
