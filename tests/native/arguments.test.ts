@@ -172,8 +172,10 @@ test('objects of the addon cannot be made with new, nor their methods borrowed',
   const arena = runtime.createArena(64)
   const Arena = arena.constructor as new () => Arena
   expect(() => new Arena()).toThrow('cannot be made with `new`')
-  const borrowed = Object.create(arena) as DeviceTensor
-  expect(() => borrowed.read()).toThrow()
+  const tensor = arena.tensor(0, 'f32', [1])
+  const borrowed = Object.create(tensor) as DeviceTensor
+  expect(() => borrowed.read()).toThrow('Illegal invocation')
+  expect(() => tensor.read.call(wrong(arena))).toThrow('Illegal invocation')
 })
 
 test('a tensor of a DataView or of any typed array holds its bytes', () => {

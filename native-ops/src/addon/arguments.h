@@ -1,4 +1,5 @@
-// Reads arguments that come from JavaScript. Each function throws ArgumentError with a sentence that names the argument.
+// Reads arguments that come from JavaScript. Each function throws ArgumentError with a sentence that names the
+// argument.
 #pragma once
 
 #include <napi.h>

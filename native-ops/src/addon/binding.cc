@@ -12,7 +12,8 @@ const ValueInfo& ValueNamed(const std::vector<ValueInfo>& values, const std::str
     if (value.name == name) return value;
     known += (known.empty() ? "" : ", ") + value.name;
   }
-  throw AddonError("ArgumentError", "The model has no " + std::string(kind) + " '" + name + "'. It has: " + known + ".");
+  throw AddonError("ArgumentError",
+                   "The model has no " + std::string(kind) + " '" + name + "'. It has: " + known + ".");
 }
 
 void CheckFits(const ValueInfo& value, const TensorState& tensor) {
@@ -21,8 +22,9 @@ void CheckFits(const ValueInfo& value, const TensorState& tensor) {
     fits = value.shape[axis] < 0 || value.shape[axis] == tensor.shape[axis];
   }
   if (fits) return;
-  throw AddonError("ShapeError", "'" + value.name + "' of the model is " + value.dtype.name + " " + ShapeText(value.shape) +
-                                     "; the tensor given is " + tensor.dtype.name + " " + ShapeText(tensor.shape) + ".");
+  throw AddonError("ShapeError", "'" + value.name + "' of the model is " + value.dtype.name + " " +
+                                     ShapeText(value.shape) + "; the tensor given is " + tensor.dtype.name + " " +
+                                     ShapeText(tensor.shape) + ".");
 }
 
 void CheckComplete(const BindingState& binding) {
@@ -30,8 +32,10 @@ void CheckComplete(const BindingState& binding) {
   for (const ValueInfo& value : binding.session->inputs) {
     if (!binding.inputs.contains(value.name)) missing += (missing.empty() ? "" : ", ") + value.name;
   }
-  if (!missing.empty()) throw AddonError("ArgumentError", "These inputs have no tensor yet: " + missing + ". Bind them before the run.");
-  if (binding.outputs.empty()) throw AddonError("ArgumentError", "No output has a tensor yet. Bind at least one before the run.");
+  if (!missing.empty())
+    throw AddonError("ArgumentError", "These inputs have no tensor yet: " + missing + ". Bind them before the run.");
+  if (binding.outputs.empty())
+    throw AddonError("ArgumentError", "No output has a tensor yet. Bind at least one before the run.");
 }
 
 void CountRuns(const BindingState& binding, int change) {
@@ -55,7 +59,8 @@ Napi::Function Binding::Define(Napi::Env env) {
 
 BindingState& Binding::AtRest() {
   BindingState& binding = *state();
-  if (binding.run) throw AddonError("Busy", "This Binding runs already. Await the run, or make a second binding of the session.");
+  if (binding.run)
+    throw AddonError("Busy", "This Binding runs already. Await the run, or make a second binding of the session.");
   return binding;
 }
 
@@ -87,7 +92,8 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
     const auto binding = state();
     CheckComplete(*binding);
     auto options = std::make_shared<Ort::RunOptions>();
-    options->SetRunLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // the promise tells what went wrong; no second telling on stderr
+    options->SetRunLogSeverityLevel(
+        ORT_LOGGING_LEVEL_FATAL);  // the promise tells what went wrong; no second telling on stderr
     Realm& realm = Realm::Of(info.Env());
     realm.runs.insert(options);
     binding->run = options;

@@ -39,7 +39,8 @@ AddonError CurrentError() {
   } catch (const Ort::Exception& error) {
     return AddonError(CodeOf(error.GetOrtErrorCode(), error.what()), error.what());
   } catch (const std::bad_alloc&) {
-    return AddonError("OutOfMemory", "The machine has no memory left for this. Close other programs or choose a smaller size.");
+    return AddonError("OutOfMemory",
+                      "The machine has no memory left for this. Close other programs or choose a smaller size.");
   } catch (const std::exception& error) {
     return AddonError("RunError", error.what());
   }

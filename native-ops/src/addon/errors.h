@@ -1,4 +1,5 @@
-// Failures as JavaScript sees them: an Error whose `code` a program can act on and whose message is one sentence for people.
+// Failures as JavaScript sees them: an Error whose `code` a program can act on and whose message is one sentence for
+// people.
 #pragma once
 
 #include <napi.h>
@@ -18,13 +19,15 @@ class AddonError : public std::runtime_error {
   std::string code_;
 };
 
-/// The exception being handled, as an AddonError: ONNX Runtime's own failures get the code that fits. Call inside a catch.
+/// The exception being handled, as an AddonError: ONNX Runtime's own failures get the code that fits. Call inside a
+/// catch.
 AddonError CurrentError();
 
 /// A JavaScript Error with `code`.
 Napi::Error ToJs(Napi::Env env, const AddonError& error);
 
-/// Runs `body`; whatever C++ throws reaches JavaScript as an Error with a code. Every exported method is wrapped in this.
+/// Runs `body`; whatever C++ throws reaches JavaScript as an Error with a code. Every exported method is wrapped in
+/// this.
 template <typename Body>
 auto Guard(Napi::Env env, Body&& body) -> std::invoke_result_t<Body> {
   try {

@@ -11,14 +11,15 @@ namespace zigma::addon {
 
 Napi::Object Exports(Napi::Env env, Napi::Object exports) {
   auto* realm = new Realm{
-      Napi::Persistent(Runtime::Define(env)), Napi::Persistent(Arena::Define(env)),   Napi::Persistent(DeviceTensor::Define(env)),
-      Napi::Persistent(Session::Define(env)), Napi::Persistent(Binding::Define(env)),
-      {},
+      Napi::Persistent(Runtime::Define(env)),      Napi::Persistent(Arena::Define(env)),
+      Napi::Persistent(DeviceTensor::Define(env)), Napi::Persistent(Session::Define(env)),
+      Napi::Persistent(Binding::Define(env)),      {},
   };
   env.SetInstanceData(realm);
   env.AddCleanupHook([realm] { realm->StopRuns(); });  // the end of a worker thread; process.exit() calls no such hook
   exports.Set("openRuntime", Napi::Function::New<&Runtime::Open>(env, "openRuntime"));
-  exports.Set("stopRuns", Napi::Function::New(env, [realm](const Napi::CallbackInfo&) { realm->StopRuns(); }, "stopRuns"));
+  exports.Set("stopRuns", Napi::Function::New(
+                              env, [realm](const Napi::CallbackInfo&) { realm->StopRuns(); }, "stopRuns"));
   return exports;
 }
 

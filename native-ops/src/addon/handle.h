@@ -25,13 +25,15 @@ struct Realm {
   }
 };
 
-/// `Self` names itself with `kName`, tags itself with `kTag` and keeps its state, shared with running work, in a `State`.
+/// `Self` names itself with `kName`, tags itself with `kTag` and keeps its state, shared with running work, in a
+/// `State`.
 template <typename Self, typename State>
 class Handle : public Napi::ObjectWrap<Self> {
  public:
   explicit Handle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Self>(info) {
     if (info.Length() != 1 || !info[0].IsExternal()) {
-      throw Napi::TypeError::New(info.Env(), std::string(Self::kName) + " cannot be made with `new`. Call openRuntime() first.");
+      throw Napi::TypeError::New(info.Env(),
+                                 std::string(Self::kName) + " cannot be made with `new`. Call openRuntime() first.");
     }
     state_ = *info[0].As<Napi::External<std::shared_ptr<State>>>().Data();
     info.This().As<Napi::Object>().TypeTag(&Self::kTag);

@@ -10,7 +10,8 @@ namespace zigma::addon {
 
 std::shared_ptr<Memory> Memory::Allocate(size_t size_bytes) {
   // calloc takes fresh pages from the system untouched, so a large arena costs nothing until it is used.
-  void* block = size_bytes <= std::numeric_limits<size_t>::max() - kAlignment ? std::calloc(1, size_bytes + kAlignment) : nullptr;
+  void* block =
+      size_bytes <= std::numeric_limits<size_t>::max() - kAlignment ? std::calloc(1, size_bytes + kAlignment) : nullptr;
   if (!block) {
     throw AddonError("OutOfMemory", "The machine cannot give " + std::to_string(size_bytes >> 20) +
                                         " MiB of memory. Choose a smaller model or batch, or close other programs.");

@@ -33,8 +33,9 @@ Ort::Env& OpenOrt(const std::string& path, std::string& version) {
     if (!get_base) throw AddonError("LoadError", path + " is not ONNX Runtime: it has no OrtGetApiBase.");
     const OrtApi* api = get_base()->GetApi(ORT_API_VERSION);
     if (!api) {
-      throw AddonError("LoadError", "ONNX Runtime 1." + std::to_string(ORT_API_VERSION) + " or newer is needed; " + path + " is " +
-                                        get_base()->GetVersionString() + ". Run `npm ci` to get the right one.");
+      throw AddonError("LoadError", "ONNX Runtime 1." + std::to_string(ORT_API_VERSION) + " or newer is needed; " +
+                                        path + " is " + get_base()->GetVersionString() +
+                                        ". Run `npm ci` to get the right one.");
     }
     Ort::InitApi(api);
     env = new Ort::Env(ORT_LOGGING_LEVEL_ERROR, "zigma");
@@ -43,7 +44,8 @@ Ort::Env& OpenOrt(const std::string& path, std::string& version) {
     opened_version = get_base()->GetVersionString();
   }
   if (path != opened) {
-    throw AddonError("LoadError", "ONNX Runtime is already open from " + opened + ", so " + path + " cannot be opened in this process.");
+    throw AddonError("LoadError", "ONNX Runtime is already open from " + opened + ", so " + path +
+                                      " cannot be opened in this process.");
   }
   version = opened_version;
   return *env;
@@ -113,7 +115,8 @@ Napi::Value Runtime::CreateSession(const Napi::CallbackInfo& info) {
     auto model = std::make_shared<std::vector<uint8_t>>(bytes.data, bytes.data + bytes.size_bytes);
     auto session = std::make_shared<std::shared_ptr<SessionState>>();
     return Task::Start(
-        info.Env(), [runtime = state(), model, settings, session] { *session = SessionState::Make(runtime, *model, settings); },
+        info.Env(),
+        [runtime = state(), model, settings, session] { *session = SessionState::Make(runtime, *model, settings); },
         [session](Napi::Env env) { return Session::Wrap(env, Realm::Of(env).session, std::move(*session)); });
   });
 }

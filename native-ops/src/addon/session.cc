@@ -21,7 +21,8 @@ ValueInfo Describe(const std::string& name, const Ort::TypeInfo& type) {
   const DType* dtype = DTypeOf(tensor.GetElementType());
   if (!dtype) {
     throw AddonError("ModelError", "'" + name + "' of the model has the ONNX element type " +
-                                       std::to_string(static_cast<int>(tensor.GetElementType())) + ", which cannot be bound.");
+                                       std::to_string(static_cast<int>(tensor.GetElementType())) +
+                                       ", which cannot be bound.");
   }
   std::vector<std::string> symbols;
   for (const char* symbol : tensor.GetSymbolicDimensions()) symbols.emplace_back(symbol);
@@ -59,7 +60,8 @@ SessionSettings SessionSettings::From(const Napi::Value& value, const RuntimeSta
 
   const auto options = ObjectArgument(value, "options");
   const auto given = [&](const char* name) { return !options.Get(name).IsUndefined(); };
-  if (given("optimization")) settings.optimization = OptimizationNamed(StringArgument(options.Get("optimization"), "optimization"));
+  if (given("optimization"))
+    settings.optimization = OptimizationNamed(StringArgument(options.Get("optimization"), "optimization"));
   if (given("threads")) settings.threads = static_cast<int>(SizeArgument(options.Get("threads"), "threads", 1));
   if (given("memoryPattern")) settings.memory_pattern = BoolArgument(options.Get("memoryPattern"), "memoryPattern");
   if (given("profile")) settings.profile = StringArgument(options.Get("profile"), "profile");
@@ -70,8 +72,8 @@ SessionSettings SessionSettings::From(const Napi::Value& value, const RuntimeSta
   return settings;
 }
 
-std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> runtime, const std::vector<uint8_t>& model,
-                                                 const SessionSettings& settings) {
+std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> runtime,
+                                                 const std::vector<uint8_t>& model, const SessionSettings& settings) {
   Ort::SessionOptions options;
   options.SetGraphOptimizationLevel(settings.optimization);
   options.SetIntraOpNumThreads(settings.threads);
@@ -91,8 +93,8 @@ std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> r
   for (size_t i = 0; i < session.GetOutputCount(); i++) {
     outputs.push_back(Describe(session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i)));
   }
-  return std::shared_ptr<SessionState>(new SessionState{std::move(runtime), std::move(session), std::move(inputs), std::move(outputs),
-                                                        !settings.profile.empty()});
+  return std::shared_ptr<SessionState>(new SessionState{std::move(runtime), std::move(session), std::move(inputs),
+                                                        std::move(outputs), !settings.profile.empty()});
 }
 
 Napi::Function Session::Define(Napi::Env env) {
@@ -125,7 +127,9 @@ Napi::Value Session::EndProfiling(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     SessionState& session = *state();
     if (!session.profiling) {
-      throw AddonError("ArgumentError", "This session records no profile. Create it with the option `profile`, once for each recording.");
+      throw AddonError(
+          "ArgumentError",
+          "This session records no profile. Create it with the option `profile`, once for each recording.");
     }
     session.profiling = false;
     Ort::AllocatorWithDefaultOptions allocator;

@@ -12,10 +12,11 @@ namespace zigma::addon {
 
 class Task : public Napi::AsyncWorker {
  public:
-  /// `work` runs on a pool thread and must not touch JavaScript; `settle` then makes the value on the JavaScript thread.
-  /// `finally` runs there too, before the promise settles, whether the work failed or not.
-  static Napi::Promise Start(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> settle,
-                             std::function<void()> finally = [] {}) {
+  /// `work` runs on a pool thread and must not touch JavaScript; `settle` then makes the value on the JavaScript
+  /// thread. `finally` runs there too, before the promise settles, whether the work failed or not.
+  static Napi::Promise Start(
+      Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> settle,
+      std::function<void()> finally = [] {}) {
     auto* task = new Task(env, std::move(work), std::move(settle), std::move(finally));
     Napi::Promise promise = task->deferred_.Promise();
     task->Queue();
@@ -42,7 +43,8 @@ class Task : public Napi::AsyncWorker {
   }
 
  private:
-  Task(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> settle, std::function<void()> finally)
+  Task(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> settle,
+       std::function<void()> finally)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         work_(std::move(work)),

@@ -27,8 +27,8 @@ std::shared_ptr<TensorState> TensorState::View(std::shared_ptr<Memory> memory, s
   const size_t size_bytes = SizeOf(dtype, shape);
   memory->CheckRange(offset, size_bytes);
   if (offset % dtype.size_bytes != 0) {
-    throw AddonError("ArgumentError", "offsetBytes must be a multiple of " + std::to_string(dtype.size_bytes) + " for " + dtype.name +
-                                          ", not " + std::to_string(offset) + ".");
+    throw AddonError("ArgumentError", "offsetBytes must be a multiple of " + std::to_string(dtype.size_bytes) +
+                                          " for " + dtype.name + ", not " + std::to_string(offset) + ".");
   }
   uint8_t* data = memory->data() + offset;
   const auto host = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
@@ -75,8 +75,9 @@ void DeviceTensor::Write(const Napi::CallbackInfo& info) {
     TensorState& tensor = AtRest();
     const ByteSpan bytes = BytesArgument(info[0], "bytes");
     if (bytes.size_bytes != tensor.size_bytes) {
-      throw AddonError("ShapeError", "A tensor " + std::string(tensor.dtype.name) + " " + ShapeText(tensor.shape) + " holds " +
-                                         std::to_string(tensor.size_bytes) + " bytes; " + std::to_string(bytes.size_bytes) +
+      throw AddonError("ShapeError", "A tensor " + std::string(tensor.dtype.name) + " " + ShapeText(tensor.shape) +
+                                         " holds " + std::to_string(tensor.size_bytes) + " bytes; " +
+                                         std::to_string(bytes.size_bytes) +
                                          " were given. Pass an array of the same type and size.");
     }
     if (bytes.size_bytes != 0) std::memcpy(tensor.data, bytes.data, bytes.size_bytes);

@@ -23,7 +23,8 @@ struct TensorState {
   std::atomic<int> runs{0};  // in progress; the host keeps its hands off while there are any
 
   /// Throws when the view does not fit into the arena or is not aligned to its element.
-  static std::shared_ptr<TensorState> View(std::shared_ptr<Memory> memory, size_t offset, const DType& dtype, std::vector<int64_t> shape);
+  static std::shared_ptr<TensorState> View(std::shared_ptr<Memory> memory, size_t offset, const DType& dtype,
+                                           std::vector<int64_t> shape);
 };
 
 class DeviceTensor : public Handle<DeviceTensor, TensorState> {
