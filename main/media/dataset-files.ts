@@ -1,0 +1,199 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import {
+  datasetItem,
+  ledgerReason,
+  ledgerState,
+  type DatasetItem,
+  type DatasetSummary,
+  type LedgerEntry,
+  type LedgerTotals,
+} from '#contracts/dataset.ts'
+import { StudioError } from '#contracts/errors.ts'
+import { itemId, type ItemId } from '#contracts/project.ts'
+import type { DatasetReader } from '#engine/ports.ts'
+import { jsonLines, readJsonLines } from '../store/json-lines.ts'
+import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
+
+/** Where an item's pixels lie: record `slot` of `shards/<shard>.bin`. */
+const place = z.object({ shard: z.number().int().nonnegative(), slot: z.number().int().nonnegative() })
+
+/** One line of ledger.jsonl: what became of one file of a source. The ledger is the truth; all else of a data set follows from it. */
+export const ledgerLine = z.object({
+  /** Which source the file belongs to: a folder's path, or "sample". */
+  root: z.string(),
+  source: z.string(),
+  state: ledgerState,
+  reason: ledgerReason.nullable(),
+  detail: z.string().nullable(),
+  /** sha256 of the file, null where it could not be read. */
+  fileHash: z.string().nullable(),
+  item: datasetItem
+    .pick({ id: true, caption: true, width: true, height: true, split: true })
+    .extend(place.shape)
+    .extend({ pixelHash: z.string() })
+    .nullable(),
+})
+export type LedgerLine = z.infer<typeof ledgerLine>
+
+const frozenItem = z
+  .object({ id: itemId, caption: z.string(), split: z.enum(['train', 'validation']), pixelHash: z.string() })
+  .extend(place.shape)
+type FrozenItem = z.infer<typeof frozenItem>
+
+const settingsFile = z.object({ schema: z.literal(1), imageSize: z.number().int() })
+const captionEdit = z.object({ id: itemId, caption: z.string() })
+
+/** A data set's folder: ledger, shards of pixels, edited captions and frozen snapshots. */
+export class DatasetFiles {
+  readonly folder: string
+  readonly #fs: SafeFs
+
+  constructor(folder: string, fs: SafeFs) {
+    this.folder = folder
+    this.#fs = fs
+  }
+
+  shardPath(shard: number): string {
+    return shardPath(this.folder, shard)
+  }
+
+  async prepare(): Promise<void> {
+    for (const name of ['shards', 'snapshots']) await this.#fs.folder(join(this.folder, name))
+    await this.#fs.sweep(join(this.folder, 'shards'))
+  }
+
+  imageSize(): Promise<number | null> {
+    return readImageSize(this.folder)
+  }
+
+  async setImageSize(imageSize: number): Promise<void> {
+    await this.#fs.writeFile(join(this.folder, 'dataset.json'), `${JSON.stringify({ schema: 1, imageSize })}\n`)
+  }
+
+  /** The last word on every file, in the order in which files were first seen. */
+  async ledger(): Promise<LedgerLine[]> {
+    const lines = await readJsonLines(join(this.folder, 'ledger.jsonl'), ledgerLine)
+    return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
+  }
+
+  appendLedger(lines: readonly LedgerLine[]): Promise<void> {
+    return this.#fs.append(join(this.folder, 'ledger.jsonl'), jsonLines(lines))
+  }
+
+  async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {
+    const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
+    let at = 0
+    for (const record of records) {
+      bytes.set(record, at)
+      at += record.length
+    }
+    await this.#fs.writeFile(this.shardPath(shard), bytes)
+  }
+
+  async editCaption(id: ItemId, caption: string): Promise<void> {
+    await this.#fs.append(join(this.folder, 'captions.jsonl'), jsonLines([{ id, caption }]))
+  }
+
+  /** Items with the captions as edited, by id. */
+  async items(): Promise<(DatasetItem & FrozenItem)[]> {
+    const edits = new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), captionEdit)).map(({ id, caption }) => [id, caption]))
+    const used = (await this.ledger()).flatMap(({ item, source, state }) =>
+      item ? [{ ...item, source, state, caption: edits.get(item.id) ?? item.caption }] : [],
+    )
+    return used.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  async describe(): Promise<DatasetSummary> {
+    const items = await this.items()
+    return {
+      items: items.length,
+      validationItems: items.filter(({ split }) => split === 'validation').length,
+      captioned: items.filter(({ caption }) => caption !== '').length,
+      imageSize: await this.imageSize(),
+      totals: totalsOf(await this.ledger()),
+      snapshot: items.length > 0 ? snapshotHash(items) : null,
+    }
+  }
+
+  /** Freezes the data set as it is now; the same content gives the same hash, whatever the order of import. */
+  async freeze(): Promise<string> {
+    const items = await this.items()
+    if (items.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
+    const hash = snapshotHash(items)
+    await mkdir(join(this.folder, 'snapshots'), { recursive: true })
+    const frozen = items.map(({ id, caption, split, pixelHash, shard, slot }) => ({ id, caption, split, pixelHash, shard, slot }))
+    await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(frozen))
+    return hash
+  }
+}
+
+export function totalsOf(ledger: readonly LedgerLine[]): LedgerTotals {
+  const count = (state: LedgerEntry['state']) => ledger.filter((line) => line.state === state).length
+  return { found: ledger.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
+}
+
+function snapshotHash(items: readonly FrozenItem[]): string {
+  return sha256(
+    items
+      .map(({ id, caption, split, pixelHash }) => `${JSON.stringify([id, pixelHash, split, caption])}\n`)
+      .sort()
+      .join(''),
+  )
+}
+
+/** The training pixels of one record: what the preview shows and what the trainer reads is this. */
+export function readPixels(folder: string, { shard, slot }: z.infer<typeof place>, imageSize: number): Uint8Array {
+  const file = openSync(shardPath(folder, shard), 'r')
+  try {
+    return readRecord(file, slot, imageSize, shard)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Opens a frozen snapshot for training. */
+export async function openSnapshot(folder: string, snapshot: string): Promise<DatasetReader> {
+  if (!/^[0-9a-f]{64}$/.test(snapshot)) throw new StudioError('invalid-request', `"${snapshot}" is not the name of a snapshot.`)
+  const items = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  const imageSize = await readImageSize(folder)
+  if (items.length === 0 || imageSize === null)
+    throw new StudioError('not-found', 'The snapshot of the data set is gone. Start a new run on the data set as it is now.')
+  const files = new Map<number, number>()
+  const fileOf = (shard: number) => {
+    let file = files.get(shard)
+    if (file === undefined) files.set(shard, (file = openSync(shardPath(folder, shard), 'r')))
+    return file
+  }
+  return {
+    size: items.length,
+    imageSize,
+    captions: items.map(({ caption }) => caption),
+    splits: items.map(({ split }) => split),
+    image: (index) => readRecord(fileOf(items[index]!.shard), items[index]!.slot, imageSize, items[index]!.shard),
+    [Symbol.dispose]: () => files.forEach((file) => closeSync(file)),
+  }
+}
+
+/** Edge of the training pictures; null while nothing is imported. */
+async function readImageSize(folder: string): Promise<number | null> {
+  const text = await readFile(join(folder, 'dataset.json'), 'utf8').catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) return null
+    throw error
+  })
+  return text === null ? null : settingsFile.parse(JSON.parse(text)).imageSize
+}
+
+function readRecord(file: number, slot: number, imageSize: number, shard: number): Uint8Array {
+  const record = new Uint8Array(imageSize * imageSize * 3)
+  const count = readSync(file, record, 0, record.length, slot * record.length)
+  if (count !== record.length)
+    throw new StudioError('corrupt-file', `Shard ${shard} of the data set ends before picture ${slot}. Import the pictures again.`)
+  return record
+}
+
+function shardPath(folder: string, shard: number): string {
+  return join(folder, 'shards', `${String(shard).padStart(5, '0')}.bin`)
+}

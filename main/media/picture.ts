@@ -1,0 +1,117 @@
+import sharp from 'sharp'
+import type { LedgerReason } from '#contracts/dataset.ts'
+
+// Only these decoders may ever see a file from outside: no SVG, PDF or other loader that reads further files.
+sharp.block({ operation: ['VipsForeignLoad'] })
+sharp.unblock({
+  operation: [
+    'VipsForeignLoadJpeg',
+    'VipsForeignLoadPng',
+    'VipsForeignLoadWebp',
+    'VipsForeignLoadHeif',
+    'VipsForeignLoadNsgif',
+    'VipsForeignLoadTiff',
+  ],
+})
+sharp.cache(false)
+
+/** Decompression bombs are refused by their header. */
+export const pixelLimit = 64_000_000
+const smallestSide = 8
+const secondsLimit = 20
+
+/** A picture that cannot be used, and why, as one sentence. */
+export class PictureError extends Error {
+  readonly reason: LedgerReason
+
+  constructor(reason: LedgerReason, sentence: string, cause?: unknown) {
+    super(sentence, { cause })
+    this.reason = reason
+  }
+}
+
+export interface TrainingPicture {
+  /** RGB, size x size x 3, row by row. */
+  rgb: Uint8Array
+  /** Of the source, upright. */
+  width: number
+  height: number
+  /** Share of the source's area that the crop leaves out, 0 to 1. */
+  croppedShare: number
+}
+
+/** What the first bytes say a file is; null for anything that is not one of the six kinds read here. */
+export function pictureFormat(head: Uint8Array): 'png' | 'jpeg' | 'webp' | 'gif' | 'tiff' | 'avif' | null {
+  const text = (from: number, to: number) => String.fromCharCode(...head.subarray(from, to))
+  if (text(0, 4) === '\x89PNG') return 'png'
+  if (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff) return 'jpeg'
+  if (text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP') return 'webp'
+  if (/^GIF8[79]a/.test(text(0, 6))) return 'gif'
+  if (text(0, 4) === 'II*\0' || text(0, 4) === 'MM\0*') return 'tiff'
+  if (text(4, 8) === 'ftyp' && /avi[fs]|mif1/.test(text(8, 32))) return 'avif'
+  return null
+}
+
+/**
+ * A file's bytes as a square training picture: upright, on `background` where it is transparent, scaled so that the short side fits, cropped
+ * at the center. Preview and trainer both get exactly this.
+ *
+ * @throws PictureError with the reason that goes into the ledger.
+ */
+export async function trainingPicture(
+  bytes: Uint8Array,
+  { imageSize, background }: { imageSize: number; background: string },
+): Promise<TrainingPicture> {
+  if (bytes.length === 0) throw new PictureError('empty-file', 'The file has 0 bytes. Copy it again from its source.')
+  if (!pictureFormat(bytes.subarray(0, 32))) {
+    throw new PictureError('unsupported-format', 'The file is not a PNG, JPEG, WebP, GIF, TIFF or AVIF picture. Save it as one of these.')
+  }
+  try {
+    const { width, height } = await sizeOf(bytes)
+    if (width * height > pixelLimit) {
+      throw new PictureError(
+        'too-many-pixels',
+        `The picture has ${width} x ${height} pixels, more than the ${pixelLimit / 1e6} million that are read. Save a smaller copy.`,
+      )
+    }
+    if (Math.min(width, height) < smallestSide) {
+      throw new PictureError('too-small', `The picture has ${width} x ${height} pixels; the short side must have at least ${smallestSide}.`)
+    }
+    const rgb = await open(bytes)
+      .timeout({ seconds: secondsLimit })
+      .rotate()
+      .flatten({ background })
+      .resize(imageSize, imageSize, { fit: 'cover', position: 'centre' })
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw()
+      .toBuffer()
+    return { rgb: new Uint8Array(rgb), width, height, croppedShare: 1 - Math.min(width, height) / Math.max(width, height) }
+  } catch (error) {
+    if (error instanceof PictureError) throw error
+    const message = (error as Error).message
+    if (/pixel limit/i.test(message))
+      throw new PictureError(
+        'too-many-pixels',
+        `The picture has more than the ${pixelLimit / 1e6} million pixels that are read. Save a smaller copy.`,
+        error,
+      )
+    if (/timeout/i.test(message))
+      throw new PictureError('timed-out', `The picture took longer than ${secondsLimit} seconds to decode. Save it again.`, error)
+    throw new PictureError('corrupt', `The picture is damaged or incomplete (${firstLine(message)}). Copy it again from its source.`, error)
+  }
+}
+
+/** Width and height after the camera's rotation. */
+async function sizeOf(bytes: Uint8Array): Promise<{ width: number; height: number }> {
+  const { width, height, orientation = 1 } = await open(bytes).metadata()
+  return orientation >= 5 ? { width: height, height: width } : { width, height }
+}
+
+function open(bytes: Uint8Array) {
+  return sharp(bytes, { limitInputPixels: pixelLimit, failOn: 'truncated', sequentialRead: true, pages: 1 })
+}
+
+function firstLine(message: string): string {
+  return message.split('\n')[0]!.slice(0, 120)
+}

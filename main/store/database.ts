@@ -1,0 +1,106 @@
+import Database from 'better-sqlite3'
+import { StudioError } from '#contracts/errors.ts'
+
+/** 'ZGMA' */
+const applicationId = 0x5a474d41
+
+/** Each entry takes the schema one version further; they are never changed once released. */
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    position REAL NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    fence INTEGER NOT NULL DEFAULT 0,
+    createdAt TEXT NOT NULL,
+    startedAt TEXT,
+    endedAt TEXT,
+    progress TEXT,
+    result TEXT,
+    error TEXT,
+    retryOf TEXT
+  ) STRICT;
+  CREATE INDEX jobsByState ON jobs (state, lane, position);
+  CREATE TABLE pictures (
+    id TEXT PRIMARY KEY,
+    jobId TEXT,
+    idx INTEGER NOT NULL,
+    createdAt TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    modelName TEXT NOT NULL,
+    checkpointHash TEXT NOT NULL,
+    rating INTEGER NOT NULL DEFAULT 0,
+    pick TEXT NOT NULL DEFAULT 'none',
+    trashed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (jobId, idx)
+  ) STRICT;
+  CREATE INDEX picturesByTime ON pictures (trashed, createdAt DESC, idx DESC);
+  CREATE TABLE runs (id TEXT PRIMARY KEY, name TEXT NOT NULL, createdAt TEXT NOT NULL, jobId TEXT, state TEXT NOT NULL, snapshot TEXT NOT NULL, recipe TEXT NOT NULL) STRICT;
+  CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  `,
+]
+
+export type Db = Database.Database
+
+/**
+ * A project's index and journal. What is acknowledged is on the disk (WAL, synchronous FULL).
+ *
+ * @throws StudioError corrupt-file when the file is damaged, of another program or of a newer studio.
+ */
+export function openDatabase(path: string): Db {
+  const db = new Database(path, { timeout: 5000 })
+  try {
+    db.pragma('journal_mode = WAL')
+    db.pragma('synchronous = FULL')
+    db.pragma('foreign_keys = ON')
+    db.pragma('trusted_schema = OFF')
+    check(db, path)
+    migrate(db, path)
+    return db
+  } catch (error) {
+    db.close()
+    if (error instanceof StudioError) throw error
+    throw new StudioError(
+      'corrupt-file',
+      `The project's index "${path}" cannot be opened (${(error as Error).message}). Move it away: the studio builds a new one from the project's files.`,
+      { cause: error },
+    )
+  }
+}
+
+function check(db: Db, path: string): void {
+  const id = db.pragma('application_id', { simple: true })
+  const version = db.pragma('user_version', { simple: true }) as number
+  if (id !== 0 && id !== applicationId)
+    throw new StudioError('corrupt-file', `"${path}" is a database of another program. Choose the folder of a ZigMa project.`)
+  if (version > migrations.length) {
+    throw new StudioError(
+      'corrupt-file',
+      `The project was written by a newer studio (index version ${version}, this one knows ${migrations.length}). Update the studio and open it again.`,
+    )
+  }
+  if (db.pragma('quick_check', { simple: true }) !== 'ok')
+    throw new StudioError(
+      'corrupt-file',
+      `The project's index "${path}" is damaged. Move it away: the studio builds a new one from the project's files.`,
+    )
+}
+
+function migrate(db: Db, path: string): void {
+  const version = db.pragma('user_version', { simple: true }) as number
+  if (version === migrations.length) return
+  if (version > 0) db.prepare('VACUUM INTO ?').run(`${path}.v${version}.backup`)
+  db.transaction(() => {
+    for (const sql of migrations.slice(version)) db.exec(sql)
+    db.pragma(`application_id = ${applicationId}`)
+    db.pragma(`user_version = ${migrations.length}`)
+  })()
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { StudioError } from '#contracts/errors.ts'
+import { displayName, projectId, type ProjectId } from '#contracts/project.ts'
+import { isCode, type SafeFs } from './safe-fs.ts'
+
+const projectFile = z.object({ schema: z.literal(1), id: projectId, name: displayName, createdAt: z.iso.datetime() })
+export type ProjectFile = z.infer<typeof projectFile>
+
+/** Where everything of a project lies. All paths inside are relative to its folder, so it can be moved. */
+export interface ProjectFolder {
+  readonly root: string
+  readonly file: string
+  readonly database: string
+  readonly dataset: string
+  readonly runs: string
+  readonly outputs: string
+  readonly thumbnails: string
+  readonly staging: string
+  readonly lock: string
+}
+
+export function projectFolder(root: string): ProjectFolder {
+  const inside = (name: string) => join(root, name)
+  return {
+    root,
+    file: inside('project.json'),
+    database: inside('library.db'),
+    dataset: inside('dataset'),
+    runs: inside('runs'),
+    outputs: inside('outputs'),
+    thumbnails: join(root, 'cache', 'thumbnails'),
+    staging: join(root, 'cache', 'staging'),
+    lock: inside('.lock'),
+  }
+}
+
+export async function readProject(root: string): Promise<ProjectFile | null> {
+  const text = await readFile(projectFolder(root).file, 'utf8').catch((error: unknown) => {
+    if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return null
+    throw error
+  })
+  if (text === null) return null
+  try {
+    return projectFile.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new StudioError(
+      'corrupt-file',
+      `"${projectFolder(root).file}" is not a project file of this studio. Restore it from a copy or choose another folder.`,
+      { cause },
+    )
+  }
+}
+
+export async function writeProject(fs: SafeFs, root: string, project: ProjectFile): Promise<void> {
+  await fs.folder(root)
+  await fs.writeFile(projectFolder(root).file, `${JSON.stringify(project, null, 2)}\n`)
+}
+
+/** A new id: ten characters of Crockford's base 32, lower case. */
+export function newId(): string {
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+  return Array.from(randomBytes(12), (byte) => alphabet[byte % 32]).join('')
+}
+
+export async function createProject(fs: SafeFs, root: string, name: string): Promise<ProjectFile> {
+  if (await readProject(root)) throw new StudioError('already-exists', `"${root}" holds a project already. Open it or choose another name.`)
+  const project = projectFile.parse({ schema: 1, id: newId() as ProjectId, name, createdAt: new Date().toISOString() })
+  await writeProject(fs, root, project)
+  return project
+}
+
+const lockFile = z.object({ pid: z.number().int(), host: z.string() })
+
+/**
+ * Holds a project for this process until the returned function is called.
+ *
+ * @throws StudioError project-locked while another living studio has it; the lock of a dead one is taken over.
+ */
+export async function lockProject(fs: SafeFs, root: string): Promise<() => Promise<void>> {
+  const path = projectFolder(root).lock
+  const holder = await readFile(path, 'utf8').then(
+    (text) => lockFile.safeParse(parse(text)).data ?? null,
+    () => null,
+  )
+  if (holder && holder.host === hostname() && holder.pid !== process.pid && isAlive(holder.pid)) {
+    throw new StudioError(
+      'project-locked',
+      `The project "${root}" is open in another studio (process ${holder.pid}). Close it there first.`,
+    )
+  }
+  await fs.writeFile(path, JSON.stringify({ pid: process.pid, host: hostname() }))
+  return () => fs.remove(path)
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null // a lock cut short by a crash holds nothing
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return isCode(error, 'EPERM')
+  }
+}

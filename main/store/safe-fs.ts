@@ -1,0 +1,181 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { StudioError } from '#contracts/errors.ts'
+
+/** The calls that can fail, as tests make them fail. */
+export type FileOperation = 'open' | 'write' | 'sync' | 'rename' | 'folder' | 'remove'
+
+/** Called before every operation; throws to make it fail, or returns how many bytes of a write are really written. */
+export type FaultHook = (operation: FileOperation, path: string, sizeBytes: number) => number | undefined
+
+const temporaryPrefix = '.tmp-'
+
+/**
+ * The one way in which the studio writes files: nothing is ever half there. A file is written under a temporary name, synced, checked and
+ * renamed; a disk may write fewer bytes than asked without saying so, so every count is checked.
+ */
+export class SafeFs {
+  readonly #fault: FaultHook
+
+  constructor(fault: FaultHook = () => undefined) {
+    this.#fault = fault
+  }
+
+  async folder(path: string): Promise<void> {
+    await this.#guard('folder', path, 0, () => mkdir(path, { recursive: true }))
+  }
+
+  /** The whole file or nothing; replaces what was there. */
+  async writeFile(path: string, bytes: Uint8Array | string): Promise<void> {
+    const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`)
+    try {
+      await this.#writeNew(temporary, toBytes(bytes))
+      await this.#guard('rename', path, 0, () => rename(temporary, path))
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+    await this.#syncFolder(dirname(path))
+  }
+
+  /** A folder of files that appears at once, complete; returns its size. The last file written is the manifest, with every file's sha256. */
+  async writeFolder(
+    path: string,
+    files: ReadonlyMap<string, Uint8Array>,
+    manifest: (entries: readonly FileEntry[]) => Uint8Array,
+  ): Promise<number> {
+    const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`)
+    try {
+      await this.folder(temporary)
+      const entries: FileEntry[] = []
+      for (const [name, bytes] of files) {
+        await this.#writeNew(join(temporary, name), bytes)
+        entries.push({ name, sizeBytes: bytes.length, sha256: sha256(bytes) })
+      }
+      await this.#writeNew(join(temporary, manifestName), manifest(entries))
+      await this.#syncFolder(temporary)
+      await rm(path, { recursive: true, force: true })
+      await this.#guard('rename', path, 0, () => rename(temporary, path))
+      await this.#syncFolder(dirname(path))
+      return entries.reduce((sum, entry) => sum + entry.sizeBytes, 0)
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  /** Adds to the end of a file and syncs. A line that a crash cut short is left out by its reader. */
+  async append(path: string, bytes: Uint8Array | string): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, 'a'))
+    try {
+      await this.#writeAll(handle, path, toBytes(bytes))
+      await this.#guard('sync', path, 0, () => handle.sync())
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#guard('remove', path, 0, () => rm(path, { recursive: true, force: true }))
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    await this.folder(dirname(to))
+    await this.#guard('rename', to, 0, () => rename(from, to))
+    await this.#syncFolder(dirname(to))
+  }
+
+  /** Temporary files of a process that was killed. */
+  async sweep(folder: string): Promise<void> {
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (name.startsWith(temporaryPrefix)) await rm(join(folder, name), { recursive: true, force: true })
+    }
+  }
+
+  async #writeNew(path: string, bytes: Uint8Array): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL))
+    try {
+      await this.#writeAll(handle, path, bytes)
+      await this.#guard('sync', path, 0, () => handle.sync())
+      const { size } = await handle.stat()
+      if (size !== bytes.length)
+        throw new StudioError(
+          'disk-full',
+          `"${basename(path)}" has ${size} bytes on the disk instead of ${bytes.length}. Free some space and try again.`,
+        )
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
+    let written = 0
+    while (written < bytes.length) {
+      const count = await this.#guard('write', path, bytes.length - written, async (allowed) => {
+        const { bytesWritten } = await handle.write(bytes, written, allowed)
+        return bytesWritten
+      })
+      if (count === 0)
+        throw new StudioError(
+          'disk-full',
+          `The disk took none of the last ${bytes.length - written} bytes of "${basename(path)}". Free some space and try again.`,
+        )
+      written += count
+    }
+  }
+
+  async #syncFolder(path: string): Promise<void> {
+    if (process.platform === 'win32') return // Windows cannot sync a folder
+    const handle = await open(path, constants.O_RDONLY)
+    try {
+      await this.#guard('sync', path, 0, () => handle.sync())
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #guard<T>(operation: FileOperation, path: string, sizeBytes: number, work: (sizeBytes: number) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#fault(operation, path, sizeBytes) ?? sizeBytes)
+    } catch (error) {
+      if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
+        throw new StudioError(
+          'disk-full',
+          `The disk is full: "${basename(path)}" could not be written. Free some space and go on; nothing was lost.`,
+          { cause: error },
+        )
+      }
+      throw error
+    }
+  }
+}
+
+export interface FileEntry {
+  name: string
+  sizeBytes: number
+  sha256: string
+}
+
+/** The file that is written last and makes a folder complete. */
+export const manifestName = 'manifest.json'
+
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+function toBytes(bytes: Uint8Array | string): Uint8Array {
+  return typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes
+}
