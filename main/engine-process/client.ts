@@ -1,0 +1,106 @@
+import { fork } from 'node:child_process'
+import { join } from 'node:path'
+import type { EngineEvents, EngineMethods } from '#contracts/engine.ts'
+import { StudioError } from '#contracts/errors.ts'
+import { connect, type Client, type Port } from '#contracts/rpc.ts'
+import type { EngineStatus } from '#contracts/studio.ts'
+import { childPort } from '../transport/process-port.ts'
+
+/** A started engine process. Electron hands in a launcher of its own, for its utility process. */
+export interface EngineProcess {
+  port: Port
+  /** `reason` is what the process said last, or how it ended. */
+  onExit(listener: (reason: string) => void): void
+  kill(): void
+}
+export type EngineLauncher = () => EngineProcess
+
+const lastWordsBytes = 2000
+
+/** The engine as a fork of this Node. */
+export const forkEngine: EngineLauncher = () => {
+  const child = fork(join(import.meta.dirname, 'entry.ts'), { serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  let lastWords = ''
+  child.stderr?.on('data', (chunk: Buffer) => (lastWords = (lastWords + chunk.toString()).slice(-lastWordsBytes)))
+  return {
+    port: childPort(child),
+    onExit: (listener) => void child.on('exit', (code, signal) => listener(lastWords.trim().split('\n').at(-1) || (signal ?? `exit code ${code}`))),
+    kill: () => void child.kill('SIGKILL'),
+  }
+}
+
+type EngineCall = Client<EngineMethods, EngineEvents>['call']
+type NewsListener = <K extends keyof EngineEvents>(name: K, news: EngineEvents[K]) => void
+const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed'] as const
+
+/** Starts the engine when it is first needed, watches it, and starts it again after it was lost. */
+export class EngineClient {
+  readonly #launch: EngineLauncher
+  readonly #onStatus: (status: EngineStatus) => void
+  readonly #listeners = new Set<NewsListener>()
+  #running: { process: EngineProcess; client: Client<EngineMethods, EngineEvents> } | null = null
+  #status: EngineStatus = { state: 'starting', device: '', memoryBytes: null, memoryTotalBytes: null, problem: null }
+  #busy = 0
+  #closing = false
+
+  constructor(launch: EngineLauncher, onStatus: (status: EngineStatus) => void) {
+    this.#launch = launch
+    this.#onStatus = onStatus
+  }
+
+  get status(): EngineStatus {
+    return this.#status
+  }
+
+  onNews(listener: NewsListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Asks the engine what it runs on; from then on the device is shown. Never fails: what is wrong becomes the status. */
+  async describe(): Promise<EngineStatus> {
+    try {
+      const { name, memoryBytes, memoryTotalBytes } = await this.#client().call('engine.describe', null)
+      this.#set({ state: this.#busy > 0 ? 'busy' : 'idle', device: name, memoryBytes, memoryTotalBytes, problem: null })
+    } catch (error) {
+      this.#set({ ...this.#status, state: 'unavailable', problem: (error as Error).message })
+    }
+    return this.#status
+  }
+
+  /** A call to the engine; while one runs the engine is shown as busy. */
+  readonly call: EngineCall = async (name, request, options) => {
+    this.#busy++
+    if (this.#status.state === 'idle') this.#set({ ...this.#status, state: 'busy' })
+    try {
+      return await this.#client().call(name, request, options)
+    } finally {
+      this.#busy--
+      if (this.#busy === 0 && this.#status.state === 'busy') this.#set({ ...this.#status, state: 'idle' })
+    }
+  }
+
+  close(): void {
+    this.#closing = true
+    this.#running?.process.kill()
+  }
+
+  #client(): Client<EngineMethods, EngineEvents> {
+    if (this.#closing) throw new StudioError('engine-lost', 'The studio is closing.')
+    if (this.#running) return this.#running.client
+    const process = this.#launch()
+    const client = connect<EngineMethods, EngineEvents>(process.port)
+    for (const name of newsNames) client.subscribe(name, (news) => this.#listeners.forEach((listener) => listener(name, news)))
+    process.onExit((reason) => {
+      this.#running = null
+      if (!this.#closing) this.#set({ ...this.#status, state: 'lost', problem: `The engine ended by itself (${reason}). It is started again with the next job.` })
+    })
+    this.#running = { process, client }
+    return client
+  }
+
+  #set(status: EngineStatus): void {
+    this.#status = status
+    this.#onStatus(status)
+  }
+}

@@ -1,0 +1,38 @@
+import { mkdirSync } from 'node:fs'
+import { engineMethods, type EngineEvents, type EngineMethods } from '#contracts/engine.ts'
+import { serve } from '#contracts/rpc.ts'
+import { createEngine } from '#engine/index.ts'
+import { openRuntime } from '#native-ops/load.ts'
+import { openSnapshot } from '../media/dataset-files.ts'
+import { FileCheckpoints } from '../store/checkpoint-store.ts'
+import { FileMetrics } from '../store/metrics-log.ts'
+import { SafeFs } from '../store/safe-fs.ts'
+import { parentPort } from '../transport/process-port.ts'
+
+/*
+ * The engine's own process: a fault of the device or of the memory takes this process along and not the studio.
+ */
+const fs = new SafeFs()
+const port = parentPort()
+const publishing: { publish?: <K extends keyof EngineEvents & string>(name: K, news: EngineEvents[K]) => void } = {}
+
+const services = createEngine({
+  openRuntime: () => openRuntime(threadCount()),
+  openDataset: openSnapshot,
+  checkpoints: (runFolder) => new FileCheckpoints(runFolder, fs),
+  metrics: (runFolder) => {
+    mkdirSync(runFolder, { recursive: true })
+    return new FileMetrics(runFolder, fs)
+  },
+  publish: (name, news) => publishing.publish?.(name, news),
+  now: () => performance.now(),
+})
+const server = serve<EngineMethods, EngineEvents>(port, engineMethods, services)
+publishing.publish = (name, news) => server.publish(name, news)
+port.onClose(() => process.exit(0))
+
+/** `ZIGMA_THREADS`, where a user sets it; results on one machine are the same bits for the same number of threads. */
+function threadCount(): { threads?: number } {
+  const wanted = Number(process.env.ZIGMA_THREADS)
+  return Number.isInteger(wanted) && wanted > 0 ? { threads: wanted } : {}
+}
