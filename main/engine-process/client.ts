@@ -24,13 +24,16 @@ export const forkEngine: EngineLauncher = () => {
   child.stderr?.on('data', (chunk: Buffer) => (lastWords = (lastWords + chunk.toString()).slice(-lastWordsBytes)))
   return {
     port: childPort(child),
-    onExit: (listener) => void child.on('exit', (code, signal) => listener(lastWords.trim().split('\n').at(-1) || (signal ?? `exit code ${code}`))),
+    onExit: (listener) =>
+      void child.on('exit', (code, signal) => listener(lastWords.trim().split('\n').at(-1) || (signal ?? `exit code ${code}`))),
     kill: () => void child.kill('SIGKILL'),
   }
 }
 
 type EngineCall = Client<EngineMethods, EngineEvents>['call']
-type NewsListener = <K extends keyof EngineEvents>(name: K, news: EngineEvents[K]) => void
+/** News of the engine with its name, so that `name` tells what `news` is. */
+export type EngineNews = { [K in keyof EngineEvents]: { name: K; news: EngineEvents[K] } }[keyof EngineEvents]
+type NewsListener = (heard: EngineNews) => void
 const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed'] as const
 
 /** Starts the engine when it is first needed, watches it, and starts it again after it was lost. */
@@ -90,10 +93,16 @@ export class EngineClient {
     if (this.#running) return this.#running.client
     const process = this.#launch()
     const client = connect<EngineMethods, EngineEvents>(process.port)
-    for (const name of newsNames) client.subscribe(name, (news) => this.#listeners.forEach((listener) => listener(name, news)))
+    for (const name of newsNames)
+      client.subscribe(name, (news) => this.#listeners.forEach((listener) => listener({ name, news } as EngineNews)))
     process.onExit((reason) => {
       this.#running = null
-      if (!this.#closing) this.#set({ ...this.#status, state: 'lost', problem: `The engine ended by itself (${reason}). It is started again with the next job.` })
+      if (!this.#closing)
+        this.#set({
+          ...this.#status,
+          state: 'lost',
+          problem: `The engine ended by itself (${reason}). It is started again with the next job.`,
+        })
     })
     this.#running = { process, client }
     return client

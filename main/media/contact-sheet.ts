@@ -20,7 +20,10 @@ export async function contactSheet(rows: readonly SheetRow[], tile: number): Pro
     const top = gap + row * rowHeight
     placed.push({ input: await captionImage(caption, width - 2 * gap), left: gap, top })
     for (const [column, { rgb, width: w, height: h }] of pictures.entries()) {
-      const input = await sharp(rgb, { raw: { width: w, height: h, channels: 3 } }).resize(tile, tile, { kernel: 'nearest' }).png().toBuffer()
+      const input = await sharp(rgb, { raw: { width: w, height: h, channels: 3 } })
+        .resize(tile, tile, { kernel: 'nearest' })
+        .png()
+        .toBuffer()
       placed.push({ input, left: gap + column * (tile + gap), top: top + captionHeight })
     }
   }
@@ -31,6 +34,12 @@ export async function contactSheet(rows: readonly SheetRow[], tile: number): Pro
 /** Text by Pango, which is not a file loader and so stays allowed. */
 async function captionImage(caption: string, width: number): Promise<Buffer> {
   const escaped = caption.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]!)
-  const { data, info } = await sharp({ text: { text: `<span foreground="#ededed">${escaped || ' '}</span>`, font: 'sans 10', rgba: true, width } }).png().toBuffer({ resolveWithObject: true })
-  return info.height > captionHeight ? sharp(data).extract({ left: 0, top: 0, width: info.width, height: captionHeight }).png().toBuffer() : data
+  const { data, info } = await sharp({
+    text: { text: `<span foreground="#ededed">${escaped || ' '}</span>`, font: 'sans 10', rgba: true, width },
+  })
+    .png()
+    .toBuffer({ resolveWithObject: true })
+  return info.height > captionHeight
+    ? sharp(data).extract({ left: 0, top: 0, width: info.width, height: captionHeight }).png().toBuffer()
+    : data
 }

@@ -8,7 +8,9 @@ export function addPngText(png: Uint8Array, entries: Readonly<Record<string, str
   const headerEnd = signatureBytes + 12 + new DataView(png.buffer, png.byteOffset).getUint32(signatureBytes)
   const chunks = Object.entries(entries).map(([keyword, text]) => {
     const latin = /^[\x20-\x7e\n\xa0-\xff]*$/.test(text)
-    return latin ? chunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1')) : chunk('iTXt', Buffer.from(`${keyword}\0\0\0\0\0${text}`, 'utf8'))
+    return latin
+      ? chunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1'))
+      : chunk('iTXt', Buffer.from(`${keyword}\0\0\0\0\0${text}`, 'utf8'))
   })
   return new Uint8Array(Buffer.concat([png.subarray(0, headerEnd), ...chunks, png.subarray(headerEnd)]))
 }
@@ -17,7 +19,7 @@ export function addPngText(png: Uint8Array, entries: Readonly<Record<string, str
 export function readPngText(png: Uint8Array): Record<string, string> {
   const entries: Record<string, string> = {}
   const bytes = Buffer.from(png.buffer, png.byteOffset, png.byteLength)
-  for (let at = signatureBytes; at + 12 <= bytes.length; ) {
+  for (let at = signatureBytes; at + 12 <= bytes.length;) {
     const length = bytes.readUInt32BE(at)
     if (at + 12 + length > bytes.length) break
     const type = bytes.toString('latin1', at + 4, at + 8)

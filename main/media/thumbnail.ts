@@ -7,7 +7,12 @@ import { sha256, type SafeFs } from '../store/safe-fs.ts'
 const widths = [128, 256, 512, 1024]
 
 /** A smaller copy of a picture as WebP, made once. A picture smaller than that is given as it is, so that its pixels stay sharp. */
-export async function thumbnail(path: string, wanted: number, cacheFolder: string, fs: SafeFs): Promise<{ bytes: Uint8Array; type: string }> {
+export async function thumbnail(
+  path: string,
+  wanted: number,
+  cacheFolder: string,
+  fs: SafeFs,
+): Promise<{ bytes: Uint8Array; type: string }> {
   const width = widths.find((w) => w >= wanted) ?? widths.at(-1)!
   const cached = join(cacheFolder, `${sha256(path).slice(0, 32)}-${width}.webp`)
   const there = await readFile(cached).catch(() => null)

@@ -22,12 +22,19 @@ export type PictureRecord = z.infer<typeof pictureRecord>
 const ownKeyword = 'zigma'
 
 export async function encodePng(rgb: Uint8Array, width: number, height: number): Promise<Uint8Array> {
-  return new Uint8Array(await sharp(rgb, { raw: { width, height, channels: 3 } }).png({ compressionLevel: 6 }).toBuffer())
+  return new Uint8Array(
+    await sharp(rgb, { raw: { width, height, channels: 3 } })
+      .png({ compressionLevel: 6 })
+      .toBuffer(),
+  )
 }
 
 /** A PNG that carries its settings twice: as `parameters`, which other studios read, and as our own complete record. */
 export async function encodePicture(rgb: Uint8Array, record: PictureRecord): Promise<Uint8Array> {
-  return addPngText(await encodePng(rgb, record.width, record.height), { parameters: parametersText(record), [ownKeyword]: JSON.stringify(record) })
+  return addPngText(await encodePng(rgb, record.width, record.height), {
+    parameters: parametersText(record),
+    [ownKeyword]: JSON.stringify(record),
+  })
 }
 
 /** The record of a picture that this studio drew; null for any other. */
@@ -46,7 +53,15 @@ const samplerNames: Record<GenerationRequest['sampler'], string> = { euler: 'Eul
 /** The form that A1111 writes and many programs read. */
 function parametersText({ settings, width, height, checkpointHash, modelName }: PictureRecord): string {
   const { prompt, negativePrompt, steps, sampler, cfgScale, seed } = settings
-  const values = { Steps: steps, Sampler: samplerNames[sampler], 'CFG scale': cfgScale, Seed: seed, Size: `${width}x${height}`, 'Model hash': checkpointHash.slice(0, 10), Model: modelName.replaceAll(',', ' ') }
+  const values = {
+    Steps: steps,
+    Sampler: samplerNames[sampler],
+    'CFG scale': cfgScale,
+    Seed: seed,
+    Size: `${width}x${height}`,
+    'Model hash': checkpointHash.slice(0, 10),
+    Model: modelName.replaceAll(',', ' '),
+  }
   const last = Object.entries(values).map(([name, value]) => `${name}: ${value}`)
   return [prompt, ...(negativePrompt ? [`Negative prompt: ${negativePrompt}`] : []), last.join(', ')].join('\n')
 }

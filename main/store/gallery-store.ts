@@ -34,8 +34,23 @@ export class GalleryStore {
         `INSERT INTO pictures (id, jobId, idx, createdAt, width, height, file, settings, prompt, modelName, checkpointHash)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
       )
-      .run(record.id, record.jobId, record.index, record.createdAt, record.width, record.height, file, JSON.stringify(record.settings), record.settings.prompt, record.modelName, record.checkpointHash)
-    return this.get(record.id as PictureId) ?? toItem(this.#db.prepare('SELECT * FROM pictures WHERE jobId = ? AND idx = ?').get(record.jobId, record.index) as Row)
+      .run(
+        record.id,
+        record.jobId,
+        record.index,
+        record.createdAt,
+        record.width,
+        record.height,
+        file,
+        JSON.stringify(record.settings),
+        record.settings.prompt,
+        record.modelName,
+        record.checkpointHash,
+      )
+    return (
+      this.get(record.id as PictureId) ??
+      toItem(this.#db.prepare('SELECT * FROM pictures WHERE jobId = ? AND idx = ?').get(record.jobId, record.index) as Row)
+    )
   }
 
   get(id: PictureId): GalleryItem | null {
@@ -61,7 +76,9 @@ export class GalleryStore {
     const where = `trashed = @trashed AND rating >= @minRating AND (@pick IS NULL OR pick = @pick) AND (@text = '' OR prompt LIKE @like ESCAPE '\\')`
     const values = { trashed: Number(trashed), minRating, pick, text, like: `%${text.replace(/[\\%_]/g, '\\$&')}%` }
     const total = this.#db.prepare(`SELECT count(*) FROM pictures WHERE ${where}`).pluck().get(values) as number
-    const rows = this.#db.prepare(`SELECT * FROM pictures WHERE ${where} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`).all({ ...values, limit, offset })
+    const rows = this.#db
+      .prepare(`SELECT * FROM pictures WHERE ${where} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`)
+      .all({ ...values, limit, offset })
     return { total, items: (rows as Row[]).map(toItem) }
   }
 

@@ -68,7 +68,12 @@ export class JobStore {
   }
 
   /** False when the job has been claimed again since. */
-  end(id: JobId, fence: number, state: JobState, { result = null, error = null }: { result?: JobResult | null; error?: WireError | null } = {}): boolean {
+  end(
+    id: JobId,
+    fence: number,
+    state: JobState,
+    { result = null, error = null }: { result?: JobResult | null; error?: WireError | null } = {},
+  ): boolean {
     return (
       this.#db
         .prepare('UPDATE jobs SET state = ?, endedAt = ?, result = ?, error = ? WHERE id = ? AND fence = ?')
@@ -105,7 +110,12 @@ export class JobStore {
     const ended = new Date().toISOString()
     for (const one of left) {
       const poisoned = one.attempt >= attemptLimit
-      const error = poisoned ? { code: 'engine-lost', message: `The job ended ${one.attempt} times without a word, with the studio or its engine. It is not started again by itself; retry it when the cause is found.` } : null
+      const error = poisoned
+        ? {
+            code: 'engine-lost',
+            message: `The job ended ${one.attempt} times without a word, with the studio or its engine. It is not started again by itself; retry it when the cause is found.`,
+          }
+        : null
       this.#db
         .prepare('UPDATE jobs SET state = ?, endedAt = ?, error = ?, fence = fence + 1 WHERE id = ?')
         .run(poisoned ? 'failed' : 'interrupted', ended, json(error), one.id)
@@ -114,7 +124,9 @@ export class JobStore {
   }
 
   clearEnded(): JobId[] {
-    return (this.#db.prepare(`DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled') RETURNING id`).all() as { id: JobId }[]).map(({ id }) => id)
+    return (this.#db.prepare(`DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled') RETURNING id`).all() as { id: JobId }[]).map(
+      ({ id }) => id,
+    )
   }
 
   /** A fact of the queue that outlives the studio. */
@@ -123,7 +135,9 @@ export class JobStore {
   }
 
   setFact(name: string, value: string): void {
-    this.#db.prepare('INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value').run(name, value)
+    this.#db
+      .prepare('INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value')
+      .run(name, value)
   }
 
   #between(position: number): number {
@@ -132,14 +146,24 @@ export class JobStore {
   }
 
   #number(sql: string, ...values: unknown[]): number | null {
-    return this.#db.prepare(sql).pluck().get(...values) as number | null
+    return this.#db
+      .prepare(sql)
+      .pluck()
+      .get(...values) as number | null
   }
 }
 
 function toJob(found: unknown): Job {
   const { position, payload, progress, result, error, ...rest } = row.parse(found)
   const parse = (text: string | null): unknown => (text === null ? null : JSON.parse(text))
-  return job.parse({ ...rest, order: position, payload: parse(payload), progress: parse(progress), result: parse(result), error: parse(error) })
+  return job.parse({
+    ...rest,
+    order: position,
+    payload: parse(payload),
+    progress: parse(progress),
+    result: parse(result),
+    error: parse(error),
+  })
 }
 
 function json(value: unknown): string | null {

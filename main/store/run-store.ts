@@ -14,7 +14,9 @@ export class RunStore {
   }
 
   add({ id, name, createdAt, jobId, state, snapshot, recipe: settings }: RunRow): void {
-    this.#db.prepare('INSERT INTO runs (id, name, createdAt, jobId, state, snapshot, recipe) VALUES (?, ?, ?, ?, ?, ?, ?)').run(id, name, createdAt, jobId, state, snapshot, JSON.stringify(settings))
+    this.#db
+      .prepare('INSERT INTO runs (id, name, createdAt, jobId, state, snapshot, recipe) VALUES (?, ?, ?, ?, ?, ?, ?)')
+      .run(id, name, createdAt, jobId, state, snapshot, JSON.stringify(settings))
   }
 
   list(): RunRow[] {

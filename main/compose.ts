@@ -1,0 +1,94 @@
+import { homedir } from 'node:os'
+import { realpath } from 'node:fs/promises'
+import { StudioError } from '#contracts/errors.ts'
+import type { StudioServices, SystemReport } from '#contracts/studio.ts'
+import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
+import { datasetServices } from './services/dataset.ts'
+import type { Publish, StudioContext } from './services/context.ts'
+import type { OpenProject } from './services/open-project.ts'
+import { closeProject, openProject, projectServices } from './services/projects.ts'
+import { systemServices } from './services/system.ts'
+import { trainingServices } from './services/training.ts'
+import { workServices } from './services/work.ts'
+import { createProject, readProject } from './store/project-folder.ts'
+import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
+import { SafeFs } from './store/safe-fs.ts'
+
+export interface StudioPorts {
+  host: SystemReport['host']
+  fs?: SafeFs
+  launchEngine?: EngineLauncher
+  /** Folder of the studio's own settings. */
+  settingsFolder?: string
+  projectsFolder?: string
+  allowedRoots?: readonly string[]
+  pickFolder?: () => Promise<string | null>
+}
+
+export interface Studio {
+  services: StudioServices
+  /** For hosts: which project is open, to serve its pictures. */
+  current(): OpenProject | null
+  context: StudioContext
+  /** Listen to all news; returns the function that stops listening. */
+  subscribe(listener: Publish): () => void
+  /** Opens the project in a folder; makes one there first if asked and none is there. */
+  openFolder(folder: string, options?: { create: boolean }): Promise<void>
+  close(): Promise<void>
+}
+
+/** The one place where the rooms are wired: the same studio for Electron, the headless host and the command line. */
+export async function compose(ports: StudioPorts): Promise<Studio> {
+  const listeners = new Set<Publish>()
+  const publish: Publish = (name, news) => listeners.forEach((listener) => listener(name, news))
+  const fs = ports.fs ?? new SafeFs()
+  const projectsFolder = ports.projectsFolder ?? defaultProjectsFolder()
+  const roots = await Promise.all(
+    [homedir(), projectsFolder, ...(ports.allowedRoots ?? [])].map((root) => realpath(root).catch(() => root)),
+  )
+  let current: OpenProject | null = null
+
+  const context: StudioContext = {
+    host: ports.host,
+    fs,
+    registry: new ProjectRegistry(fs, ports.settingsFolder),
+    engine: new EngineClient(ports.launchEngine ?? forkEngine, (status) => publish('engine.changed', status)),
+    publish,
+    allowedRoots: new Set(roots),
+    projectsFolder,
+    pickFolder: ports.pickFolder ?? null,
+    project: () => {
+      if (!current) throw new StudioError('not-found', 'No project is open. Open or create one first.')
+      return current
+    },
+    current: () => current,
+    setCurrent: (project) => {
+      current = project
+    },
+  }
+
+  return {
+    services: {
+      ...systemServices(context),
+      ...projectServices(context),
+      ...datasetServices(context),
+      ...trainingServices(context),
+      ...workServices(context),
+    },
+    current: () => current,
+    context,
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    openFolder: async (folder, { create } = { create: false }) => {
+      if (create && !(await readProject(folder)))
+        await createProject(fs, folder, folder.split(/[\\/]/).findLast((part) => part !== '') ?? 'Project')
+      await openProject(context, folder)
+    },
+    close: async () => {
+      await closeProject(context)
+      context.engine.close()
+    },
+  }
+}

@@ -1,0 +1,25 @@
+import type { StudioEvents, SystemReport } from '#contracts/studio.ts'
+import type { EngineClient } from '../engine-process/client.ts'
+import type { ProjectRegistry } from '../store/registry.ts'
+import type { SafeFs } from '../store/safe-fs.ts'
+import type { OpenProject } from './open-project.ts'
+
+export type Publish = <K extends keyof StudioEvents>(name: K, news: StudioEvents[K]) => void
+
+/** What the services share. One project is open at a time. */
+export interface StudioContext {
+  readonly host: SystemReport['host']
+  readonly fs: SafeFs
+  readonly registry: ProjectRegistry
+  readonly engine: EngineClient
+  readonly publish: Publish
+  /** Folders under which sources may be read and browsed. Electron adds what its dialog returned. */
+  readonly allowedRoots: Set<string>
+  readonly projectsFolder: string
+  /** A native folder dialog; null where the host has none. */
+  readonly pickFolder: (() => Promise<string | null>) | null
+  /** @throws StudioError not-found when no project is open. */
+  project(): OpenProject
+  current(): OpenProject | null
+  setCurrent(project: OpenProject | null): void
+}

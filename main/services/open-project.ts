@@ -1,0 +1,158 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import type { GalleryItem } from '#contracts/gallery.ts'
+import type { Job, JobKind } from '#contracts/job.ts'
+import type { PictureId, RunId } from '#contracts/project.ts'
+import type { Run } from '#contracts/studio.ts'
+import { StudioError } from '#contracts/errors.ts'
+import type { EngineClient } from '../engine-process/client.ts'
+import { DatasetFiles } from '../media/dataset-files.ts'
+import { readPictureRecord } from '../media/write-image.ts'
+import { FileCheckpoints } from '../store/checkpoint-store.ts'
+import { openDatabase, type Db } from '../store/database.ts'
+import { GalleryStore } from '../store/gallery-store.ts'
+import { JobStore } from '../store/job-store.ts'
+import { FileMetrics } from '../store/metrics-log.ts'
+import { lockProject, projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
+import { RunStore, type RunRow } from '../store/run-store.ts'
+import type { SafeFs } from '../store/safe-fs.ts'
+import type { Publish } from './context.ts'
+import { importRunner } from './queue/import-runner.ts'
+import { JobQueue, type Runner } from './queue/job-queue.ts'
+import { sampleRunner } from './queue/sample-runner.ts'
+import { trainRunner } from './queue/train-runner.ts'
+
+/** An open project: its folder, locked for this studio, its stores and its queue. */
+export class OpenProject {
+  readonly file: ProjectFile
+  readonly folder: ProjectFolder
+  readonly fs: SafeFs
+  readonly engine: EngineClient
+  readonly publish: Publish
+  readonly dataset: DatasetFiles
+  readonly gallery: GalleryStore
+  readonly runs: RunStore
+  readonly queue: JobQueue
+  readonly #db: Db
+  readonly #unlock: () => Promise<void>
+
+  private constructor(
+    file: ProjectFile,
+    folder: ProjectFolder,
+    db: Db,
+    unlock: () => Promise<void>,
+    { fs, engine, publish }: ProjectTools,
+  ) {
+    this.file = file
+    this.folder = folder
+    this.fs = fs
+    this.engine = engine
+    this.publish = publish
+    this.dataset = new DatasetFiles(folder.dataset, fs)
+    this.gallery = new GalleryStore(db)
+    this.runs = new RunStore(db)
+    this.#db = db
+    this.#unlock = unlock
+    const runners: Record<JobKind, Runner> = { import: importRunner(this), train: trainRunner(this), sample: sampleRunner(this) }
+    this.queue = new JobQueue(new JobStore(db), runners, {
+      changed: (job) => {
+        this.#followRun(job)
+        publish('job.changed', job)
+      },
+      progressed: (progress) => publish('job.progressed', progress),
+      removed: (id) => publish('job.removed', { id }),
+      status: (status) => publish('queue.changed', status),
+    })
+  }
+
+  /** @throws StudioError project-locked while another studio has it. */
+  static async open(root: string, file: ProjectFile, tools: ProjectTools): Promise<OpenProject> {
+    const folder = projectFolder(root)
+    for (const path of [folder.dataset, folder.runs, folder.outputs]) await tools.fs.folder(path)
+    const unlock = await lockProject(tools.fs, root)
+    try {
+      const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
+      await project.#reconcile()
+      project.queue.pump()
+      return project
+    } catch (error) {
+      await unlock()
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.queue.close()
+    this.#db.close()
+    await this.#unlock()
+  }
+
+  runFolder(id: RunId): string {
+    return join(this.folder.runs, id)
+  }
+
+  /** A run with what its folder says: the step it has reached, its checkpoints. */
+  async describeRun(row: RunRow): Promise<Run> {
+    const folder = this.runFolder(row.id)
+    const checkpoints = await new FileCheckpoints(folder, this.fs).list()
+    const last = (await new FileMetrics(folder, this.fs).readAll()).at(-1)
+    return { ...row, step: last?.step ?? checkpoints.at(-1)?.step ?? 0, loss: last?.loss ?? null, checkpoints }
+  }
+
+  run(id: RunId): RunRow {
+    const row = this.runs.get(id)
+    if (!row) throw new StudioError('not-found', `There is no run "${id}" in this project.`)
+    return row
+  }
+
+  async tellRun(id: RunId): Promise<void> {
+    this.publish('run.changed', await this.describeRun(this.run(id)))
+  }
+
+  /** Where a picture's file is. */
+  pictureFile(id: PictureId): string | null {
+    const file = this.gallery.file(id)
+    return file === null ? null : join(this.folder.root, ...file.split('/'))
+  }
+
+  /** A run's state follows its job's. */
+  #followRun(job: Job): void {
+    if (job.payload.kind !== 'train') return
+    const { runId } = job.payload
+    const states: Record<Job['state'], Run['state']> = {
+      queued: 'queued',
+      running: 'training',
+      paused: 'paused',
+      interrupted: 'interrupted',
+      done: 'finished',
+      failed: 'failed',
+      cancelled: 'stopped',
+    }
+    this.runs.setState(runId, states[job.state])
+    void this.tellRun(runId)
+  }
+
+  /** Files are the truth: pictures that the index does not know (a new index, a copied folder) are added from their own records. */
+  async #reconcile(): Promise<void> {
+    for (const job of this.queue.list()) if (job.state === 'interrupted') this.#followRun(job)
+    const known = this.gallery.files()
+    const names = await readdir(this.folder.outputs, { recursive: true }).catch(() => [] as string[])
+    for (const name of names.filter((one) => one.endsWith('.png'))) {
+      const path = join(this.folder.outputs, name)
+      const file = relative(this.folder.root, path).split(sep).join('/')
+      if (known.has(file)) continue
+      const record = readPictureRecord(await readFile(path))
+      if (record) this.gallery.add(record, file)
+    }
+  }
+
+  announce(item: GalleryItem): void {
+    this.publish('gallery.added', item)
+  }
+}
+
+export interface ProjectTools {
+  fs: SafeFs
+  engine: EngineClient
+  publish: Publish
+}

@@ -1,0 +1,18 @@
+import { importPictures } from '../../media/import-pictures.ts'
+import type { OpenProject } from '../open-project.ts'
+import type { Runner } from './job-queue.ts'
+
+/** Brings pictures into the project's data set. */
+export function importRunner(project: OpenProject): Runner {
+  return async ({ payload }, { signal, report }) => {
+    if (payload.kind !== 'import') throw new TypeError(`importRunner: got a job of kind ${payload.kind}`)
+    const totals = await importPictures(payload.source, payload.options, {
+      datasetFolder: project.folder.dataset,
+      fs: project.fs,
+      signal,
+      onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
+    })
+    project.publish('dataset.changed', await project.dataset.describe())
+    return { kind: 'import', totals }
+  }
+}

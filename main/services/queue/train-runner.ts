@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import type { EngineEvents } from '#contracts/engine.ts'
+import type { RunId } from '#contracts/project.ts'
+import { mediaUrl } from '#contracts/studio.ts'
+import { encodePng } from '../../media/write-image.ts'
+import { jsonLines } from '../../store/json-lines.ts'
+import type { OpenProject } from '../open-project.ts'
+import type { Runner } from './job-queue.ts'
+
+/** The list of a run's samples: step, index and prompt a line. */
+export const samplesFile = (runFolder: string): string => join(runFolder, 'samples', 'samples.jsonl')
+
+/** File of a picture drawn while training. */
+export const sampleFile = (runFolder: string, step: number, index: number): string =>
+  join(runFolder, 'samples', `step-${String(step).padStart(8, '0')}-${index}.png`)
+
+/** Trains a run in the engine's process; its news become the run's news, its samples files. */
+export function trainRunner(project: OpenProject): Runner {
+  return async ({ payload }, { signal, report }) => {
+    if (payload.kind !== 'train') throw new TypeError(`trainRunner: got a job of kind ${payload.kind}`)
+    const { runId } = payload
+    const { recipe, snapshot } = project.run(runId)
+    const runFolder = project.runFolder(runId)
+    await project.fs.folder(join(runFolder, 'samples'))
+    await project.fs.writeFile(join(runFolder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`)
+
+    const writing: Promise<void>[] = []
+    const stop = project.engine.onNews(({ name, news }) => {
+      if (news.runFolder !== runFolder) return
+      if (name === 'engine.trained') {
+        const last = news.points.at(-1)
+        if (last) project.publish('run.progressed', { runId, points: news.points, baselines: news.baselines })
+        if (last || news.note) report({ done: last?.step ?? 0, total: news.totalSteps, unit: 'steps', note: news.note })
+      }
+      if (name === 'engine.checkpointed') writing.push(project.tellRun(runId))
+      if (name === 'engine.sampled') writing.push(keepSample(project, runId, news))
+    })
+    try {
+      const { step, loss } = await project.engine.call(
+        'engine.train',
+        { recipe, snapshot, runFolder, datasetFolder: project.folder.dataset },
+        { signal },
+      )
+      await Promise.all(writing)
+      return { kind: 'train', step, loss }
+    } finally {
+      stop()
+    }
+  }
+}
+
+async function keepSample(
+  project: OpenProject,
+  runId: RunId,
+  { step, index, prompt, width, height, rgb }: EngineEvents['engine.sampled'],
+): Promise<void> {
+  const runFolder = project.runFolder(runId)
+  await project.fs.writeFile(sampleFile(runFolder, step, index), await encodePng(rgb, width, height))
+  await project.fs.append(samplesFile(runFolder), jsonLines([{ step, index, prompt }]))
+  project.publish('run.sampled', { runId, step, index, prompt, pictureUrl: mediaUrl.sample(runId, step, index) })
+}

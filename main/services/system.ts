@@ -1,0 +1,58 @@
+import { readdir, realpath, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { StudioError } from '#contracts/errors.ts'
+import type { StudioServices } from '#contracts/studio.ts'
+import { engineVersion } from '#engine/version.ts'
+import { findFfmpeg } from '../media/ffmpeg.ts'
+import type { StudioContext } from './context.ts'
+import { isAllowed } from './dataset.ts'
+
+type SystemServices = Pick<StudioServices, 'system.describe' | 'system.pickFolder' | 'system.browse'>
+
+const pictureNames = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
+
+export function systemServices(context: StudioContext): SystemServices {
+  return {
+    'system.describe': async () => ({
+      version: engineVersion,
+      host: context.host,
+      engine: context.engine.status.device ? context.engine.status : await context.engine.describe(),
+      ffmpeg: await findFfmpeg(),
+      freeBytes: await freeBytes(context.current()?.folder.root ?? context.projectsFolder),
+      canPickFolder: context.pickFolder !== null,
+    }),
+    'system.pickFolder': async () => {
+      const folder = (await context.pickFolder?.()) ?? null
+      if (folder !== null) context.allowedRoots.add(await realpath(folder))
+      return folder
+    },
+    'system.browse': async ({ path }) => {
+      const wanted = path ?? [...context.allowedRoots][0] ?? '/'
+      const real = await realpath(wanted).catch(() => null)
+      if (real === null || !isAllowed(context.allowedRoots, real)) {
+        throw new StudioError(
+          'bad-source',
+          `The folder "${wanted}" cannot be shown: it is not there or lies outside the folders this studio may read.`,
+        )
+      }
+      const entries = await readdir(real, { withFileTypes: true }).catch((cause: unknown) => {
+        throw new StudioError('bad-source', `The folder "${real}" cannot be opened. Check its permissions.`, { cause })
+      })
+      const parent = dirname(real)
+      return {
+        path: real,
+        parent: parent !== real && isAllowed(context.allowedRoots, parent) ? parent : null,
+        folders: entries
+          .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+          .map(({ name }) => ({ name, path: join(real, name) }))
+          .sort((a, b) => a.name.localeCompare(b.name)),
+        pictures: entries.filter((entry) => entry.isFile() && pictureNames.test(entry.name)).length,
+      }
+    },
+  }
+}
+
+async function freeBytes(folder: string): Promise<number | null> {
+  const info = await statfs(folder).catch(() => null)
+  return info ? info.bavail * info.bsize : null
+}

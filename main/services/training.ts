@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import type { RunId } from '#contracts/project.ts'
+import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
+import { forecastOf } from '#engine/forecast.ts'
+import { presets } from '#engine/presets.ts'
+import { FileMetrics } from '../store/metrics-log.ts'
+import { jsonLines, readJsonLines } from '../store/json-lines.ts'
+import { newId } from '../store/project-folder.ts'
+import type { StudioContext } from './context.ts'
+import { samplesFile } from './queue/train-runner.ts'
+
+type TrainingServices = Pick<
+  StudioServices,
+  | 'training.presets'
+  | 'training.forecast'
+  | 'training.start'
+  | 'training.runs'
+  | 'training.metrics'
+  | 'training.samples'
+  | 'training.pause'
+  | 'training.stop'
+  | 'training.resume'
+>
+
+const sampleLine = z.object({ step: z.number().int(), index: z.number().int(), prompt: z.string() })
+
+export function trainingServices(context: StudioContext): TrainingServices {
+  const describe = (id: RunId) => {
+    const project = context.project()
+    return project.describeRun(project.run(id))
+  }
+  const jobOf = (id: RunId) => context.project().run(id).jobId!
+
+  return {
+    'training.presets': async () => [...presets],
+    'training.forecast': async (recipe) => forecastOf(recipe),
+    'training.start': async ({ name, recipe }) => {
+      const project = context.project()
+      const snapshot = await project.dataset.freeze()
+      const id = newId() as RunId
+      await project.fs.folder(project.runFolder(id))
+      project.runs.add({ id, name, createdAt: new Date().toISOString(), jobId: null, state: 'queued', snapshot, recipe })
+      const job = project.queue.add(name, { kind: 'train', runId: id })
+      project.runs.setJob(id, job.id)
+      return describe(id)
+    },
+    'training.runs': async () => {
+      const project = context.project()
+      return Promise.all(project.runs.list().map((row) => project.describeRun(row)))
+    },
+    'training.metrics': async ({ runId, afterStep }) => {
+      const project = context.project()
+      const points = await new FileMetrics(project.runFolder(project.run(runId).id), project.fs).readAll()
+      return {
+        baselines: { untrained: points[0]?.validationLoss ?? null, constant: null },
+        points: points.filter(({ step }) => step > afterStep),
+      }
+    },
+    'training.samples': async ({ runId }) => {
+      const project = context.project()
+      const lines = await readJsonLines(samplesFile(project.runFolder(project.run(runId).id)), sampleLine)
+      const last = new Map(lines.map((line) => [jsonLines([line.step, line.index]), line]))
+      return [...last.values()].map((line) => ({ runId, ...line, pictureUrl: mediaUrl.sample(runId, line.step, line.index) }))
+    },
+    'training.pause': async ({ runId }) => {
+      await context.project().queue.hold(jobOf(runId))
+      return describe(runId)
+    },
+    'training.stop': async ({ runId }) => {
+      await context.project().queue.cancel(jobOf(runId))
+      return describe(runId)
+    },
+    'training.resume': async ({ runId }) => {
+      context.project().queue.goOn(jobOf(runId))
+      return describe(runId)
+    },
+  }
+}
