@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace zigma::cpu::ZIGMA_ISA {
 
 constexpr int64_t kLanes = 16;
@@ -58,6 +62,30 @@ ZIGMA_INLINE Lanes Exp(Lanes x) {
   p = p * (r * r) + r + 1.0f;
   const IntLanes exponent = (IntLanes)shifted << 23;  // the low bits of `shifted` hold k
   return (Lanes)((IntLanes)p + exponent);
+}
+
+// 2^x, relative error below 2e-7 and exactly 1 at 0; x below -126 gives 0 or 2^-126.
+ZIGMA_INLINE Lanes Exp2(Lanes x) {
+#ifdef __AVX512F__
+  const Lanes k = (Lanes)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  x = Min(Max(x, Splat(-126.0f)), Splat(127.0f));
+  const Lanes rounding = Splat(0x1.8p23f);
+  const Lanes shifted = x + rounding;
+  const Lanes k = shifted - rounding;
+#endif
+  const Lanes r = x - k;
+  Lanes p = Splat(1.3264727e-3f);
+  p = p * r + 9.6715126e-3f;
+  p = p * r + 5.5507337e-2f;
+  p = p * r + 2.4022242e-1f;
+  p = p * r + 6.9314698e-1f;
+  p = p * r + 1.0f;
+#ifdef __AVX512F__
+  return (Lanes)_mm512_scalef_ps((__m512)p, (__m512)k);
+#else
+  return (Lanes)((IntLanes)p + ((IntLanes)shifted << 23));  // the low bits of `shifted` hold k
+#endif
 }
 
 // Natural logarithm of positive normal numbers; absolute error below 1e-7 near 1.

@@ -1,7 +1,9 @@
 // The selective scan, sixteen channels a lane block, its 16 states in registers. exp is most of the work: one for each channel, state and
-// position. Backward goes chunk by chunk from the end: it runs the chunk forward again from the state kept at its border, keeps that chunk's
-// states and decays (64 KiB for a chunk of 32), and walks back over them.
+// position. Backward goes chunk by chunk from the end, eight states at a time: it runs the chunk forward again from the state kept at its
+// border, keeps that chunk's states and decays (32 KiB for a chunk of 32: L1), and walks back over them. Eight states and not sixteen, because
+// their gradients and those of A then stay in registers: all at once take three times as long.
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace zigma::cpu::ZIGMA_ISA {
 namespace {
 
 constexpr int kStates = 16;
+constexpr int kHalf = kStates / 2;
 constexpr int64_t kMaxChunk = 64;
 // Lane blocks that one task of the backward pass goes through: their shares of dB and dC are summed on the way.
 constexpr int64_t kBlocksPerTask = 4;
@@ -20,6 +23,7 @@ constexpr int64_t kBlocksPerTask = 4;
 // What a lane block needs of A, transposed so that a state's sixteen channels are one vector.
 struct Rates {
   Lanes a[kStates];
+  Lanes log2_a[kStates];  // a / ln 2: exp(delta a) = 2^(delta log2_a)
 };
 
 Rates LoadRates(const float* a, int64_t e, int64_t count) {
@@ -27,6 +31,7 @@ Rates LoadRates(const float* a, int64_t e, int64_t count) {
   for (int n = 0; n < kStates; ++n) {
     rates.a[n] = Lanes{};
     for (int64_t i = 0; i < count; ++i) rates.a[n][i] = a[(e + i) * kStates + n];
+    rates.log2_a[n] = rates.a[n] * 1.44269504f;
   }
   return rates;
 }
@@ -68,7 +73,7 @@ void SelectiveScan(const SelectiveScanParams<float>& p, const Workers& workers) 
       Lanes y = skip * u;
 #pragma GCC unroll 16
       for (int n = 0; n < kStates; ++n) {
-        h[n] = Exp(delta * rates.a[n]) * h[n] + du * bn[n];
+        h[n] = Exp2(delta * rates.log2_a[n]) * h[n] + du * bn[n];
         y += h[n] * cn[n];
       }
       const int64_t token = row + Token(p, l) * p.dim;
@@ -92,15 +97,15 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
     Lanes a[kStates], d, bias;
   };
   std::vector<Sums> sums(p.batch * blocks);
-  const std::unique_ptr<float[]> share_b(new float[p.batch * groups * states]), share_c(new float[p.batch * groups * states]);
+  const std::unique_ptr<float[]> all_shares(new float[p.batch * groups * 2 * states]);
 
   workers.run(p.batch * groups, [&](int64_t task) {
     const int64_t b = task / groups, group = task % groups;
-    float* db = share_b.get() + task * states;
-    float* dc = share_c.get() + task * states;
-    alignas(64) Lanes before[kMaxChunk][kStates], decay[kMaxChunk][kStates];
-    alignas(64) Lanes after[kStates];
-    alignas(64) Lanes deltas[kMaxChunk], slopes[kMaxChunk];
+    // [length][half][eight of dB, eight of dC]
+    float* shares = all_shares.get() + task * 2 * states;
+    // A chunk at a time and eight states at a time: what the loops over positions touch again and again stays in registers and in L1.
+    alignas(64) Lanes before[kMaxChunk][kHalf], decay[kMaxChunk][kHalf];
+    alignas(64) Lanes deltas[kMaxChunk], delta_us[kMaxChunk], dys[kMaxChunk], ys[kMaxChunk], through_bs[kMaxChunk], through_as[kMaxChunk];
 
     for (int64_t block = group * kBlocksPerTask; block < std::min(blocks, (group + 1) * kBlocksPerTask); ++block) {
       const bool first = block == group * kBlocksPerTask;
@@ -109,71 +114,85 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
       const Lanes bias = p.delta_bias ? LoadSome(p.delta_bias + e, count) : Lanes{};
       const Lanes skip = p.d ? LoadSome(p.d + e, count) : Lanes{};
       Sums sum = {};
-      Lanes dh[kStates] = {};
+      Lanes carried[kStates] = {};  // the gradient of the state, on its way from later chunks to earlier ones
 
       for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
         const int64_t start = chunk * p.chunk, size = std::min(p.chunk, p.length - start);
         const float* border = p.borders + (b * chunks + chunk) * kStates * p.dim + e;
-        for (int n = 0; n < kStates; ++n) after[n] = LoadSome(border + n * p.dim, count);
         for (int64_t i = 0; i < size; ++i) {
-          const int64_t l = start + i;
-          const Lanes raw = LoadSome(p.delta + row + l * p.dim, count) + bias;
-          const Lanes delta = p.delta_softplus ? Softplus(raw) : raw;
-          deltas[i] = delta;
-          slopes[i] = p.delta_softplus ? Sigmoid(raw) : Splat(1);
-          const Lanes du = delta * LoadSome(p.u + row + l * p.dim, count);
-          const float* bn = p.b + (b * p.length + l) * kStates;
-          const bool fresh = l % p.segment == 0;
-#pragma GCC unroll 16
-          for (int n = 0; n < kStates; ++n) {
-            const Lanes last = fresh ? Lanes{} : after[n];
-            before[i][n] = last;
-            decay[i][n] = Exp(delta * rates.a[n]);
-            after[n] = decay[i][n] * last + du * bn[n];
+          const int64_t at = row + (start + i) * p.dim, token = row + Token(p, start + i) * p.dim;
+          const Lanes raw = LoadSome(p.delta + at, count) + bias;
+          const Lanes u = LoadSome(p.u + at, count), dy = LoadSome(g.dy + token, count);
+          deltas[i] = p.delta_softplus ? Softplus(raw) : raw;
+          delta_us[i] = deltas[i] * u;
+          ys[i] = skip * u;
+          through_bs[i] = through_as[i] = Lanes{};
+          dys[i] = dy;
+          if (p.z) {
+            const Lanes z = LoadSome(p.z + token, count);
+            dys[i] = dy * z * Sigmoid(z);
           }
         }
 
-        for (int64_t i = size - 1; i >= 0; --i) {
-          const int64_t l = start + i, at = row + l * p.dim, token = row + Token(p, l) * p.dim;
-          const float* bn = p.b + (b * p.length + l) * kStates;
-          const float* cn = p.c + (b * p.length + l) * kStates;
-          const Lanes u = LoadSome(p.u + at, count), delta = deltas[i], delta_u = delta * u;
-          Lanes dy = LoadSome(g.dy + token, count);
-          Lanes rows_b[kStates], rows_c[kStates];
-          // The state after this position, once more from what is kept: y needs it for the gate's gradient, C for its own.
-          Lanes y = skip * u;
-#pragma GCC unroll 16
-          for (int n = 0; n < kStates; ++n) {
-            rows_c[n] = decay[i][n] * before[i][n] + delta_u * bn[n];
-            y += rows_c[n] * cn[n];
+        for (int half = 0; half < kStates; half += kHalf) {
+          Lanes state[kHalf], dh[kHalf], sum_a[kHalf];
+          for (int n = 0; n < kHalf; ++n) {
+            state[n] = LoadSome(border + (half + n) * p.dim, count);
+            dh[n] = carried[half + n];
+            sum_a[n] = sum.a[half + n];
           }
-          if (p.z) {
-            const Lanes z = LoadSome(p.z + token, count), s = Sigmoid(z);
-            if (g.dz) StoreSome(g.dz + token, dy * y * (s * (1.0f + z * (1.0f - s))), count);
-            dy = dy * z * s;
+          for (int64_t i = 0; i < size; ++i) {
+            const float* bn = p.b + (b * p.length + start + i) * kStates + half;
+            // Where the state starts anew nothing is left of the one before.
+            const bool fresh = (start + i) % p.segment == 0;
+#pragma GCC unroll 8
+            for (int n = 0; n < kHalf; ++n) {
+              before[i][n] = state[n];
+              decay[i][n] = fresh ? Lanes{} : Exp2(deltas[i] * rates.log2_a[half + n]);
+              state[n] = decay[i][n] * state[n] + delta_us[i] * bn[n];
+            }
           }
-          Lanes through_b = {}, through_a = {};
-          const bool fresh = l % p.segment == 0;
-#pragma GCC unroll 16
-          for (int n = 0; n < kStates; ++n) {
-            dh[n] += dy * cn[n];
-            rows_c[n] *= dy;
-            rows_b[n] = dh[n] * delta_u;
-            through_b += dh[n] * bn[n];
-            const Lanes carried = dh[n] * decay[i][n];
-            const Lanes along = carried * before[i][n];
-            through_a += along * rates.a[n];
-            sum.a[n] += along * delta;
-            dh[n] = fresh ? Lanes{} : carried;
+          for (int64_t i = size - 1; i >= 0; --i) {
+            const int64_t l = b * p.length + start + i;
+            const float* bn = p.b + l * kStates + half;
+            const float* cn = p.c + l * kStates + half;
+            const Lanes dy = dys[i], delta_u = delta_us[i], delta = deltas[i];
+            Lanes rows[2 * kHalf], y = ys[i], through_b = through_bs[i], through_a = through_as[i];
+#pragma GCC unroll 8
+            for (int n = 0; n < kHalf; ++n) {
+              // `state` is here the state after this position; the one before it is the next to be looked at.
+              y += state[n] * cn[n];
+              rows[kHalf + n] = state[n] * dy;
+              dh[n] += dy * cn[n];
+              rows[n] = dh[n] * delta_u;
+              through_b += dh[n] * bn[n];
+              dh[n] *= decay[i][n];
+              const Lanes along = dh[n] * before[i][n];
+              through_a += along * rates.a[half + n];
+              sum_a[n] += along * delta;
+              state[n] = before[i][n];
+            }
+            ys[i] = y, through_bs[i] = through_b, through_as[i] = through_a;
+            float* share = shares + (start + i) * 2 * kStates + 2 * half;
+            const Lanes summed = SumRows(rows);
+            Store(share, first ? summed : Load(share) + summed);
           }
-          StoreSome(g.du + at, dy * skip + through_b * delta, count);
-          const Lanes d_raw = (through_b * u + through_a) * slopes[i];
+          for (int n = 0; n < kHalf; ++n) carried[half + n] = dh[n], sum.a[half + n] = sum_a[n];
+        }
+
+        for (int64_t i = 0; i < size; ++i) {
+          const int64_t at = row + (start + i) * p.dim, token = row + Token(p, start + i) * p.dim;
+          const Lanes u = LoadSome(p.u + at, count);
+          Lanes d_raw = through_bs[i] * u + through_as[i];
+          if (p.delta_softplus) d_raw *= Sigmoid(LoadSome(p.delta + at, count) + bias);
           StoreSome(g.d_delta + at, d_raw, count);
+          StoreSome(g.du + at, dys[i] * skip + through_bs[i] * deltas[i], count);
           sum.bias += d_raw;
-          sum.d += dy * u;
-          const Lanes sum_b = SumRows(rows_b), sum_c = SumRows(rows_c);
-          Store(db + l * kStates, first ? sum_b : Load(db + l * kStates) + sum_b);
-          Store(dc + l * kStates, first ? sum_c : Load(dc + l * kStates) + sum_c);
+          sum.d += dys[i] * u;
+          if (g.dz) {
+            const Lanes z = LoadSome(p.z + token, count), s = Sigmoid(z);
+            StoreSome(g.dz + token, LoadSome(g.dy + token, count) * ys[i] * (s * (1.0f + z * (1.0f - s))), count);
+          }
         }
       }
       sums[b * blocks + block] = sum;
@@ -181,14 +200,11 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
   });
 
   workers.run(p.batch, [&](int64_t b) {
-    for (int64_t i = 0; i < states; i += kLanes) {
-      Lanes sum_b = {}, sum_c = {};
-      for (int64_t group = 0; group < groups; ++group) {
-        sum_b += Load(share_b.get() + (b * groups + group) * states + i);
-        sum_c += Load(share_c.get() + (b * groups + group) * states + i);
-      }
-      Store(g.d_b + b * states + i, sum_b);
-      Store(g.d_c + b * states + i, sum_c);
+    for (int64_t i = 0; i < states; i += kHalf) {
+      Lanes sum = {};
+      for (int64_t group = 0; group < groups; ++group) sum += Load(all_shares.get() + (b * groups + group) * 2 * states + 2 * i);
+      std::memcpy(g.d_b + b * states + i, &sum, kHalf * sizeof(float));
+      std::memcpy(g.d_c + b * states + i, reinterpret_cast<const float*>(&sum) + kHalf, kHalf * sizeof(float));
     }
   });
   for (int64_t block = 0; block < blocks; ++block) {
