@@ -1,5 +1,6 @@
 // What surrounds the mixer: residual add, norm and modulation in one pass over a row, gates, and the optimizer's update.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "../../reference/reference.h"
@@ -159,15 +160,29 @@ void GateAddGrad(const GateAddGradParams<float>& p, const Workers& workers) {
   for (int64_t b = 0; b < p.batch; ++b) AddUp(shares, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);
 }
 
+// The reference's formula on elements [first, last). Outputs are the inputs' own memory or wholly elsewhere: no element depends on another.
+static void UpdateStretch(const AdamWParams<float>& p, int64_t first, int64_t last) {
+  const AdamWHyper& h = p.hyper;
+  const float beta1 = float(h.beta1), rest1 = float(1.0 - h.beta1), beta2 = float(h.beta2), rest2 = float(1.0 - h.beta2);
+  const float rate = float(h.learning_rate / (1.0 - std::pow(h.beta1, h.step)));
+  const float correction = float(1.0 / (1.0 - std::pow(h.beta2, h.step))), epsilon = float(h.epsilon);
+  const float decayed = float(1.0 - (p.decays ? h.learning_rate * h.weight_decay : 0.0));
+  const float ema_decay = float(h.ema_decay), ema_rest = float(1.0 - h.ema_decay), factor = float(p.gradient_factor);
+#pragma GCC ivdep
+  for (int64_t i = first; i < last; ++i) {
+    const float g = p.gradient[i] * factor;
+    const float m = beta1 * p.m[i] + rest1 * g;
+    const float v = beta2 * p.v[i] + rest2 * g * g;
+    const float param = p.param[i] * decayed - rate * m / (std::sqrt(v * correction) + epsilon);
+    p.new_ema[i] = ema_decay * p.ema[i] + ema_rest * param;
+    p.new_m[i] = m, p.new_v[i] = v, p.new_param[i] = param;
+  }
+}
+
 void AdamW(const AdamWParams<float>& p, const Workers& workers) {
-  const int64_t tasks = (p.size + kElementsPerTask - 1) / kElementsPerTask;
-  workers.run(tasks, [&](int64_t task) {
-    const int64_t first = task * kElementsPerTask;
-    AdamWParams<float> part = p;
-    part.size = std::min(kElementsPerTask, p.size - first);
-    for (const float** x : {&part.param, &part.gradient, &part.m, &part.v, &part.ema}) *x += first;
-    for (float** x : {&part.new_param, &part.new_m, &part.new_v, &part.new_ema}) *x += first;
-    reference::AdamW(part);
+  if (p.skip) return reference::AdamW(p);
+  workers.run((p.size + kElementsPerTask - 1) / kElementsPerTask, [&](int64_t task) {
+    UpdateStretch(p, task * kElementsPerTask, std::min(p.size, (task + 1) * kElementsPerTask));
   });
 }
 

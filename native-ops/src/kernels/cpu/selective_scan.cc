@@ -17,6 +17,8 @@ namespace {
 constexpr int kStates = 16;
 constexpr int kHalf = kStates / 2;
 constexpr int64_t kMaxChunk = 64;
+// Positions between the one at work and the one that is fetched: rows are too far apart for the processor to guess.
+constexpr int64_t kAhead = 6;
 // Lane blocks that one task of the backward pass goes through: their shares of dB and dC are summed on the way.
 constexpr int64_t kBlocksPerTask = 4;
 
@@ -63,6 +65,12 @@ void SelectiveScan(const SelectiveScanParams<float>& p, const Workers& workers) 
         chunk_left = p.chunk;
         if (border)
           for (int n = 0; n < kStates; ++n, border += p.dim) StoreSome(border, h[n], count);
+      }
+      if (const int64_t ahead = l + kAhead; ahead < p.length) {
+        __builtin_prefetch(p.delta + row + ahead * p.dim);
+        __builtin_prefetch(p.u + row + ahead * p.dim);
+        if (p.z) __builtin_prefetch(p.z + row + Token(p, ahead) * p.dim);
+        __builtin_prefetch(p.y + row + Token(p, ahead) * p.dim, 1);
       }
       Lanes delta = LoadSome(p.delta + row + l * p.dim, count) + bias;
       if (p.delta_softplus) delta = Softplus(delta);
