@@ -4,7 +4,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
 import { datasetServices } from './services/dataset.ts'
-import type { Publish, StudioContext } from './services/context.ts'
+import type { Publish, StudioContext, StudioNews } from './services/context.ts'
 import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
 import { systemServices } from './services/system.ts'
@@ -31,7 +31,7 @@ export interface Studio {
   current(): OpenProject | null
   context: StudioContext
   /** Listen to all news; returns the function that stops listening. */
-  subscribe(listener: Publish): () => void
+  subscribe(listener: (heard: StudioNews) => void): () => void
   /** Opens the project in a folder; makes one there first if asked and none is there. */
   openFolder(folder: string, options?: { create: boolean }): Promise<void>
   close(): Promise<void>
@@ -39,8 +39,8 @@ export interface Studio {
 
 /** The one place where the rooms are wired: the same studio for Electron, the headless host and the command line. */
 export async function compose(ports: StudioPorts): Promise<Studio> {
-  const listeners = new Set<Publish>()
-  const publish: Publish = (name, news) => listeners.forEach((listener) => listener(name, news))
+  const listeners = new Set<(heard: StudioNews) => void>()
+  const publish: Publish = (name, news) => listeners.forEach((listener) => listener({ name, news } as StudioNews))
   const fs = ports.fs ?? new SafeFs()
   const projectsFolder = ports.projectsFolder ?? defaultProjectsFolder()
   const roots = await Promise.all(

@@ -6,6 +6,9 @@ import type { OpenProject } from './open-project.ts'
 
 export type Publish = <K extends keyof StudioEvents>(name: K, news: StudioEvents[K]) => void
 
+/** News with its name, so that `name` tells what `news` is. */
+export type StudioNews = { [K in keyof StudioEvents]: { name: K; news: StudioEvents[K] } }[keyof StudioEvents]
+
 /** What the services share. One project is open at a time. */
 export interface StudioContext {
   readonly host: SystemReport['host']

@@ -1,13 +1,14 @@
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { RunId } from '#contracts/project.ts'
-import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
+import { baselines, mediaUrl, type Baselines, type StudioServices } from '#contracts/studio.ts'
 import { forecastOf } from '#engine/forecast.ts'
 import { presets } from '#engine/presets.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { newId } from '../store/project-folder.ts'
 import type { StudioContext } from './context.ts'
-import { samplesFile } from './queue/train-runner.ts'
+import { baselinesFile, samplesFile } from './queue/train-runner.ts'
 
 type TrainingServices = Pick<
   StudioServices,
@@ -51,10 +52,7 @@ export function trainingServices(context: StudioContext): TrainingServices {
     'training.metrics': async ({ runId, afterStep }) => {
       const project = context.project()
       const points = await new FileMetrics(project.runFolder(project.run(runId).id), project.fs).readAll()
-      return {
-        baselines: { untrained: points[0]?.validationLoss ?? null, constant: null },
-        points: points.filter(({ step }) => step > afterStep),
-      }
+      return { baselines: await readBaselines(project.runFolder(runId)), points: points.filter(({ step }) => step > afterStep) }
     },
     'training.samples': async ({ runId }) => {
       const project = context.project()
@@ -75,4 +73,9 @@ export function trainingServices(context: StudioContext): TrainingServices {
       return describe(runId)
     },
   }
+}
+
+async function readBaselines(runFolder: string): Promise<Baselines> {
+  const text = await readFile(baselinesFile(runFolder), 'utf8').catch(() => null)
+  return text === null ? { untrained: null, constant: null } : baselines.parse(JSON.parse(text))
 }

@@ -80,6 +80,14 @@ export class JobQueue {
     }
   }
 
+  /** Starts one waiting job although the queue is paused, when its lane is free. */
+  runOnly(id: JobId): void {
+    const { lane } = this.get(id)
+    if ([...this.#running.keys()].some((other) => this.get(other).lane === lane)) return
+    const claimed = this.#store.claim(lane)
+    if (claimed) this.#start(claimed.job, claimed.fence)
+  }
+
   pause(when: 'now' | 'after-current'): QueueStatus {
     const stays = when === 'after-current' && this.#running.size > 0
     this.#setMode(stays ? 'pausing' : 'paused')

@@ -7,6 +7,9 @@ import { jsonLines } from '../../store/json-lines.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
 
+/** What a run's losses are held against. */
+export const baselinesFile = (runFolder: string): string => join(runFolder, 'baselines.json')
+
 /** The list of a run's samples: step, index and prompt a line. */
 export const samplesFile = (runFolder: string): string => join(runFolder, 'samples', 'samples.jsonl')
 
@@ -29,6 +32,7 @@ export function trainRunner(project: OpenProject): Runner {
       if (news.runFolder !== runFolder) return
       if (name === 'engine.trained') {
         const last = news.points.at(-1)
+        if (news.points[0]?.step === 0) writing.push(project.fs.writeFile(baselinesFile(runFolder), JSON.stringify(news.baselines)))
         if (last) project.publish('run.progressed', { runId, points: news.points, baselines: news.baselines })
         if (last || news.note) report({ done: last?.step ?? 0, total: news.totalSteps, unit: 'steps', note: news.note })
       }

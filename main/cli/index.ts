@@ -1,0 +1,121 @@
+import { Command, CommanderError, Option } from 'commander'
+import { engineVersion } from '#engine/version.ts'
+import { benchCpu } from './bench.ts'
+import { demo } from './demo.ts'
+import { doctor } from './doctor.ts'
+import { importCommand } from './import.ts'
+import { exitCodes, Output } from './output.ts'
+import { parity } from './parity.ts'
+import { sampleCommand } from './sample.ts'
+import { trainCommand } from './train.ts'
+
+const wholeNumber = (name: string, min: number) => (text: string) => {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < min)
+    throw new CommanderError(exitCodes.badRequest, 'zigma.number', `error: ${name} "${text}" must be a whole number of at least ${min}`)
+  return value
+}
+const positive = (name: string) => (text: string) => {
+  const value = Number(text)
+  if (!(value > 0)) throw new CommanderError(exitCodes.badRequest, 'zigma.number', `error: ${name} "${text}" must be a number above 0`)
+  return value
+}
+
+const program = new Command('zigma')
+  .description('ZigMa Studio from a terminal: the same services as the window.')
+  .version(engineVersion)
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `\nExit codes: ${exitCodes.done} done · ${exitCodes.failed} failed · ${exitCodes.badRequest} the request cannot be done as it is · ${exitCodes.checkFailed} a check said no · ${exitCodes.cancelled} interrupted`,
+  )
+
+const json = () => new Option('--json', 'print one JSON document on stdout')
+let exitCode: number = exitCodes.done
+
+/** Runs a command and turns what it throws into one sentence and an exit code. */
+const run =
+  <A extends unknown[]>(command: (output: Output, ...args: A) => Promise<void>) =>
+  async (...args: [...A, unknown]): Promise<void> => {
+    const options =
+      args.find((arg): arg is { json?: boolean } => typeof arg === 'object' && arg !== null && !(arg instanceof Command)) ?? {}
+    const output = new Output(options.json === true)
+    try {
+      await command(output, ...(args as unknown as A))
+    } catch (error) {
+      exitCode = output.fail(error)
+    }
+  }
+
+program
+  .command('import')
+  .description('bring a folder of pictures, or the sample set, into a project')
+  .argument('<source>', 'a folder, or "sample"')
+  .requiredOption('--project <dir>', 'the project; made there if it is not')
+  .option('--size <pixels>', 'edge of the training pictures', wholeNumber('--size', 8))
+  .option('--background <color>', 'behind transparent pictures', '#ffffff')
+  .addOption(json())
+  .action(run(importCommand))
+
+program
+  .command('train')
+  .description("train a model on the project's data set")
+  .requiredOption('--project <dir>', 'the project')
+  .option('--preset <name>', 'a preset by name')
+  .option('--recipe <file>', 'a recipe as JSON')
+  .option('--steps <n>', "steps, instead of the recipe's", wholeNumber('--steps', 1))
+  .option('--seed <n>', "seed, instead of the recipe's", wholeNumber('--seed', 0))
+  .option('--name <name>', 'name of the run')
+  .option('--resume <run>', 'go on with a run, by its id')
+  .addOption(json())
+  .action(run(trainCommand))
+
+program
+  .command('sample')
+  .description('draw pictures with a trained model')
+  .requiredOption('--project <dir>', 'the project')
+  .option('--prompt <text>', 'what to draw', '')
+  .option('--negative <text>', 'what to stay away from', '')
+  .option('--count <n>', 'number of pictures', wholeNumber('--count', 1), 4)
+  .option('--seed <n>', 'seed of the first picture', wholeNumber('--seed', 0), 0)
+  .option('--steps <n>', 'steps of the sampler', wholeNumber('--steps', 1), 25)
+  .addOption(new Option('--sampler <name>', 'integrator').choices(['euler', 'heun']).default('euler'))
+  .option('--cfg <scale>', 'guidance; 1 is none', positive('--cfg'), 3)
+  .option('--run <id>', 'which run; the newest by default')
+  .option('--out <dir>', 'copy the pictures here as well')
+  .addOption(json())
+  .action(run(sampleCommand))
+
+program
+  .command('demo')
+  .description('the whole road: import the sample set, train for some minutes, draw')
+  .requiredOption('--out <dir>', 'folder for the project, loss.jsonl and grid.png')
+  .option('--minutes <m>', 'minutes of training', positive('--minutes'), 10)
+  .addOption(json())
+  .action(run(demo))
+
+program
+  .command('parity')
+  .description('compare the engine with reference vectors')
+  .argument('<dir>', 'folder of reference files')
+  .option('--skip <words>', 'comma-separated words; files whose names hold one are left out')
+  .addOption(json())
+  .action(run(parity))
+
+program
+  .command('bench')
+  .description('measure')
+  .command('cpu')
+  .description('the engine on this processor, as ratios to its floors')
+  .addOption(json())
+  .action(run(benchCpu))
+program.command('doctor').description('what the studio needs, what it found, and what to do').addOption(json()).action(run(doctor))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.badRequest
+  if (error.code === 'zigma.number') process.stderr.write(`${error.message}\n`)
+}
+process.exitCode = exitCode

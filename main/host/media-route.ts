@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises'
+import { itemId, pictureId, runId } from '#contracts/project.ts'
+import type { Studio } from '../compose.ts'
+import { readPixels } from '../media/dataset-files.ts'
+import { thumbnail } from '../media/thumbnail.ts'
+import { encodePng } from '../media/write-image.ts'
+import { sampleFile } from '../services/queue/train-runner.ts'
+
+export interface Media {
+  bytes: Uint8Array
+  type: string
+}
+
+/**
+ * The picture behind an address of `mediaUrl` (without its leading slash), of the project that is open; null when there is none. Addresses hold
+ * ids, which are looked up: no path ever comes from outside.
+ */
+export async function resolveMedia(studio: Studio, path: string, query: URLSearchParams): Promise<Media | null> {
+  const project = studio.current()
+  const [media, kind, id = '', step, index] = path.split('/')
+  if (!project || media !== 'media') return null
+
+  if (kind === 'picture' && pictureId.safeParse(id).success) {
+    const file = project.pictureFile(pictureId.parse(id))
+    const width = Number(query.get('w') ?? 0)
+    if (!file) return null
+    if (width > 0) return thumbnail(file, width, project.folder.thumbnails, project.fs).catch(() => null)
+    return readPng(file)
+  }
+  if (kind === 'sample' && runId.safeParse(id).success && /^\d{1,12}$/.test(step ?? '') && /^\d{1,4}$/.test(index ?? '')) {
+    return readPng(sampleFile(project.runFolder(runId.parse(id)), Number(step), Number(index)))
+  }
+  if (kind === 'item' && itemId.safeParse(id).success) {
+    const item = (await project.dataset.items()).find((one) => one.id === id)
+    const imageSize = await project.dataset.imageSize()
+    if (!item || imageSize === null) return null
+    return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }
+  }
+  return null
+}
+
+async function readPng(file: string): Promise<Media | null> {
+  const bytes = await readFile(file).catch(() => null)
+  return bytes ? { bytes, type: 'image/png' } : null
+}
