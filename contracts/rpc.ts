@@ -148,8 +148,8 @@ export function connect<M extends Methods, Events>(port: Port): Client<M, Events
     },
     subscribe(name, listener) {
       const set = listeners.get(name) ?? new Set()
-      listeners.set(name, set.add(listener as (news: never) => void))
-      return () => set.delete(listener as (news: never) => void)
+      listeners.set(name, set.add(listener))
+      return () => set.delete(listener)
     },
     onClose: (listener) => void closers.add(listener),
     close: () => port.close(),

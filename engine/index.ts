@@ -1,7 +1,7 @@
 import type { EngineMethods } from '#contracts/engine.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ServicesOf } from '#contracts/rpc.ts'
-import type { NativeRuntime } from '#native-ops/binding.ts'
+import type { NativeRuntime } from './runtime/native.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'

@@ -1,5 +1,5 @@
 import type { ModelSpec } from '#contracts/recipe.ts'
-import type { NativeRuntime } from '#native-ops/binding.ts'
+import type { NativeRuntime } from './runtime/native.ts'
 import { backward } from './autodiff/backward.ts'
 import { readSafetensors, type Safetensors } from './checkpoint/safetensors.ts'
 import { loadFloats, loadInts } from './checkpoint/tensor-bytes.ts'

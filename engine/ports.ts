@@ -1,6 +1,6 @@
 import type { EngineEvents } from '#contracts/engine.ts'
 import type { MetricPoint } from '#contracts/studio.ts'
-import type { NativeRuntime } from '#native-ops/binding.ts'
+import type { NativeRuntime } from './runtime/native.ts'
 
 /** A data set as the trainer sees it. Items are numbered 0..size-1 in the order of the snapshot. */
 export interface DatasetReader extends Disposable {

@@ -1,34 +1,10 @@
-import { z } from 'zod'
+import { checkpointState, type CheckpointState } from '#contracts/checkpoint.ts'
 import { StudioError } from '#contracts/errors.ts'
-import { recipe, type Recipe } from '#contracts/recipe.ts'
 import { trainedCopies, copyName } from '../optim/train-step.ts'
-import type { TokenizerModel } from '../text/tokenizer.ts'
 import { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors.ts'
 import { loadFloats, storeFloats } from './tensor-bytes.ts'
 
-const tokenizerModel = z.object({
-  kind: z.literal('bpe'),
-  vocabulary: z.array(z.string()),
-  merges: z.array(z.tuple([z.string(), z.string()])),
-})
-
-/** All that training is, beside the data: with counter-based random numbers there is no other state. */
-const stateFile = z.object({
-  schema: z.literal(1),
-  step: z.number().int().nonnegative(),
-  recipe,
-  snapshot: z.string(),
-  tokenizer: tokenizerModel.nullable(),
-  engine: z.string(),
-})
-
-export interface TrainingState {
-  step: number
-  recipe: Recipe
-  snapshot: string
-  tokenizer: TokenizerModel | null
-  /** Version of the engine that wrote it. */
-  engine: string
+export interface TrainingState extends Omit<CheckpointState, 'schema'> {
   /** Weights under their own names, and their copies under `m/`, `v/` and `ema/`. */
   tensors: ReadonlyMap<string, { values: Float32Array; shape: readonly number[] }>
 }
@@ -102,7 +78,7 @@ function readTensors(bytes: Uint8Array, file: string): TrainingState['tensors'] 
 
 function readState(bytes: Uint8Array): Omit<TrainingState, 'tensors'> {
   try {
-    return stateFile.parse(JSON.parse(new TextDecoder().decode(bytes)))
+    return checkpointState.parse(JSON.parse(new TextDecoder().decode(bytes)))
   } catch (cause) {
     throw new StudioError('corrupt-file', "The checkpoint's state.json is not of the expected form. Resume from an earlier checkpoint.", {
       cause,

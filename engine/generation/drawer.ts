@@ -1,6 +1,6 @@
 import type { GenerationRequest } from '#contracts/gallery.ts'
 import type { Recipe } from '#contracts/recipe.ts'
-import type { DeviceTensor, NativeRuntime } from '#native-ops/binding.ts'
+import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { GraphBuilder } from '../graph/graph-builder.ts'
 import { zigma } from '../models/zigma/zigma.ts'
 import { normal, streams } from '../random/philox.ts'

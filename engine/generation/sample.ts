@@ -1,6 +1,6 @@
 import type { SampleRequest } from '#contracts/engine.ts'
 import { StudioError } from '#contracts/errors.ts'
-import type { NativeRuntime } from '#native-ops/binding.ts'
+import type { NativeRuntime } from '../runtime/native.ts'
 import { readDrawingWeights } from '../checkpoint/training-state.ts'
 import type { EnginePorts } from '../ports.ts'
 import { Buffers } from '../runtime/buffers.ts'

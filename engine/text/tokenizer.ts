@@ -1,11 +1,4 @@
-/** What a tokenizer learned; stored with every checkpoint. */
-export interface TokenizerModel {
-  kind: 'bpe'
-  /** Pieces by id. 0 is padding and the empty prompt, 1 stands for letters never seen. */
-  vocabulary: readonly string[]
-  /** Pairs of pieces in the order in which they are joined. */
-  merges: readonly (readonly [string, string])[]
-}
+import type { TokenizerModel } from '#contracts/checkpoint.ts'
 
 const padding = 0
 const unknown = 1

@@ -1,5 +1,5 @@
 import type { Recipe } from '#contracts/recipe.ts'
-import type { DeviceTensor, NativeRuntime } from '#native-ops/binding.ts'
+import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import type { TrainingState } from '../checkpoint/training-state.ts'
 import { sizeOf } from '../graph/shape.ts'
 import type { Value } from '../graph/value.ts'

@@ -1,6 +1,6 @@
 import type { Baselines } from '#contracts/studio.ts'
 import type { Recipe } from '#contracts/recipe.ts'
-import type { DeviceTensor, NativeRuntime } from '#native-ops/binding.ts'
+import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import type { DatasetReader } from '../ports.ts'
 import { streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
