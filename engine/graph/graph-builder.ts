@@ -37,7 +37,8 @@ export class GraphBuilder {
   }
 
   output(name: string, value: Value): void {
-    if (this.outputs.has(name)) throw new ShapeError(`output: "${name}" is named twice. Give each output a name of its own.`)
+    if (this.outputs.has(name) || this.inputs.has(name) || this.parameters.has(name))
+      throw new ShapeError(`output: "${name}" is named twice. Give each output a name that no input or parameter has.`)
     this.outputs.set(name, value)
   }
 

@@ -7,11 +7,14 @@ export class Emitter {
   readonly graph: OnnxGraph = { nodes: [], inputs: [], outputs: [], initializers: [], values: [] }
   readonly float: DType
   readonly #names = new Map<Value, string>()
+  /** Names that the graph's author gave. */
+  readonly #given: ReadonlySet<string>
   readonly #shared = new Map<string, string>()
   #next = 0
 
   constructor(g: GraphBuilder) {
     this.float = g.float
+    this.#given = new Set([...g.inputs.keys(), ...g.parameters.keys(), ...g.outputs.keys()])
     for (const [name, value] of [...g.inputs, ...g.parameters]) this.#names.set(value, name)
   }
 
@@ -20,7 +23,7 @@ export class Emitter {
     if (!value) return ''
     let name = this.#names.get(value)
     if (name === undefined) {
-      name = `v${this.#next++}`
+      name = this.#unused('v')
       this.#names.set(value, name)
     }
     return name
@@ -32,7 +35,7 @@ export class Emitter {
 
   /** A value that only this lowering knows. */
   fresh(): string {
-    return `t${this.#next++}`
+    return this.#unused('t')
   }
 
   /** A node whose outputs are values of the graph. */
@@ -65,9 +68,15 @@ export class Emitter {
     const key = data.length <= 16 ? `${dtype} ${shape.join(',')}: ${[...data].join(' ')}` : null
     const known = key === null ? undefined : this.#shared.get(key)
     if (known !== undefined) return known
-    const name = `c${this.#next++}`
+    const name = this.#unused('c')
     this.graph.initializers.push({ name, dtype, shape, data })
     if (key !== null) this.#shared.set(key, name)
+    return name
+  }
+
+  #unused(letter: string): string {
+    let name = `${letter}${this.#next++}`
+    while (this.#given.has(name)) name = `${letter}${this.#next++}`
     return name
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { backward } from '#engine/autodiff/backward.ts'
 import type { ModelSpec } from '#contracts/recipe.ts'
+import { meanSquare } from '#engine/interpolant/loss.ts'
 import { relativeError } from '#engine/parity.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { numbers, runtime } from '#tests/support/differences.ts'
@@ -66,4 +67,19 @@ describe.each(Object.entries(networks))('a network with %s', (_, changes) => {
     const numericSlope = ((await lossAt(1)) - (await lossAt(-1))) / (2 * h)
     expect(Math.abs(slope / numericSlope - 1)).toBeLessThan(1e-6)
   })
+})
+
+test('the gradients of the fast kernels are those of the double-precision reference, over several chunks of the scan', async () => {
+  const run = async (float: 'f32' | 'f64') => {
+    const { g, velocity } = smallNetwork(smallSpec({ condition: textCondition, height: 16, width: 10 }), float)
+    const loss = meanSquare(g, velocity, g.input('target', velocity.shape))
+    const names = [...g.parameters.keys()]
+    backward(g, loss, [...g.parameters.values()]).forEach((gradient, i) => {
+      g.output(`d/${names[i]!}`, gradient)
+    })
+    return evaluate(runtime, g, smallFeeds(g))
+  }
+  const [fast, reference] = [await run('f32'), await run('f64')]
+  const errors = Object.entries(reference).map(([name, gradient]) => [name, relativeError(fast[name]!, gradient)] as const)
+  expect(errors.filter(([, error]) => error > 5e-5)).toEqual([])
 })

@@ -43,6 +43,12 @@ const mistakes: Record<string, Mistake> = {
       return backward(g, g.sum(a, [0]), [a, x(5)])
     },
   ],
+  'an output with the name of an input': [
+    /output: "x0" is named twice/,
+    (g, x) => {
+      g.output('x0', g.exp(x(1)))
+    },
+  ],
   'a name used twice': [/"w" is named twice/, (g) => [g.parameter('w', [1]), g.input('w', [1])]],
 }
 
