@@ -18,6 +18,8 @@ export class TrainProgram implements Disposable {
   /** The trained tensors by parameter name; all zero at first. */
   readonly weights: Buffers
   readonly copies: Readonly<Record<TrainedCopy, Buffers>>
+  /** All that a step changes: weights under their names, copies under `m/…`, `v/…` and `ema/…`. */
+  readonly state: ReadonlyMap<string, DeviceTensor>
   /** The inputs of the graph that are neither weights nor the optimizer's: written before each step. */
   readonly batch: Buffers
   readonly #hyper: Buffers
@@ -29,14 +31,20 @@ export class TrainProgram implements Disposable {
     const likeWeights = () => new Buffers(runtime, g.parameters)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
-    const state = new Map<string, DeviceTensor>(this.weights.tensors)
+    const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
+    this.state = state
     const inputs = [...program.reads].filter(([name]) => !state.has(name))
     this.#hyper = new Buffers(runtime, new Map(inputs.filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
     const updated = new Map([...state].map(([name, tensor]) => [updatedName(name), tensor]))
     this.#results = new Buffers(runtime, new Map([...program.writes].filter(([name]) => !updated.has(name))))
     program.bind(new Map([...state, ...this.#hyper.tensors, ...this.batch.tensors]), new Map([...updated, ...this.#results.tensors]))
+  }
+
+  /** Bytes of weights, moments and moving average. */
+  get stateBytes(): number {
+    return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes)
   }
 
   /** Compiles a graph to which `trainStep` was applied. Rejects with ModelError or OutOfMemory. */
