@@ -1,4 +1,4 @@
-// The selective scan, sixteen channels a lane block, its 16 states in registers. exp is most of the work: one for each channel, state and
+// The selective scan, a register of channels a lane block, its 16 states in registers. exp is most of the work: one for each channel, state and
 // position. Backward goes chunk by chunk from the end, eight states at a time: it runs the chunk forward again from the state kept at its
 // border, keeps that chunk's states and decays (32 KiB for a chunk of 32: L1), and walks back over them. Eight states and not sixteen, because
 // their gradients and those of A then stay in registers: all at once take three times as long.
@@ -20,9 +20,9 @@ constexpr int64_t kMaxChunk = 64;
 // Positions between the one at work and the one that is fetched: rows are too far apart for the processor to guess.
 constexpr int64_t kAhead = 6;
 // Lane blocks that one task of the backward pass goes through: their shares of dB and dC are summed on the way.
-constexpr int64_t kBlocksPerTask = 4;
+constexpr int64_t kBlocksPerTask = 64 / kLanes;
 
-// What a lane block needs of A, transposed so that a state's sixteen channels are one vector.
+// What a lane block needs of A, transposed so that a state's channels are one vector.
 struct Rates {
   Lanes a[kStates];
   Lanes log2_a[kStates];  // a / ln 2: exp(delta a) = 2^(delta log2_a)
@@ -182,8 +182,10 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
             }
             ys[i] = y, through_bs[i] = through_b, through_as[i] = through_a;
             float* share = shares + (start + i) * 2 * kStates + 2 * half;
-            const Lanes summed = SumRows(rows);
-            Store(share, first ? summed : Load(share) + summed);
+            for (int row = 0; row < 2 * kHalf; row += kLanes, share += kLanes) {
+              const Lanes summed = SumRows(rows + row);
+              Store(share, first ? summed : Load(share) + summed);
+            }
           }
           for (int n = 0; n < kHalf; ++n) carried[half + n] = dh[n], sum.a[half + n] = sum_a[n];
         }
@@ -209,10 +211,11 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
 
   workers.run(p.batch, [&](int64_t b) {
     for (int64_t i = 0; i < states; i += kHalf) {
-      Lanes sum = {};
-      for (int64_t group = 0; group < groups; ++group) sum += Load(all_shares.get() + (b * groups + group) * 2 * states + 2 * i);
-      std::memcpy(g.d_b + b * states + i, &sum, kHalf * sizeof(float));
-      std::memcpy(g.d_c + b * states + i, reinterpret_cast<const float*>(&sum) + kHalf, kHalf * sizeof(float));
+      float sum[2 * kHalf] = {};
+      for (int64_t group = 0; group < groups; ++group)
+        for (int k = 0; k < 2 * kHalf; ++k) sum[k] += all_shares[(b * groups + group) * 2 * states + 2 * i + k];
+      std::copy_n(sum, kHalf, g.d_b + b * states + i);
+      std::copy_n(sum + kHalf, kHalf, g.d_c + b * states + i);
     }
   });
   for (int64_t block = 0; block < blocks; ++block) {
