@@ -149,6 +149,10 @@ export const studioMethods = {
 export type StudioMethods = typeof studioMethods
 export type StudioServices = ServicesOf<StudioMethods>
 
+/** What a host's own menu hands to the page. */
+export const menuCommand = z.enum(['new-project', 'projects', 'import', 'curate', 'train', 'generate', 'gallery', 'palette', 'shortcuts'])
+export type MenuCommand = z.infer<typeof menuCommand>
+
 /** News: facts in the past tense. */
 export interface StudioEvents {
   'project.opened': ProjectSummary
@@ -166,6 +170,7 @@ export interface StudioEvents {
   'gallery.changed': { ids: GalleryItem['id'][] }
   'engine.changed': EngineStatus
   'system.warned': { message: string }
+  'menu.chosen': { command: MenuCommand }
 }
 
 /**

@@ -2,6 +2,7 @@ import { lstat, open, readdir, readFile, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, sep } from 'node:path'
 import type { LedgerReason } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
+import { pictureFormat } from './picture.ts'
 
 /** A file of a source: with a caption and a way to its bytes, or with the reason why it has none. */
 export interface SourceItem {
@@ -65,7 +66,6 @@ async function walk(
 }
 
 async function startsLikePicture(path: string): Promise<boolean> {
-  const { pictureFormat } = await import('./picture.ts')
   const handle = await open(path).catch(() => null)
   if (!handle) return false
   try {

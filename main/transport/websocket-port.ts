@@ -9,7 +9,7 @@ export function websocketPort(socket: WebSocket): Port {
     },
     onMessage: (listener) => {
       socket.on('message', (data, isBinary) => {
-        const message = isBinary ? undefined : parse(String(data as Buffer))
+        const message = isBinary ? undefined : parse(String(data))
         if (message === undefined) socket.close(1003, 'JSON text only')
         else listener(message)
       })

@@ -1,0 +1,113 @@
+import { EventEmitter } from 'node:events'
+
+/** What the studio uses of the `electron` module, recording instead of doing. Electron itself cannot run in a test. */
+
+export class FakePort extends EventEmitter {
+  readonly sent: unknown[] = []
+  closed = false
+  started = false
+
+  postMessage(message: unknown): void {
+    this.sent.push(message)
+  }
+  start(): void {
+    this.started = true
+  }
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.emit('close')
+  }
+  /** A message from the page. */
+  hear(data: unknown): void {
+    this.emit('message', { data })
+  }
+}
+
+type WindowOpenHandler = (details: { url: string }) => { action: string }
+
+export class FakeWebContents extends EventEmitter {
+  windowOpenHandler: WindowOpenHandler | null = null
+  reloads = 0
+
+  setWindowOpenHandler(handler: WindowOpenHandler): void {
+    this.windowOpenHandler = handler
+  }
+  reload(): void {
+    this.reloads++
+  }
+}
+
+export class BrowserWindow extends EventEmitter {
+  static readonly opened: BrowserWindow[] = []
+  readonly webContents = new FakeWebContents()
+  readonly options: Record<string, unknown> & { webPreferences: Record<string, unknown> }
+  readonly loaded: string[] = []
+  shown = false
+
+  constructor(options: BrowserWindow['options']) {
+    super()
+    this.options = options
+    BrowserWindow.opened.push(this)
+  }
+  loadURL(url: string): Promise<void> {
+    this.loaded.push(url)
+    return Promise.resolve()
+  }
+  show(): void {
+    this.shown = true
+  }
+  getNormalBounds() {
+    return { x: 10, y: 20, width: 1300, height: 900 }
+  }
+  isMaximized(): boolean {
+    return false
+  }
+}
+
+export const ipcMain = new EventEmitter()
+
+export const shell = {
+  opened: [] as string[],
+  openExternal(url: string): Promise<void> {
+    shell.opened.push(url)
+    return Promise.resolve()
+  },
+}
+
+export const screen = {
+  displays: [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }],
+  getAllDisplays: () => screen.displays,
+}
+
+export const protocol = {
+  declared: [] as unknown[],
+  registerSchemesAsPrivileged(schemes: unknown[]): void {
+    protocol.declared.push(...schemes)
+  },
+}
+
+export const Menu = { buildFromTemplate: <T>(template: T): T => template }
+
+export class FakeUtilityProcess extends EventEmitter {
+  readonly stderr = new EventEmitter()
+  readonly posted: unknown[] = []
+  killed = false
+
+  postMessage(message: unknown): void {
+    this.posted.push(message)
+  }
+  kill(): boolean {
+    this.killed = true
+    return true
+  }
+}
+
+export const utilityProcess = {
+  started: [] as { entry: string; options: Record<string, unknown>; child: FakeUtilityProcess }[],
+  fork(entry: string, _args: string[], options: Record<string, unknown>): FakeUtilityProcess {
+    const child = new FakeUtilityProcess()
+    utilityProcess.started.push({ entry, options, child })
+    return child
+  },
+}
