@@ -1,7 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
-const cookieName = 'zigma-session'
 const failureLimit = 20
 const failureWindowMs = 60_000
 
@@ -19,11 +18,13 @@ export class Gate {
   readonly token = randomBytes(32).toString('base64url')
   readonly #session = randomBytes(32).toString('base64url')
   #hosts: ReadonlySet<string> = new Set()
+  #cookieName = ''
   #failures: number[] = []
 
   /** The server's own addresses, once its port is known. */
   open(port: number): void {
     this.#hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`])
+    this.#cookieName = `zigma-session-${port}` // browsers share cookies between the ports of a host, and two studios may run
   }
 
   /** Host and Origin; for everything, the page itself included. */
@@ -36,8 +37,8 @@ export class Gate {
 
   /** The cookie; for everything but the page and its sign-in. */
   checkSession(request: IncomingMessage): Refusal | null {
-    const cookie = /(?:^|;\s*)zigma-session=([^;]*)/.exec(request.headers.cookie ?? '')?.[1] ?? ''
-    return equal(cookie, this.#session)
+    const cookies = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim().split('='))
+    return cookies.some(([name, value]) => name === this.#cookieName && equal(value ?? '', this.#session))
       ? null
       : { status: 401, sentence: 'Open the studio by the address that it printed when it started.' }
   }
@@ -57,7 +58,7 @@ export class Gate {
       this.#failures.push(now)
       return { status: 401, sentence: 'The token is not of this start. Open the address that the studio printed last.' }
     }
-    return { cookie: `${cookieName}=${this.#session}; HttpOnly; SameSite=Strict; Path=/` }
+    return { cookie: `${this.#cookieName}=${this.#session}; HttpOnly; SameSite=Strict; Path=/` }
   }
 }
 

@@ -45,6 +45,7 @@ export async function startHeadless(
       pathOf(request) !== 'rpc'
         ? ({ status: 403, sentence: 'There is nothing here.' } as const)
         : (gate.checkAddress(request) ?? gate.checkOrigin(request) ?? gate.checkSession(request))
+    socket.on('error', () => socket.destroy())
     if (refusal) {
       socket.end(`HTTP/1.1 ${refusal.status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       return

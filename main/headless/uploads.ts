@@ -10,7 +10,7 @@ const fileLimitBytes = 512 * 1024 * 1024
 /** Files dropped on a browser's window, kept in the open project until they are imported. */
 export class Uploads {
   readonly #studio: Studio
-  #folder: string | null = null
+  #drop: { staging: string; folder: string } | null = null
 
   constructor(studio: Studio) {
     this.#studio = studio
@@ -18,31 +18,40 @@ export class Uploads {
 
   /** One file; `name` is its path inside what was dropped. */
   async receive(name: string, request: IncomingMessage): Promise<void> {
-    const project = this.#studio.context.project()
-    this.#folder ??= join(project.folder.staging, randomUUID())
-    const path = join(this.#folder, name)
-    const inside = relative(this.#folder, path)
+    const { staging } = this.#studio.context.project().folder
+    const drop = this.#drop?.staging === staging ? this.#drop : { staging, folder: join(staging, randomUUID()) }
+    const path = join(drop.folder, name)
+    const inside = relative(drop.folder, path)
     if (inside === '' || inside.startsWith('..') || isAbsolute(inside) || name.includes('\0') || name.length > 1000) {
       throw new StudioError('unsafe-file', 'The name of a dropped file leads outside of what was dropped. Rename it and drop it again.')
     }
-    const chunks: Buffer[] = []
-    let size = 0
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length
-      if (size > fileLimitBytes)
-        throw new StudioError('invalid-request', `"${name}" has more than ${fileLimitBytes / 2 ** 20} MiB. Import its folder instead.`)
-      chunks.push(chunk)
-    }
+    this.#drop = drop
+    const bytes = await readWhole(name, request)
     await this.#studio.context.fs.folder(dirname(path))
-    await this.#studio.context.fs.writeFile(path, Buffer.concat(chunks))
+    await this.#studio.context.fs.writeFile(path, bytes)
   }
 
   /** The folder that holds what was dropped since the last call; it may be imported from then on. */
   async finish(): Promise<string> {
-    if (!this.#folder) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
-    const folder = await realpath(this.#folder)
+    const { staging } = this.#studio.context.project().folder
+    if (this.#drop?.staging !== staging) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
+    const folder = await realpath(this.#drop.folder).catch((cause: unknown) => {
+      throw new StudioError('bad-source', 'None of the dropped files arrived. Drop them again.', { cause })
+    })
     this.#studio.context.allowedRoots.add(folder)
-    this.#folder = null
+    this.#drop = null
     return folder
   }
+}
+
+async function readWhole(name: string, request: IncomingMessage): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > fileLimitBytes)
+      throw new StudioError('invalid-request', `"${name}" has more than ${fileLimitBytes / 2 ** 20} MiB. Import its folder instead.`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }

@@ -3,13 +3,14 @@ import type { Port } from '#contracts/rpc.ts'
 
 /** A port over a WebSocket. Wire values are JSON: no bytes cross here, pictures have addresses. */
 export function websocketPort(socket: WebSocket): Port {
+  socket.on('error', () => socket.terminate()) // a frame too large, a peer gone: without a listener it would end the process
   return {
     post: (message) => {
       if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message))
     },
     onMessage: (listener) => {
       socket.on('message', (data, isBinary) => {
-        const message = isBinary ? undefined : parse(String(data))
+        const message = isBinary ? undefined : parse((data as Buffer).toString('utf8'))
         if (message === undefined) socket.close(1003, 'JSON text only')
         else listener(message)
       })
