@@ -42,8 +42,8 @@ function pixelModel(
 const tiny = complete({
   schema: 1,
   preset: 'tiny',
-  ...pixelModel(32, { patchSize: 4, embedDim: 192, depth: 8, heads: 4, headDim: 48, textDim: 128, tokens: 12 }),
-  textEncoder: { kind: 'trained', vocabularySize: 1024, dim: 128, depth: 1, heads: 4, tokens: 12 },
+  ...pixelModel(32, { patchSize: 4, embedDim: 128, depth: 8, heads: 4, headDim: 32, textDim: 96, tokens: 12 }),
+  textEncoder: { kind: 'trained', vocabularySize: 1024, dim: 96, depth: 1, heads: 4, tokens: 12 },
   batchSize: 32,
   steps: 5000,
   optimizer: { learningRate: 1e-3, warmupSteps: 50, schedule: 'cosine', emaDecay: 0.995, clipNorm: 1 },

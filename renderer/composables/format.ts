@@ -1,0 +1,30 @@
+/** Seconds as a clock: 07:05, 1:02:03. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60]
+  const two = (n: number) => String(n).padStart(2, '0')
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${two(m)}:${two(s)}`
+}
+
+/** A whole number with thousands marked as the language does. */
+export function count(n: number, locale: string): string {
+  return new Intl.NumberFormat(locale).format(n)
+}
+
+/** Bytes in the largest unit that keeps a number of at least 1: 1.5 GiB. */
+export function bytes(n: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, n)) / 10)))
+  const value = n / 1024 ** power
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`
+}
+
+/** The exponential average that makes a noisy curve readable; `weight` of each new value. */
+export function smooth(values: readonly (number | null)[], weight: number): (number | null)[] {
+  let mean: number | null = null
+  return values.map((value) => {
+    if (value === null) return mean
+    mean = mean === null ? value : mean + weight * (value - mean)
+    return mean
+  })
+}
