@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+// Nothing in the studio turns text into code, and the window's policy forbids it: schemas are interpreted.
+z.config({ jitless: true })
+
 /** What went wrong, as a fact a program can act on. The sentence for people is in `message`. */
 export const studioErrorCodes = [
   'invalid-request',

@@ -33,7 +33,7 @@ export interface Studio {
   /** Listen to all news; returns the function that stops listening. */
   subscribe(listener: (heard: StudioNews) => void): () => void
   /** Opens the project in a folder; makes one there first if asked and none is there. */
-  openFolder(folder: string, options?: { create: boolean }): Promise<void>
+  openFolder(folder: string, options?: { create: boolean; startQueue?: boolean }): Promise<void>
   close(): Promise<void>
 }
 
@@ -81,10 +81,10 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    openFolder: async (folder, { create } = { create: false }) => {
+    openFolder: async (folder, { create, startQueue = true } = { create: false }) => {
       if (create && !(await readProject(folder)))
         await createProject(fs, folder, folder.split(/[\\/]/).findLast((part) => part !== '') ?? 'Project')
-      await openProject(context, folder)
+      await openProject(context, folder, { startQueue })
     },
     close: async () => {
       await closeProject(context)

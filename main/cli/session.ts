@@ -8,9 +8,8 @@ import { duration } from './output.ts'
 export async function withProject<T>(folder: string, allowedRoots: readonly string[], work: (studio: Studio) => Promise<T>): Promise<T> {
   const studio = await compose({ host: 'cli', allowedRoots })
   try {
-    await studio.openFolder(folder, { create: true })
     // What another studio left waiting stays waiting: this command does its own work.
-    studio.context.project().queue.pause('now')
+    await studio.openFolder(folder, { create: true, startQueue: false })
     return await work(studio)
   } finally {
     await studio.close()

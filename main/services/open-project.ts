@@ -66,14 +66,15 @@ export class OpenProject {
   }
 
   /** @throws StudioError project-locked while another studio has it. */
-  static async open(root: string, file: ProjectFile, tools: ProjectTools): Promise<OpenProject> {
+  static async open(root: string, file: ProjectFile, tools: ProjectTools, { startQueue } = { startQueue: true }): Promise<OpenProject> {
     const folder = projectFolder(root)
     for (const path of [folder.dataset, folder.runs, folder.outputs]) await tools.fs.folder(path)
     const unlock = await lockProject(tools.fs, root)
     try {
       const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
       await project.#reconcile()
-      project.queue.pump()
+      if (startQueue) project.queue.pump()
+      else project.queue.standBy()
       return project
     } catch (error) {
       await unlock()

@@ -83,7 +83,7 @@ export function projectServices(context: StudioContext): ProjectServices {
 }
 
 /** Opens the project in a folder, closing the one that is open. It is known to this machine from then on. */
-export async function openProject(context: StudioContext, folder: string): Promise<KnownProject> {
+export async function openProject(context: StudioContext, folder: string, options = { startQueue: true }): Promise<KnownProject> {
   const file = await readProject(folder)
   if (!file)
     throw new StudioError(
@@ -100,7 +100,7 @@ export async function openProject(context: StudioContext, folder: string): Promi
     trashed: false,
   }
   if (before?.folder.root === folder) return known
-  const opened = await OpenProject.open(folder, file, context)
+  const opened = await OpenProject.open(folder, file, context, options)
   if (before) await before.close()
   context.setCurrent(opened)
   await context.registry.put(known)

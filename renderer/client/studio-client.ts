@@ -9,6 +9,8 @@ type Connection = 'connecting' | 'open' | 'lost' | 'refused'
 /** How the studio can be reached right now; `refused` means that this page has no valid address. */
 export const connection = ref<Connection>('connecting')
 
+// Taken when the page is read: the router makes the address its own right after.
+const token = /[#&]t=([\w-]+)/.exec(location.hash)?.[1]
 const retryMs = [250, 500, 1000, 2000, 4000]
 const listeners = new Map<keyof StudioEvents, Set<(news: never) => void>>()
 const reopened = new Set<() => void>()
@@ -36,14 +38,12 @@ export function onOpen(listener: () => void): void {
 /** Connects by the preload's port where there is one, else by WebSocket, again and again while the page is open. */
 export async function start(): Promise<void> {
   if (window.studio) return use(window.studio.port)
-  const token = /[#&]t=([\w-]+)/.exec(location.hash)?.[1]
   if (token) {
     const answer = await fetch('session', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ token }),
     })
-    history.replaceState(null, '', location.pathname + '#/')
     if (!answer.ok) {
       connection.value = 'refused'
       return

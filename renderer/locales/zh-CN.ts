@@ -140,6 +140,7 @@ export const zhCN: typeof en = {
     tokens: '每张图片 {n} 个 token',
     misfit: '适用于 {size} 像素的图片；此数据集为 {have} 像素',
     latents: '需要自动编码器，暂时无法训练',
+    others: '其他预设',
     empty: '还没有可训练的内容',
     emptyHelp: '请先导入图片。',
     noRuns: '还没有训练',

@@ -80,7 +80,12 @@ export class JobQueue {
     }
   }
 
-  /** Starts one waiting job although the queue is paused, when its lane is free. */
+  /** Stays paused while this studio is open, without changing what the next one does: the command line does its own work only. */
+  standBy(): void {
+    this.#mode = 'paused'
+  }
+
+  /** Starts the first waiting job of a lane although the queue is paused, when the lane is free. */
   runOnly(id: JobId): void {
     const { lane } = this.get(id)
     if ([...this.#running.keys()].some((other) => this.get(other).lane === lane)) return
