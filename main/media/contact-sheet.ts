@@ -18,7 +18,7 @@ export async function contactSheet(rows: readonly SheetRow[], tile: number): Pro
   const placed: OverlayOptions[] = []
   for (const [row, { caption, pictures }] of rows.entries()) {
     const top = gap + row * rowHeight
-    placed.push({ input: await captionImage(caption, width - 2 * gap), left: gap, top })
+    if (caption.trim() !== '') placed.push({ input: await captionImage(caption, width - 2 * gap), left: gap, top })
     for (const [column, { rgb, width: w, height: h }] of pictures.entries()) {
       const input = await sharp(rgb, { raw: { width: w, height: h, channels: 3 } })
         .resize(tile, tile, { kernel: 'nearest' })
@@ -35,7 +35,7 @@ export async function contactSheet(rows: readonly SheetRow[], tile: number): Pro
 async function captionImage(caption: string, width: number): Promise<Buffer> {
   const escaped = caption.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]!)
   const { data, info } = await sharp({
-    text: { text: `<span foreground="#ededed">${escaped || ' '}</span>`, font: 'sans 10', rgba: true, width },
+    text: { text: `<span foreground="#ededed">${escaped}</span>`, font: 'sans 10', rgba: true, width },
   })
     .png()
     .toBuffer({ resolveWithObject: true })

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import {
@@ -31,7 +31,7 @@ export const ledgerLine = z.object({
   /** sha256 of the file, null where it could not be read. */
   fileHash: z.string().nullable(),
   item: datasetItem
-    .pick({ id: true, caption: true, width: true, height: true, split: true })
+    .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
     .nullable(),
@@ -50,6 +50,7 @@ const captionEdit = z.object({ id: itemId, caption: z.string() })
 export class DatasetFiles {
   readonly folder: string
   readonly #fs: SafeFs
+  #itemsRead: { version: string; items: Promise<(DatasetItem & FrozenItem)[]> } | null = null
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
@@ -97,13 +98,21 @@ export class DatasetFiles {
     await this.#fs.append(join(this.folder, 'captions.jsonl'), jsonLines([{ id, caption }]))
   }
 
-  /** Items with the captions as edited, by id. */
-  async items(): Promise<(DatasetItem & FrozenItem)[]> {
+  /** Items with the captions as edited, by id. Read once for each state of the files: every picture that is shown asks for them. */
+  async items(): Promise<readonly (DatasetItem & FrozenItem)[]> {
+    const versions = ['ledger.jsonl', 'captions.jsonl'].map((name) => fileVersion(join(this.folder, name)))
+    const version = (await Promise.all(versions)).join()
+    if (this.#itemsRead?.version !== version) this.#itemsRead = { version, items: this.#readItems() }
+    return this.#itemsRead.items
+  }
+
+  async #readItems(): Promise<(DatasetItem & FrozenItem)[]> {
     const edits = new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), captionEdit)).map(({ id, caption }) => [id, caption]))
     const used = (await this.ledger()).flatMap(({ item, source, state }) =>
       item ? [{ ...item, source, state, caption: edits.get(item.id) ?? item.caption }] : [],
     )
-    return used.sort((a, b) => (a.id < b.id ? -1 : 1))
+    const held = validationIds(used.map(({ id }) => id))
+    return used.map((item) => ({ ...item, split: splitOf(held, item.id) })).sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
   async describe(): Promise<DatasetSummary> {
@@ -133,6 +142,38 @@ export class DatasetFiles {
 export function totalsOf(ledger: readonly LedgerLine[]): LedgerTotals {
   const count = (state: LedgerEntry['state']) => ledger.filter((line) => line.state === state).length
   return { found: ledger.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
+}
+
+const validationShare = 0.02
+const smallShare = 0.08
+const validationEnough = 16
+
+/**
+ * The items held back to see how well a model does on pictures it has not seen: 2 %, in small sets up to 16 or 8 %. Ids are content hashes, so
+ * which ones depends on the content alone.
+ */
+function validationIds(ids: readonly ItemId[]): ReadonlySet<ItemId> {
+  const count = Math.round(Math.max(ids.length * validationShare, Math.min(validationEnough, ids.length * smallShare)))
+  const rank = (id: ItemId) => sha256(`split ${id}`)
+  return new Set(
+    ids
+      .map((id) => [rank(id), id] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .slice(0, count)
+      .map(([, id]) => id),
+  )
+}
+
+function splitOf(held: ReadonlySet<ItemId>, id: ItemId): 'train' | 'validation' {
+  return held.has(id) ? 'validation' : 'train'
+}
+
+async function fileVersion(path: string): Promise<string> {
+  const info = await stat(path).catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) return null
+    throw error
+  })
+  return info ? `${info.size}-${info.mtimeMs}` : 'none'
 }
 
 function snapshotHash(items: readonly FrozenItem[]): string {

@@ -12,7 +12,6 @@ import { listSampleSet } from './sample-set.ts'
 const shardBytes = 64 * 1024 * 1024
 const shardItems = 1024
 const idLength = 20
-const validationShare = 0.02
 
 export interface ImportRun {
   datasetFolder: string
@@ -107,36 +106,45 @@ async function readItem(
   const bytes = await readFile(path).catch(() => null)
   if (!bytes) return rejected('unreadable', 'The file could not be read. Check its permissions.', null)
   const fileHash = sha256(bytes)
-  if (before?.fileHash === fileHash) return { line: null, rgb: null }
   const id = fileHash.slice(0, idLength) as ItemId
   const twin = known.get(id)
+  const isOrphan = before?.reason === 'duplicate' && twin === undefined // its twin has changed since
+  if (before?.fileHash === fileHash && !isOrphan) return { line: recaptioned(before, caption, captionNote), rgb: null }
   if (twin !== undefined) return rejected('duplicate', `The picture is the same as "${twin}", byte for byte.`, fileHash)
   try {
-    const { rgb, width, height, croppedShare } = await trainingPicture(bytes, options)
-    const note =
-      captionNote ??
-      (croppedShare > 0.005
-        ? {
-            reason: 'cropped' as const,
-            detail: `${Math.round(croppedShare * 100)} % of ${width} x ${height} lies outside the square that is used.`,
-          }
-        : null)
-    const split = parseInt(fileHash.slice(-8), 16) / 2 ** 32 < validationShare ? 'validation' : 'train'
-    const item = { id, caption, width, height, split, shard: 0, slot: 0, pixelHash: sha256(rgb) } as const
+    const { rgb, width, height } = await trainingPicture(bytes, options)
+    const item = { id, caption, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb) }
     return {
-      line: {
-        root,
-        source,
-        state: note ? 'partial' : 'used',
-        reason: note?.reason ?? null,
-        detail: note?.detail ?? null,
-        fileHash,
-        item: { ...item },
-      },
+      line: { root, source, ...remark(captionNote ?? cropNote(item)), fileHash, item },
       rgb,
     }
   } catch (error) {
     if (error instanceof PictureError) return rejected(error.reason, error.message, fileHash)
     throw error
   }
+}
+
+/** The ledger's line for a picture that is in already, when its caption file has changed since; else none. */
+function recaptioned(before: LedgerLine, caption: string, captionNote: Note | null): LedgerLine | null {
+  if (!before.item || before.item.caption === caption) return null
+  return { ...before, ...remark(captionNote ?? cropNote(before.item)), item: { ...before.item, caption } }
+}
+
+interface Note {
+  reason: LedgerReason
+  detail: string
+}
+
+const noticeableCrop = 0.005
+
+/** What the square leaves out of a picture that is not one. */
+function cropNote({ width, height }: { width: number; height: number }): Note | null {
+  const share = 1 - Math.min(width, height) / Math.max(width, height)
+  if (share <= noticeableCrop) return null
+  return { reason: 'cropped', detail: `${Math.round(share * 100)} % of ${width} x ${height} lies outside the square that is used.` }
+}
+
+/** A picture with a note is used, but not wholly or not as given. */
+function remark(note: Note | null): Pick<LedgerLine, 'state' | 'reason' | 'detail'> {
+  return { state: note ? 'partial' : 'used', reason: note?.reason ?? null, detail: note?.detail ?? null }
 }

@@ -1,4 +1,4 @@
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import type { LedgerReason } from '#contracts/dataset.ts'
 
 // Only these decoders may ever see a file from outside: no SVG, PDF or other loader that reads further files.
@@ -36,8 +36,6 @@ export interface TrainingPicture {
   /** Of the source, upright. */
   width: number
   height: number
-  /** Share of the source's area that the crop leaves out, 0 to 1. */
-  croppedShare: number
 }
 
 /** What the first bytes say a file is; null for anything that is not one of the six kinds read here. */
@@ -77,7 +75,7 @@ export async function trainingPicture(
     if (Math.min(width, height) < smallestSide) {
       throw new PictureError('too-small', `The picture has ${width} x ${height} pixels; the short side must have at least ${smallestSide}.`)
     }
-    const rgb = await open(bytes)
+    const rgb = await openPicture(bytes)
       .timeout({ seconds: secondsLimit })
       .rotate()
       .flatten({ background })
@@ -86,7 +84,7 @@ export async function trainingPicture(
       .removeAlpha()
       .raw()
       .toBuffer()
-    return { rgb: new Uint8Array(rgb), width, height, croppedShare: 1 - Math.min(width, height) / Math.max(width, height) }
+    return { rgb: new Uint8Array(rgb), width, height }
   } catch (error) {
     if (error instanceof PictureError) throw error
     const message = (error as Error).message
@@ -104,11 +102,12 @@ export async function trainingPicture(
 
 /** Width and height after the camera's rotation. */
 async function sizeOf(bytes: Uint8Array): Promise<{ width: number; height: number }> {
-  const { width, height, orientation = 1 } = await open(bytes).metadata()
+  const { width, height, orientation = 1 } = await openPicture(bytes).metadata()
   return orientation >= 5 ? { width: height, height: width } : { width, height }
 }
 
-function open(bytes: Uint8Array) {
+/** A decoder for bytes from outside: of few kinds, bounded, and strict with what is cut short. */
+export function openPicture(bytes: Uint8Array): Sharp {
   return sharp(bytes, { limitInputPixels: pixelLimit, failOn: 'truncated', sequentialRead: true, pages: 1 })
 }
 

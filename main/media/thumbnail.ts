@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
 import { sha256, type SafeFs } from '../store/safe-fs.ts'
+import { openPicture } from './picture.ts'
 
 /** Widths that are kept; a request gets the next larger one, so that the cache stays small. */
 const widths = [128, 256, 512, 1024]
@@ -18,9 +18,9 @@ export async function thumbnail(
   const there = await readFile(cached).catch(() => null)
   if (there) return { bytes: there, type: 'image/webp' }
   const original = await readFile(path)
-  const { width: full } = await sharp(original).metadata()
+  const { width: full } = await openPicture(original).metadata()
   if (full <= width) return { bytes: original, type: 'image/png' }
-  const bytes = new Uint8Array(await sharp(original).resize(width).webp({ quality: 85 }).toBuffer())
+  const bytes = new Uint8Array(await openPicture(original).resize(width).webp({ quality: 85 }).toBuffer())
   await fs.folder(cacheFolder)
   await fs.writeFile(cached, bytes)
   return { bytes, type: 'image/webp' }

@@ -66,11 +66,12 @@ export class SafeFs {
     }
   }
 
-  /** Adds to the end of a file and syncs. A line that a crash cut short is left out by its reader. */
-  async append(path: string, bytes: Uint8Array | string): Promise<void> {
-    const handle = await this.#guard('open', path, 0, () => open(path, 'a'))
+  /** Adds whole lines to the end of a text file and syncs. What a crash or a full disk left of a line is cut off first. */
+  async append(path: string, lines: Uint8Array | string): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, 'a+'))
     try {
-      await this.#writeAll(handle, path, toBytes(bytes))
+      await cutTornLine(handle)
+      await this.#writeAll(handle, path, toBytes(lines))
       await this.#guard('sync', path, 0, () => handle.sync())
     } finally {
       await handle.close()
@@ -174,6 +175,20 @@ export async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** Cuts a text file behind its last line end, so that a line that was cut short does not run into the next. */
+async function cutTornLine(handle: FileHandle): Promise<void> {
+  const { size } = await handle.stat()
+  const chunk = Buffer.alloc(64 * 1024)
+  for (let end = size; end > 0;) {
+    const start = Math.max(0, end - chunk.length)
+    const { bytesRead } = await handle.read(chunk, 0, end - start, start)
+    const keep = chunk.subarray(0, bytesRead).lastIndexOf('\n') + 1
+    if (start + keep === size) return
+    if (keep > 0 || start === 0) return handle.truncate(start + keep)
+    end = start
+  }
 }
 
 function toBytes(bytes: Uint8Array | string): Uint8Array {

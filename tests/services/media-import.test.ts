@@ -1,0 +1,349 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { ImportSource, LedgerTotals } from '#contracts/dataset.ts'
+import type { ItemId } from '#contracts/project.ts'
+import { DatasetFiles, openSnapshot, readPixels } from '#main/media/dataset-files.ts'
+import { importPictures } from '#main/media/import-pictures.ts'
+import { trainingPicture } from '#main/media/picture.ts'
+import { SafeFs } from '#main/store/safe-fs.ts'
+import { bomb, noisy, plain, redBlue, svg } from '#tests/fixtures/pictures.ts'
+
+const options = { imageSize: 16, background: '#ffffff' }
+const newFolder = () => mkdtempSync(join(tmpdir(), 'zigma-import-'))
+
+/** A folder with these files in it. */
+function folderOf(files: Readonly<Record<string, Uint8Array | string>>): string {
+  const folder = newFolder()
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), content)
+  }
+  return folder
+}
+
+interface Import {
+  into?: string
+  fs?: SafeFs
+  signal?: AbortSignal
+  onFile?: (file: string) => void
+  imageSize?: number
+}
+async function importFrom(
+  from: string | ImportSource,
+  { into = newFolder(), fs = new SafeFs(), signal, onFile, imageSize = 16 }: Import = {},
+) {
+  const source: ImportSource = typeof from === 'string' ? { kind: 'folder', path: from } : from
+  const totals = await importPictures(
+    source,
+    { ...options, imageSize },
+    { datasetFolder: into, fs, signal: signal ?? new AbortController().signal, onProgress: ({ file }) => onFile?.(file) },
+  )
+  return { into, totals, dataset: new DatasetFiles(into, new SafeFs()) }
+}
+
+async function ledgerOf(into: string): Promise<Record<string, [string, string | null]>> {
+  return Object.fromEntries(
+    (await new DatasetFiles(into, new SafeFs()).ledger()).map(({ source, state, reason }) => [source, [state, reason]]),
+  )
+}
+const captionsOf = async (into: string) =>
+  Object.fromEntries((await new DatasetFiles(into, new SafeFs()).items()).map(({ source, caption }) => [source, caption]))
+const colors = (count: number, size = 16) =>
+  Promise.all(Array.from({ length: count }, (_, i) => plain(size, size, `#${(i * 65_537 + 1).toString(16).padStart(6, '0')}`)))
+const named = (pictures: readonly Uint8Array[], name = (i: number) => `${i}.png`) =>
+  Object.fromEntries(pictures.map((bytes, i) => [name(i), bytes]))
+
+describe('a folder with everything in it that can go wrong', () => {
+  let folder = ''
+  let into = ''
+  let totals: LedgerTotals
+
+  beforeAll(async () => {
+    const cat = await plain(32, 32, '#aa0000')
+    folder = folderOf({
+      'good.png': await plain(32, 32),
+      'a "quoted" name.png': await plain(32, 32, '#00aa00'),
+      '-rf --no-dash.png': await plain(32, 32, '#0000aa'),
+      'line\nbreak.png': await plain(32, 32, '#00aaaa'),
+      "it's $(here); `true`.png": await plain(32, 32, '#aaaa00'),
+      'deep/er/cat.png': cat,
+      'deep/copy of cat.png': cat,
+      'wide.png': await redBlue(64, 32),
+      'tiny.png': await plain(4, 4),
+      'empty.png': '',
+      'truncated.jpg': (await noisy(100, 'jpeg')).subarray(0, 3000),
+      'corrupt.png': Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100, 7)]),
+      'bomb.png': bomb(30_000),
+      'drawing.svg': svg,
+      'hidden-svg.png': svg,
+      'notes.md': '# notes',
+      'no ending': await plain(32, 32, '#123456'),
+      'latin1.png': await plain(32, 32, '#654321'),
+      'latin1.txt': Buffer.from('caf\xe9', 'latin1'),
+    })
+    const elsewhere = folderOf({ 'outside.png': await plain(32, 32, '#999999') })
+    symlinkSync(join(elsewhere, 'outside.png'), join(folder, 'link.png'))
+    symlinkSync(folder, join(folder, 'loop'))
+    symlinkSync(elsewhere, join(folder, 'linked folder'))
+    execFileSync('mkfifo', [join(folder, 'pipe.png')])
+    ;({ into, totals } = await importFrom(folder))
+  })
+
+  test('loses no file: each is in the ledger with what became of it', async () => {
+    expect(await ledgerOf(into)).toEqual({
+      'good.png': ['used', null],
+      'a "quoted" name.png': ['used', null],
+      '-rf --no-dash.png': ['used', null],
+      'line\nbreak.png': ['used', null],
+      "it's $(here); `true`.png": ['used', null],
+      'deep/copy of cat.png': ['used', null],
+      'deep/er/cat.png': ['rejected', 'duplicate'],
+      'wide.png': ['partial', 'cropped'],
+      'tiny.png': ['rejected', 'too-small'],
+      'empty.png': ['rejected', 'empty-file'],
+      'truncated.jpg': ['rejected', 'corrupt'],
+      'corrupt.png': ['rejected', 'corrupt'],
+      'bomb.png': ['rejected', 'too-many-pixels'],
+      'drawing.svg': ['rejected', 'unsupported-format'],
+      'hidden-svg.png': ['rejected', 'unsupported-format'],
+      'notes.md': ['rejected', 'not-a-picture'],
+      'no ending': ['used', null],
+      'latin1.png': ['partial', 'caption-not-utf8'],
+      'link.png': ['rejected', 'link-outside'],
+      loop: ['rejected', 'link-outside'],
+      'linked folder': ['rejected', 'link-outside'],
+      'pipe.png': ['rejected', 'not-a-file'],
+    })
+    expect(totals).toEqual({ found: 22, used: 7, partial: 2, rejected: 13 })
+  })
+
+  test('gets a sentence for each file that is not used as it is', async () => {
+    for (const { state, detail } of await new DatasetFiles(into, new SafeFs()).ledger())
+      if (state !== 'used') expect(detail).toMatch(/^\S[^\n]{10,240}\.$/)
+  })
+
+  test('is left as it was', () => {
+    const before = statSync(join(folder, 'good.png'))
+    expect(readdirSync(folder)).not.toContain('.tmp')
+    expect(before.mtimeMs).toBe(statSync(join(folder, 'good.png')).mtimeMs)
+  })
+})
+
+describe('captions', () => {
+  test('come from the sidecar, then metadata.jsonl, then the words of the name, then the folder', async () => {
+    const pictures = await colors(6)
+    const { into } = await importFrom(
+      folderOf({
+        'side.png': pictures[0]!,
+        'side.txt': ' a  red\napple ',
+        'other.png': pictures[1]!,
+        'other.caption': 'a pear',
+        'listed.png': pictures[2]!,
+        'metadata.jsonl': `{"file_name":"listed.png","text":"from the list"}\nnot json\n{"file_name":"side.png","text":"loses to the sidecar"}\n`,
+        'red-fox_jumping 02.png': pictures[3]!,
+        'cats/0001.png': pictures[4]!,
+        '红苹果.png': pictures[5]!,
+      }),
+    )
+    expect(await captionsOf(into)).toEqual({
+      'side.png': 'a red apple',
+      'other.png': 'a pear',
+      'listed.png': 'from the list',
+      'red-fox_jumping 02.png': 'red fox jumping',
+      'cats/0001.png': 'cats',
+      '红苹果.png': '红苹果',
+    })
+  })
+
+  test('that changed in their files are taken over by the next import, those edited in the studio stay', async () => {
+    const pictures = await colors(2)
+    const folder = folderOf({ 'a.png': pictures[0]!, 'a.txt': 'old', 'b.png': pictures[1]!, 'b.txt': 'old' })
+    const { into, dataset } = await importFrom(folder)
+    const id = (await dataset.items()).find(({ source }) => source === 'b.png')!.id
+    await dataset.editCaption(id, 'edited')
+    writeFileSync(join(folder, 'a.txt'), 'new')
+    writeFileSync(join(folder, 'b.txt'), 'new')
+    await importFrom(folder, { into })
+    expect(await captionsOf(into)).toEqual({ 'a.png': 'new', 'b.png': 'edited' })
+    expect((await dataset.items()).map(({ caption }) => caption).sort()).toEqual(['edited', 'new'])
+  })
+})
+
+describe('a source without pictures', () => {
+  test.each([
+    ['an empty folder', {}, /^There is no picture in "[^"]+" \(0 other files\)\. Choose a folder with PNG/],
+    ['a folder of texts', { 'a.md': 'x', 'b.md': 'y' }, /\(2 other files\)/],
+  ])('is said to be one: %s', async (_kind, files, message) => {
+    await expect(importFrom(folderOf(files))).rejects.toMatchObject({
+      code: 'bad-source',
+      message: expect.stringMatching(message) as string,
+    })
+  })
+
+  test('that is not there is said not to be', async () => {
+    await expect(importFrom('/nowhere/at all')).rejects.toMatchObject({
+      code: 'bad-source',
+      message: 'The folder "/nowhere/at all" cannot be read. Check that it is there and that you may open it.',
+    })
+  })
+})
+
+describe('what the trainer reads', () => {
+  test('is what the preview shows, byte for byte, in the order of the snapshot', async () => {
+    const pictures = [await redBlue(64, 32), await noisy(33, 'png'), await plain(16, 16)]
+    const { into, dataset } = await importFrom(folderOf(named(pictures)))
+    using reader = await openSnapshot(into, await dataset.freeze())
+    const items = await dataset.items()
+    expect(reader.size).toBe(3)
+    for (const [index, item] of items.entries()) {
+      const made = (await trainingPicture(pictures[Number(item.source[0])]!, options)).rgb
+      expect(reader.image(index)).toEqual(made)
+      expect(readPixels(into, item, 16)).toEqual(made)
+      expect(reader.captions[index]).toBe(item.caption)
+    }
+  })
+
+  test('stays as it was frozen, whatever is edited or imported later', async () => {
+    const pictures = await colors(4)
+    const { into, dataset } = await importFrom(folderOf(named(pictures.slice(0, 2), (i) => `cat ${'ab'[i]}.png`)))
+    const snapshot = await dataset.freeze()
+    await dataset.editCaption((await dataset.items())[0]!.id, 'changed')
+    await importFrom(folderOf(named(pictures.slice(2))), { into })
+    using reader = await openSnapshot(into, snapshot)
+    expect([...reader.captions].sort()).toEqual(['cat a', 'cat b'])
+    expect(await dataset.freeze()).not.toBe(snapshot)
+  })
+
+  test('is missed with one sentence when the shard was cut short', async () => {
+    const { into, dataset } = await importFrom(folderOf(named(await colors(3))))
+    const snapshot = await dataset.freeze()
+    const shard = join(into, 'shards', '00000.bin')
+    writeFileSync(shard, readFileSync(shard).subarray(0, 16 * 16 * 3 * 2 + 5))
+    using reader = await openSnapshot(into, snapshot)
+    expect(() => [0, 1, 2].map((index) => reader.image(index))).toThrow(
+      'Shard 0 of the data set ends before picture 2. Import the pictures again.',
+    )
+  })
+
+  test.each(['../../etc', 'a'.repeat(64), ''])('is no snapshot by the name "%s"', async (name) => {
+    const { into } = await importFrom(folderOf(named(await colors(1))))
+    await expect(openSnapshot(into, name)).rejects.toMatchObject({ code: expect.stringMatching(/invalid-request|not-found/) as string })
+  })
+})
+
+describe('the snapshot', () => {
+  test('is the same whatever the order of import and the names of folders, and another when a caption differs', async () => {
+    const pictures = await colors(6)
+    const caption = (i: number) => `pet ${'abcdef'[i]}`
+    const files = named(pictures, (i) => `${caption(i)}.png`)
+    const whole = await importFrom(folderOf(files))
+    const late = await importFrom(folderOf(Object.fromEntries(Object.entries(files).slice(3))))
+    await importFrom(folderOf(Object.fromEntries(Object.entries(files).slice(0, 3))), { into: late.into })
+    const [hash, hashLate] = [await whole.dataset.freeze(), await late.dataset.freeze()]
+    expect(hashLate).toBe(hash)
+    await late.dataset.editCaption((await late.dataset.items())[0]!.id, 'other')
+    expect(await late.dataset.freeze()).not.toBe(hash)
+  })
+
+  test('holds back 16 of 200 pictures and 2 % of many, chosen by content', async () => {
+    const { dataset, into } = await importFrom(folderOf(named(await colors(200, 8))))
+    const held = async () => (await dataset.items()).filter(({ split }) => split === 'validation').map(({ id }) => id)
+    expect((await dataset.describe()).validationItems).toBe(16)
+    const before = await held()
+    await importFrom(folderOf(named(await colors(200, 8), (i) => `again ${i}.png`)), { into })
+    expect(await held()).toEqual(before)
+  })
+})
+
+describe('an import that is disturbed', () => {
+  const undisturbed = async (folder: string) => (await importFrom(folder)).dataset.freeze()
+
+  test('goes on where it was cancelled and ends as one that never was', async () => {
+    const folder = folderOf(named(await colors(20)))
+    const into = newFolder()
+    const abort = new AbortController()
+    let seen = 0
+    const onFile = () => void (++seen === 8 && abort.abort(new Error('stop')))
+    await expect(importFrom(folder, { into, signal: abort.signal, onFile })).rejects.toThrow('stop')
+    const { dataset, totals } = await importFrom(folder, { into })
+    expect(totals).toEqual({ found: 20, used: 20, partial: 0, rejected: 0 })
+    expect(await dataset.freeze()).toBe(await undisturbed(folder))
+  })
+
+  test('loses nothing, whichever file operation fails on a full disk, even in the middle of a line', async () => {
+    const folder = folderOf(named(await colors(5)))
+    const expected = await undisturbed(folder)
+    let operations = 0
+    await importFrom(folder, { fs: new SafeFs(() => void operations++) })
+    expect(operations).toBeGreaterThan(8)
+    for (let failing = 0; failing < operations; failing++) {
+      const into = newFolder()
+      let count = 0
+      let halfWritten = false
+      const full = new SafeFs((operation, _path, sizeBytes) => {
+        if (halfWritten || (count++ === failing && operation !== 'write'))
+          throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+        if (count - 1 === failing) {
+          halfWritten = true // the disk takes half of what was asked, and nothing more after that
+          return Math.floor(sizeBytes / 2)
+        }
+        return undefined
+      })
+      await expect(importFrom(folder, { into, fs: full })).rejects.toMatchObject({ code: 'disk-full' })
+      const { dataset, totals } = await importFrom(folder, { into })
+      expect([failing, totals]).toEqual([failing, { found: 5, used: 5, partial: 0, rejected: 0 }])
+      expect(await dataset.freeze()).toBe(expected)
+    }
+  })
+
+  test('that is done again changes nothing', async () => {
+    const folder = folderOf(named(await colors(5)))
+    const { into, dataset } = await importFrom(folder)
+    const before = [readFileSync(join(into, 'ledger.jsonl'), 'utf8'), readdirSync(join(into, 'shards')), await dataset.freeze()]
+    await importFrom(folder, { into })
+    expect([readFileSync(join(into, 'ledger.jsonl'), 'utf8'), readdirSync(join(into, 'shards')), await dataset.freeze()]).toEqual(before)
+  })
+
+  test('takes a picture that changed, and the twin of one that did', async () => {
+    const [one, two] = await colors(2)
+    const folder = folderOf({ 'a.png': one!, 'b.png': one! })
+    const { into, dataset } = await importFrom(folder)
+    writeFileSync(join(folder, 'a.png'), two!)
+    utimesSync(join(folder, 'a.png'), new Date(), new Date())
+    await importFrom(folder, { into })
+    await importFrom(folder, { into })
+    expect(await ledgerOf(into)).toEqual({ 'a.png': ['used', null], 'b.png': ['used', null] })
+    expect(await dataset.items()).toHaveLength(2)
+  })
+
+  test('at another size is refused while pictures of the first are there', async () => {
+    const folder = folderOf(named(await colors(2)))
+    const { into } = await importFrom(folder)
+    await expect(importFrom(folder, { into, imageSize: 32 })).rejects.toMatchObject({
+      message: 'The data set holds pictures of 16 x 16 pixels, and this import asks for 32. Import at 16 or start a new project.',
+    })
+  })
+})
+
+describe('the sample set', () => {
+  test('is all of Noto Emoji but the flags, with names as captions and no picture lost', async () => {
+    const { totals, dataset } = await importFrom({ kind: 'sample' }, { imageSize: 8 })
+    expect(totals.found).toBeGreaterThan(1600)
+    expect(totals.used + totals.partial + totals.rejected).toBe(totals.found)
+    expect(totals.rejected).toBeLessThan(10)
+    const captions = (await dataset.items()).map(({ caption }) => caption)
+    expect(captions).toContain('red apple')
+    expect(captions.filter((caption) => caption === '' || caption !== caption.toLowerCase())).toEqual([])
+    expect((await dataset.describe()).validationItems).toBe(Math.round(captions.length * 0.02))
+  })
+})
+
+test('an edited caption of an unknown picture changes no other', async () => {
+  const { dataset } = await importFrom(folderOf(named(await colors(2))))
+  const before = await dataset.freeze()
+  await dataset.editCaption('0'.repeat(20) as ItemId, 'nobody')
+  expect(await dataset.freeze()).toBe(before)
+})
