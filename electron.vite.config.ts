@@ -1,0 +1,27 @@
+import { defineConfig } from 'electron-vite'
+import { join } from 'node:path'
+import renderer from './renderer/vite.config.ts'
+
+const at = (path: string) => join(import.meta.dirname, path)
+
+export default defineConfig({
+  main: {
+    build: {
+      outDir: 'out/main',
+      rolldownOptions: {
+        input: { index: at('main/electron/index.ts'), engine: at('main/engine-process/entry.ts') },
+        output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs' },
+      },
+    },
+  },
+  preload: {
+    build: {
+      outDir: 'out/preload',
+      rolldownOptions: {
+        input: { index: at('preload/index.ts') },
+        output: { format: 'cjs', entryFileNames: '[name].cjs' }, // a sandboxed preload cannot be a module
+      },
+    },
+  },
+  renderer: { ...renderer, build: { ...renderer.build, rolldownOptions: { input: at('renderer/index.html') } } },
+})
