@@ -11,6 +11,10 @@ system.addEventListener('change', ({ matches }) => (systemIsLight.value = matche
 export const theme = ref<Theme>(stored('zigma.theme', ['system', 'dark', 'light'], 'system'))
 export const locale = ref<LocaleName>(stored('zigma.locale', locales, navigator.language.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en'))
 
+/** Whether the inspector is unfolded. */
+export const inspectorOpen = ref(stored('zigma.inspector', ['open', 'folded'], 'open') === 'open')
+
+watchEffect(() => localStorage.setItem('zigma.inspector', inspectorOpen.value ? 'open' : 'folded'))
 watchEffect(() => {
   document.documentElement.dataset.theme = theme.value === 'system' ? (systemIsLight.value ? 'light' : 'dark') : theme.value
   localStorage.setItem('zigma.theme', theme.value)
