@@ -29,7 +29,7 @@ export class SafeFs {
 
   /** The whole file or nothing; replaces what was there. */
   async writeFile(path: string, bytes: Uint8Array | string): Promise<void> {
-    const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`)
+    const temporary = temporaryBeside(path)
     try {
       await this.#writeNew(temporary, toBytes(bytes))
       await this.#guard('rename', path, 0, () => rename(temporary, path))
@@ -46,7 +46,7 @@ export class SafeFs {
     files: ReadonlyMap<string, Uint8Array>,
     manifest: (entries: readonly FileEntry[]) => Uint8Array,
   ): Promise<number> {
-    const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`)
+    const temporary = temporaryBeside(path)
     try {
       await this.folder(temporary)
       const entries: FileEntry[] = []
@@ -104,7 +104,7 @@ export class SafeFs {
       if (size !== bytes.length)
         throw new StudioError(
           'disk-full',
-          `"${basename(path)}" has ${size} bytes on the disk instead of ${bytes.length}. Free some space and try again.`,
+          `"${nameOf(path)}" has ${size} bytes on the disk instead of ${bytes.length}. Free some space and try again.`,
         )
     } finally {
       await handle.close()
@@ -121,7 +121,7 @@ export class SafeFs {
       if (count === 0)
         throw new StudioError(
           'disk-full',
-          `The disk took none of the last ${bytes.length - written} bytes of "${basename(path)}". Free some space and try again.`,
+          `The disk took none of the last ${bytes.length - written} bytes of "${nameOf(path)}". Free some space and try again.`,
         )
       written += count
     }
@@ -144,13 +144,22 @@ export class SafeFs {
       if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
         throw new StudioError(
           'disk-full',
-          `The disk is full: "${basename(path)}" could not be written. Free some space and go on; nothing was lost.`,
+          `The disk is full: "${nameOf(path)}" could not be written. Free some space and go on; nothing was lost.`,
           { cause: error },
         )
       }
       throw error
     }
   }
+}
+
+function temporaryBeside(path: string): string {
+  return join(dirname(path), `${temporaryPrefix}${randomUUID()}-${basename(path)}`)
+}
+
+/** The name that people know a file by, also while it has a temporary one. */
+function nameOf(path: string): string {
+  return basename(path).replace(/^\.tmp-[0-9a-f-]{36}-/, '')
 }
 
 export interface FileEntry {

@@ -29,7 +29,7 @@ export function sampleRunner(project: OpenProject): Runner {
     try {
       await project.engine.call('engine.sample', { runFolder, indices, request }, { signal })
       await writing
-      return { kind: 'sample', pictures: done }
+      return { kind: 'sample', pictures: project.gallery.drawn(job.id).size }
     } finally {
       stop()
       await writing.catch(() => undefined)

@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { FileCheckpoints } from '#main/store/checkpoint-store.ts'
+import { openDatabase } from '#main/store/database.ts'
+import { JobStore } from '#main/store/job-store.ts'
+import { SafeFs } from '#main/store/safe-fs.ts'
+import { runAndKill } from '../support/kill.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+const kills = process.env.ZIGMA_LONG ? 100 : 12
+const timeoutMs = kills * 3000
+
+describe(`killed without warning ${kills} times`, () => {
+  test('the queue has every job that it acknowledged, once, and its index is sound', { timeout: timeoutMs }, async () => {
+    const path = join(temporaryFolder(), 'library.db')
+    const acknowledged: unknown[] = []
+    for (let i = 0; i < kills; i++) {
+      acknowledged.push(...(await runAndKill('endless-queue.ts', [path], 20 + Math.random() * 80)))
+      const db = openDatabase(path)
+      const store = new JobStore(db)
+      store.reconcile()
+      const ids = new Set<unknown>(store.list().map(({ id }) => id))
+      expect(acknowledged.filter((id) => !ids.has(id))).toEqual([])
+      expect(store.list().filter(({ state }) => state === 'running')).toEqual([])
+      expect(db.pragma('integrity_check', { simple: true })).toBe('ok')
+      db.close()
+    }
+    expect(acknowledged.length).toBeGreaterThan(kills)
+  })
+
+  test('a run has a readable checkpoint, never older than the last one acknowledged', { timeout: timeoutMs }, async () => {
+    const folder = temporaryFolder()
+    let last = 0
+    for (let i = 0; i < kills; i++) {
+      const steps = (await runAndKill('endless-checkpoints.ts', [folder, String(last)], Math.random() * 150)) as number[]
+      const acknowledged = Math.max(last, ...steps)
+      const newest = await new FileCheckpoints(folder, new SafeFs()).newest()
+      expect(newest?.step ?? 0).toBeGreaterThanOrEqual(acknowledged)
+      last = newest?.step ?? 0
+    }
+    expect(last).toBeGreaterThan(1)
+  })
+})
