@@ -31,7 +31,9 @@ export function fitTokenizer(captions: Iterable<string>, vocabularySize: number)
   for (const caption of captions) for (const word of words(caption)) counts.set(word, (counts.get(word) ?? 0) + 1)
   let split = [...counts].map(([word, count]) => ({ pieces: letters(word), count }))
 
-  const vocabulary = [...specials, ...new Set(split.flatMap(({ pieces }) => pieces).sort())].slice(0, vocabularySize)
+  // Every letter in both places, so that a new word can be spelled whatever letter it ends with.
+  const seen = new Set([...counts.keys()].flatMap((word) => [...word]))
+  const vocabulary = [...specials, ...[...seen].sort().flatMap((letter) => [letter, letter + wordEnd])].slice(0, vocabularySize)
   const known = new Set(vocabulary)
   const merges: [string, string][] = []
   while (vocabulary.length < vocabularySize) {

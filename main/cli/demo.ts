@@ -34,6 +34,8 @@ const signal = new AbortController().signal
 
 /** Steps of a run that is stopped by the clock: the learning rate falls over those that a measured pace allows. */
 const paceSteps = 20
+/** How much longer than asked a training may take before it is stopped. */
+const lateness = 1.1
 
 /** `zigma demo --out DIR --minutes M`: imports the sample set, trains, draws, and says what the losses are worth. */
 export async function demo(output: Output, { out, minutes }: { out: string; minutes: number }): Promise<void> {
@@ -56,7 +58,7 @@ export async function demo(output: Output, { out, minutes }: { out: string; minu
       studio,
       { ...recipe, steps, validateEvery: Math.max(1, Math.floor(steps / 20)), checkpointEvery: Math.max(1, Math.floor(steps / 4)) },
       output,
-    )
+    , { limitMs: minutes * 60_000 * lateness })
 
     const { points, baselines } = run
     await studio.context.fs.writeFile(join(folder, 'loss.jsonl'), jsonLines(points))
@@ -92,7 +94,7 @@ async function measurePace(studio: Studio, recipe: Recipe, output: Output): Prom
   return times[Math.floor(times.length / 2)] ?? 1
 }
 
-async function train(studio: Studio, recipe: Recipe, output: Output) {
+async function train(studio: Studio, recipe: Recipe, output: Output, { limitMs = Infinity } = {}) {
   const project = studio.context.project()
   const run = await studio.services['training.start']({ name: 'demo', recipe }, { signal })
   const startedMs = performance.now()
@@ -105,9 +107,13 @@ async function train(studio: Studio, recipe: Recipe, output: Output) {
         )
     }
   })
+  const jobId = project.run(run.id as RunId).jobId!
+  // A machine that grew slower since its pace was measured still keeps to the clock; stopping writes a checkpoint.
+  const clock = Number.isFinite(limitMs) ? setTimeout(() => void project.queue.cancel(jobId), limitMs) : null
   try {
-    await finishJob(studio, project.queue.get(project.run(run.id as RunId).jobId!), output)
+    await finishJob(studio, project.queue.get(jobId), output)
   } finally {
+    if (clock) clearTimeout(clock)
     stop()
   }
   const metrics = await studio.services['training.metrics']({ runId: run.id as RunId, afterStep: -1 }, { signal })
