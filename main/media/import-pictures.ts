@@ -11,6 +11,7 @@ import { listSampleSet } from './sample-set.ts'
 
 const shardBytes = 64 * 1024 * 1024
 const shardItems = 1024
+const flushEveryMs = 20_000 // no more than this is done twice after a crash
 const idLength = 20
 
 export interface ImportRun {
@@ -56,7 +57,9 @@ export async function importPictures(
     ;[lines, records] = [[], []]
   }
 
+  let flushedAt = performance.now()
   for (const [done, item] of found.entries()) {
+    if (signal.aborted) await flush() // what was read stays read
     signal.throwIfAborted()
     onProgress({ done, total: found.length, file: item.source })
     const { line, rgb } = await readItem(root, item, options, known, here.get(item.source) ?? null)
@@ -68,7 +71,10 @@ export async function importPictures(
       records.push(rgb)
     }
     lines.push(line)
-    if (records.length >= perShard || lines.length >= shardItems) await flush()
+    if (records.length >= perShard || lines.length >= shardItems || performance.now() - flushedAt > flushEveryMs) {
+      await flush()
+      flushedAt = performance.now()
+    }
   }
   await flush()
   onProgress({ done: found.length, total: found.length, file: '' })

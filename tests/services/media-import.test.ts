@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -268,6 +268,7 @@ describe('an import that is disturbed', () => {
     let seen = 0
     const onFile = () => void (++seen === 8 && abort.abort(new Error('stop')))
     await expect(importFrom(folder, { into, signal: abort.signal, onFile })).rejects.toThrow('stop')
+    expect(await new DatasetFiles(into, new SafeFs()).items()).toHaveLength(8)
     const { dataset, totals } = await importFrom(folder, { into })
     expect(totals).toEqual({ found: 20, used: 20, partial: 0, rejected: 0 })
     expect(await dataset.freeze()).toBe(await undisturbed(folder))
@@ -297,6 +298,23 @@ describe('an import that is disturbed', () => {
       expect([failing, totals]).toEqual([failing, { found: 5, used: 5, partial: 0, rejected: 0 }])
       expect(await dataset.freeze()).toBe(expected)
     }
+  })
+
+  test('ends the same after kill -9, whenever that comes', async () => {
+    const folder = folderOf(named(await colors(40)))
+    const expected = await undisturbed(folder)
+    const into = newFolder()
+    for (const killAt of [1, 9, 23, 39]) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'support', 'import-folder.ts'), folder, into])
+      child.stdout.on('data', (text: Buffer) => {
+        if (text.toString().trim().split('\n').some((done) => Number(done) >= killAt)) child.kill('SIGKILL') // prettier-ignore
+      })
+      await new Promise((resolve) => child.once('exit', resolve))
+    }
+    const { dataset, totals } = await importFrom(folder, { into })
+    expect(totals).toEqual({ found: 40, used: 40, partial: 0, rejected: 0 })
+    expect(await dataset.freeze()).toBe(expected)
+    expect(readdirSync(join(into, 'shards')).filter((name) => !/^\d{5}\.bin$/.test(name))).toEqual([])
   })
 
   test('that is done again changes nothing', async () => {

@@ -40,7 +40,14 @@ export class FakeWebContents extends EventEmitter {
 
 export class BrowserWindow extends EventEmitter {
   static readonly opened: BrowserWindow[] = []
+  static getAllWindows(): BrowserWindow[] {
+    return BrowserWindow.opened
+  }
+  static getFocusedWindow(): BrowserWindow | null {
+    return null
+  }
   readonly webContents = new FakeWebContents()
+  focused = 0
   readonly options: Record<string, unknown> & { webPreferences: Record<string, unknown> }
   readonly loaded: string[] = []
   shown = false
@@ -62,6 +69,12 @@ export class BrowserWindow extends EventEmitter {
   }
   isMaximized(): boolean {
     return false
+  }
+  isMinimized(): boolean {
+    return false
+  }
+  focus(): void {
+    this.focused++
   }
 }
 
@@ -87,7 +100,13 @@ export const protocol = {
   },
 }
 
-export const Menu = { buildFromTemplate: <T>(template: T): T => template }
+export const Menu = {
+  shown: null as unknown,
+  buildFromTemplate: <T>(template: T): T => template,
+  setApplicationMenu(menu: unknown): void {
+    Menu.shown = menu
+  },
+}
 
 export class FakeUtilityProcess extends EventEmitter {
   readonly stderr = new EventEmitter()
@@ -110,4 +129,52 @@ export const utilityProcess = {
     utilityProcess.started.push({ entry, options, child })
     return child
   },
+}
+
+class FakeApp extends EventEmitter {
+  readonly calls: string[] = []
+  isPackaged = false
+  isOnly = true
+
+  enableSandbox(): void {
+    this.calls.push('enableSandbox')
+  }
+  requestSingleInstanceLock(): boolean {
+    return this.isOnly
+  }
+  whenReady(): Promise<void> {
+    this.calls.push('whenReady')
+    return Promise.resolve()
+  }
+  getLocale(): string {
+    return 'zh-CN'
+  }
+  quit(): void {
+    this.calls.push('quit')
+  }
+  exit(code: number): void {
+    this.calls.push(`exit ${code}`)
+  }
+}
+export const app = new FakeApp()
+
+type Handler = (request: Request) => Promise<Response>
+
+export const session = {
+  defaultSession: {
+    handlers: new Map<string, Handler>(),
+    denied: [] as string[],
+    protocol: { handle: (scheme: string, handler: Handler) => void session.defaultSession.handlers.set(scheme, handler) },
+    setPermissionRequestHandler: () => session.defaultSession.denied.push('request'),
+    setPermissionCheckHandler: () => session.defaultSession.denied.push('check'),
+    setDevicePermissionHandler: () => session.defaultSession.denied.push('device'),
+    webRequest: { onBeforeRequest: () => session.defaultSession.denied.push('network') },
+  },
+}
+
+export const dialog = {
+  errors: [] as string[],
+  chosen: null as string | null,
+  showErrorBox: (_title: string, text: string) => void dialog.errors.push(text),
+  showOpenDialog: () => Promise.resolve({ canceled: dialog.chosen === null, filePaths: dialog.chosen === null ? [] : [dialog.chosen] }),
 }
