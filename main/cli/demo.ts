@@ -58,7 +58,8 @@ export async function demo(output: Output, { out, minutes }: { out: string; minu
       studio,
       { ...recipe, steps, validateEvery: Math.max(1, Math.floor(steps / 20)), checkpointEvery: Math.max(1, Math.floor(steps / 4)) },
       output,
-    , { limitMs: minutes * 60_000 * lateness })
+      { limitMs: minutes * 60_000 * lateness },
+    )
 
     const { points, baselines } = run
     await studio.context.fs.writeFile(join(folder, 'loss.jsonl'), jsonLines(points))
