@@ -41,8 +41,8 @@ const room = (files, allowed, message, { writesFiles = false } = {}) => ({
 })
 
 const relative = '\\.{1,2}/'
-// Packages and node:*, none of the rooms but the ports that the engine asks for, neither Electron nor Vue.
-const outside = '#engine/ports\\.ts$|(?!#|electron$|electron/|vue|pinia|\\.)'
+// Packages and node:*, none of the rooms but what the engine asks for and publishes as plain facts, neither Electron nor Vue.
+const outside = '#engine/(ports|presets|forecast|version)\\.ts$|(?!#|electron$|electron/|vue|pinia|\\.)'
 const rooms = [
   room(['contracts/**'], ['\\./', 'zod$'], 'contracts imports zod and nothing else.'),
   room(['engine/**'], [relative, '#contracts/'], 'engine imports contracts only; data comes through ports, native ops in runtime/ only.'),
@@ -55,6 +55,11 @@ const rooms = [
     'main imports contracts and packages; the engine in engine-process, electron in main/electron.',
   ),
   room(['main/store/safe-fs*.ts'], [relative, '#contracts/', outside], 'main/store imports contracts and packages.', { writesFiles: true }),
+  room(
+    ['main/cli/**'],
+    [relative, '#contracts/', '#engine/(parity|bench)\\.ts$', '#native-ops/load\\.ts$', outside],
+    'the command line may check and measure the engine in its own process; all else goes through the services.',
+  ),
   room(
     ['main/engine-process/**'],
     [relative, '#contracts/', '#engine/', '#native-ops/', outside],
@@ -114,7 +119,7 @@ export default defineConfig(
   { files: ['**/*.vue'], rules: { 'no-restricted-exports': 'off', 'vue/no-v-html': 'error', 'vue/multi-word-component-names': 'off' } },
   { files: ['*.config.ts', '*.config.js', '**/*.mjs', '**/*.cjs'], ...ts.configs.disableTypeChecked },
   {
-    files: ['*.config.ts', '*.config.js'],
+    files: ['*.config.ts', '*.config.js', 'renderer/vite.config.ts'],
     languageOptions: { parserOptions: { projectService: false } },
     rules: { 'no-restricted-exports': 'off' },
   },

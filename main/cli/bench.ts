@@ -1,8 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { measureScan, measureTrainStep } from '#engine/runtime/bench.ts'
-import { lossGraph } from '#engine/training/loss-graph.ts'
-import { Trainer } from '#engine/training/trainer.ts'
-import { trainStep } from '#engine/optim/train-step.ts'
+import { measureEngine } from '#engine/bench.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import type { Output } from './output.ts'
 import { presetNamed } from './train.ts'
@@ -12,19 +9,7 @@ export async function benchCpu(output: Output): Promise<void> {
   const runtime = openRuntime()
   const recipe = presetNamed('tiny')
   output.line(`Measuring on ${runtime.threads} of ${availableParallelism()} threads, ${runtime.instructionSet}.`)
-  using trainer = await Trainer.create(runtime, recipe, null)
-  const { model, textEncoder, batchSize } = recipe
-  const pixels = Float32Array.from({ length: batchSize * model.channels * model.height * model.width }, (_, i) => Math.sin(i))
-  const ids = textEncoder ? Int32Array.from({ length: batchSize * textEncoder.tokens }, (_, i) => i % 100) : null
-  const { graph, loss } = lossGraph(recipe, batchSize, { training: true })
-  trainStep(graph, loss)
-  let step = 0
-  const training = await measureTrainStep(runtime, graph, () => trainer.step(++step, { images: pixels, ids }))
-  const scan = await measureScan(runtime, {
-    batch: batchSize,
-    length: (model.height / model.patchSize) * (model.width / model.patchSize),
-    dim: model.expand * model.embedDim,
-  })
+  const { trainStep: training, scan } = await measureEngine(runtime, recipe)
   const ratios = { forward: scan.forwardGBps / scan.copyGBps, backward: scan.backwardGBps / scan.copyGBps }
   output.answer(
     {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { engineMethods, type EngineEvents, type EngineMethods } from '#contracts/engine.ts'
 import { serve } from '#contracts/rpc.ts'
 import { createEngine } from '#engine/index.ts'
+import type { EnginePorts } from '#engine/ports.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import { openSnapshot } from '../media/dataset-files.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
@@ -14,7 +15,7 @@ import { parentPort } from '../transport/process-port.ts'
  */
 const fs = new SafeFs()
 const port = parentPort()
-const publishing: { publish?: <K extends keyof EngineEvents & string>(name: K, news: EngineEvents[K]) => void } = {}
+const publishing: { publish?: EnginePorts['publish'] } = {}
 
 const services = createEngine({
   openRuntime: () => openRuntime(threadCount()),

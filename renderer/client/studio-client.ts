@@ -25,7 +25,7 @@ export const call: Call = (name, request, options) => {
 /** Listen to news, across reconnections. */
 export function onNews<K extends keyof StudioEvents>(name: K, listener: (news: StudioEvents[K]) => void): void {
   const set = listeners.get(name) ?? new Set()
-  listeners.set(name, set.add(listener as (news: never) => void))
+  listeners.set(name, set.add(listener))
   client?.subscribe(name, listener)
 }
 

@@ -7,7 +7,7 @@ import { attemptLimit, type JobStore, type Lane } from '../../store/job-store.ts
 export type Runner = (job: Job, context: RunContext) => Promise<JobResult>
 export interface RunContext {
   signal: AbortSignal
-  report(progress: Omit<JobProgress, 'jobId' | 'secondsLeft'>): void
+  report: (progress: Omit<JobProgress, 'jobId' | 'secondsLeft'>) => void
 }
 
 export interface QueueNews {
@@ -96,7 +96,7 @@ export class JobQueue {
   pause(when: 'now' | 'after-current'): QueueStatus {
     const stays = when === 'after-current' && this.#running.size > 0
     this.#setMode(stays ? 'pausing' : 'paused')
-    if (when === 'now') for (const id of this.#running.keys()) this.#end(id, 'put-back')
+    if (when === 'now') for (const id of this.#running.keys()) void this.#end(id, 'put-back')
     return this.status
   }
 
