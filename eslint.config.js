@@ -117,9 +117,9 @@ export default defineConfig(
     },
   },
   { files: ['**/*.vue'], rules: { 'no-restricted-exports': 'off', 'vue/no-v-html': 'error', 'vue/multi-word-component-names': 'off' } },
-  { files: ['*.config.ts', '*.config.js', '**/*.mjs', '**/*.cjs'], ...ts.configs.disableTypeChecked },
+  { files: ['**/*.config.ts', '*.config.js', '**/*.mjs', '**/*.cjs'], ...ts.configs.disableTypeChecked },
   {
-    files: ['*.config.ts', '*.config.js', 'renderer/vite.config.ts'],
+    files: ['**/*.config.ts', '*.config.js'],
     languageOptions: { parserOptions: { projectService: false } },
     rules: { 'no-restricted-exports': 'off' },
   },

@@ -3,9 +3,9 @@ import 'uplot/dist/uPlot.min.css'
 import './styles/tokens.css'
 import './styles/base.css'
 import { createPinia } from 'pinia'
-import { createApp } from 'vue'
+import { createApp, type Component } from 'vue'
 import App from './App.vue'
 import { i18n } from './locales/i18n.ts'
 import { router } from './router.ts'
 
-createApp(App).use(createPinia()).use(i18n).use(router).mount('#app')
+createApp(App as Component).use(createPinia()).use(i18n).use(router).mount('#app')

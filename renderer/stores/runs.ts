@@ -1,9 +1,9 @@
 import { defineStore } from 'pinia'
-import { ref, watch } from 'vue'
+import { ref } from 'vue'
 import type { RunId } from '#contracts/project.ts'
 import type { Baselines, MetricPoint, Run, RunSample } from '#contracts/studio.ts'
 import { call, onNews } from '../client/studio-client.ts'
-import { useStudio } from './studio.ts'
+import { mirrorProject } from './project-mirror.ts'
 
 export interface RunCurves {
   baselines: Baselines
@@ -12,19 +12,18 @@ export interface RunCurves {
 
 /** Trainings of the open project, newest first, with the curves and samples of those that were looked at. */
 export const useRuns = defineStore('runs', () => {
-  const studio = useStudio()
   const runs = ref<Run[]>([])
   const curves = ref<Record<string, RunCurves>>({})
   const samples = ref<Record<string, RunSample[]>>({})
+  const loaded = ref(false)
 
-  watch(
-    () => studio.current?.id,
-    async (id) => {
-      ;[curves.value, samples.value] = [{}, {}]
-      runs.value = id ? await call('training.runs', null) : []
-    },
-    { immediate: true },
-  )
+  mirrorProject(async (id) => {
+    const list = id ? await call('training.runs', null) : []
+    const shown = list.filter((run) => curves.value[run.id]).map((run) => run.id)
+    ;[runs.value, curves.value, samples.value] = [list, {}, {}]
+    loaded.value = id !== null
+    await Promise.all(shown.map(look))
+  })
   onNews('run.changed', (run) => {
     const index = runs.value.findIndex(({ id }) => id === run.id)
     runs.value = index < 0 ? [run, ...runs.value] : runs.value.with(index, run)
@@ -49,5 +48,5 @@ export const useRuns = defineStore('runs', () => {
     samples.value = { ...samples.value, [runId]: drawn }
   }
 
-  return { runs, curves, samples, look }
+  return { runs, curves, samples, loaded, look }
 })

@@ -9,11 +9,14 @@ export const useStudio = defineStore('studio', () => {
   const system = ref<SystemReport | null>(null)
   const projects = ref<ProjectSummary[]>([])
   const loaded = ref(false)
+  /** How often the studio has been reached; a mirror of an earlier connection is old. */
+  const connections = ref(0)
   const current = computed(() => projects.value.find(({ open }) => open) ?? null)
 
   async function refresh(): Promise<void> {
     projects.value = await call('projects.list', null)
     loaded.value = true
+    connections.value++
     system.value = await call('system.describe', null)
   }
   onOpen(() => void refresh())
@@ -26,6 +29,7 @@ export const useStudio = defineStore('studio', () => {
     system,
     projects,
     loaded,
+    connections,
     current,
     create: (name: string) => call('projects.create', { name }),
     open: (id: ProjectId) => call('projects.open', { id }),

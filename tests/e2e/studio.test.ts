@@ -26,6 +26,7 @@ beforeAll(async () => {
     reducedMotion: 'reduce',
   })
   page = await context.newPage()
+  page.setDefaultTimeout(15_000)
   complaints = listenForComplaints(page)
   await page.goto(studio.url)
 }, 120_000)
@@ -35,7 +36,10 @@ afterAll(async () => {
   await studio?.stop()
 })
 
-const stage = (name: string) => page.getByRole('navigation').getByRole('link', { name, exact: true }).click()
+const stage = async (name: string) => {
+  await page.getByRole('navigation').getByRole('link', { name, exact: true }).click()
+  await page.getByRole('navigation').locator('.active').getByText(name, { exact: true }).waitFor()
+}
 
 describe('from the sample project to a picture', () => {
   test('an empty studio says what it is for and offers the sample project', async () => {
