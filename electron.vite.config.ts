@@ -23,5 +23,10 @@ export default defineConfig({
       },
     },
   },
-  renderer: { ...renderer, build: { ...renderer.build, rolldownOptions: { input: at('renderer/index.html') } } },
+  // Folders are named here again: electron-vite bundles this file, and the renderer's own `import.meta.dirname` becomes this folder.
+  renderer: {
+    ...renderer,
+    root: at('renderer'),
+    build: { ...renderer.build, outDir: at('out/renderer'), rolldownOptions: { input: at('renderer/index.html') } },
+  },
 })

@@ -140,6 +140,8 @@ function build({ stamp, products, sources, make }) {
   const fresh = existsSync(at(stamp)) && readFileSync(at(stamp), 'utf8') === hash
   if (fresh && products.every((path) => existsSync(at(path)))) return
   make()
+  const missing = products.filter((path) => !existsSync(at(path)))
+  if (missing.length > 0) throw new SetupError(`The build ended without an error but left out ${missing.join(' and ')}.`)
   mkdirSync(dirname(at(stamp)), { recursive: true })
   writeFileSync(at(stamp), hash)
 }
@@ -158,10 +160,9 @@ function buildNative() {
 }
 
 function buildWindow(node) {
-  if (!existsSync(at('electron.vite.config.ts'))) return say('there is no window to build yet')
   build({
     stamp: 'out/.sources',
-    products: ['out/renderer/index.html'],
+    products: ['out/main/index.cjs', 'out/main/engine.cjs', 'out/preload/index.cjs', 'out/renderer/index.html'],
     sources: ['electron.vite.config.ts', 'package-lock.json', 'renderer', 'preload', 'main', 'contracts', 'engine', 'native-ops/lib'],
     make() {
       say('building the window')

@@ -161,6 +161,15 @@ describe('what is built', () => {
   })
 })
 
+test('the window is built into the folder that both hosts serve, and nowhere outside the project', () => {
+  const read = `
+    import { loadConfigFromFile } from 'electron-vite'
+    const { config } = await loadConfigFromFile({ command: 'build', mode: 'production' })
+    console.log(JSON.stringify([config.renderer.root, config.renderer.build.outDir]))`
+  const folders = execFileSync(process.execPath, ['--input-type=module', '-e', read], { cwd: root, encoding: 'utf8' })
+  expect(JSON.parse(folders)).toEqual([join(root, 'renderer'), join(root, 'out', 'renderer')])
+})
+
 describe('the menu', () => {
   interface Item {
     label?: string
