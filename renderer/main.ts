@@ -8,4 +8,8 @@ import App from './App.vue'
 import { i18n } from './locales/i18n.ts'
 import { router } from './router.ts'
 
-createApp(App as Component).use(createPinia()).use(i18n).use(router).mount('#app')
+createApp(App as Component)
+  .use(createPinia())
+  .use(i18n)
+  .use(router)
+  .mount('#app')

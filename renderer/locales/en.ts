@@ -292,6 +292,8 @@ export const en = {
     pick: 'Pick or reject',
     trash: 'Move to trash',
     loupe: 'Loupe',
+    zoom: 'Zoom in the loupe',
+    inspector: 'Fold the inspector',
     grid: 'Grid',
     arrows: 'Previous and next',
     sheet: 'This list',

@@ -285,6 +285,8 @@ export const zhCN: typeof en = {
     pick: '选中或排除',
     trash: '移到废纸篓',
     loupe: '放大',
+    zoom: '在放大视图中缩放',
+    inspector: '收起或展开检查器',
     grid: '网格',
     arrows: '上一张与下一张',
     sheet: '此列表',

@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia'
 import { ref, watch } from 'vue'
-import type { GalleryItem, GenerationRequest } from '#contracts/gallery.ts'
+import type { GalleryItem } from '#contracts/gallery.ts'
 import type { PictureId } from '#contracts/project.ts'
 import { call, onNews } from '../client/studio-client.ts'
 import { attempt } from '../composables/toasts.ts'
@@ -22,8 +22,6 @@ export const useGallery = defineStore('gallery', () => {
   const loaded = ref(false)
   const text = ref('')
   const minRating = ref(0)
-  /** Settings that "Reuse settings" hands to the Generate stage. */
-  const reused = ref<GenerationRequest | null>(null)
   let loading = false
 
   const query = (offset: number) => ({ text: text.value, minRating: minRating.value, offset, limit: pageSize })
@@ -66,7 +64,6 @@ export const useGallery = defineStore('gallery', () => {
     loaded,
     text,
     minRating,
-    reused,
     more,
     rate,
     trash: (ids: PictureId[]) => call('gallery.trash', { ids }),

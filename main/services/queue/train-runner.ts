@@ -28,25 +28,27 @@ export function trainRunner(project: OpenProject): Runner {
     await project.fs.writeFile(join(runFolder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`)
 
     const writing: Promise<void>[] = []
+    let step = 0 // a note alone, without points, is news about the step reached
     const stop = project.engine.onNews(({ name, news }) => {
       if (news.runFolder !== runFolder) return
       if (name === 'engine.trained') {
         const last = news.points.at(-1)
         if (news.points[0]?.step === 0) writing.push(project.fs.writeFile(baselinesFile(runFolder), JSON.stringify(news.baselines)))
         if (last) project.publish('run.progressed', { runId, points: news.points, baselines: news.baselines })
-        if (last || news.note) report({ done: last?.step ?? 0, total: news.totalSteps, unit: 'steps', note: news.note })
+        step = last?.step ?? step
+        if (last || news.note) report({ done: step, total: news.totalSteps, unit: 'steps', note: news.note })
       }
       if (name === 'engine.checkpointed') writing.push(project.tellRun(runId))
       if (name === 'engine.sampled') writing.push(keepSample(project, runId, news))
     })
     try {
-      const { step, loss } = await project.engine.call(
+      const outcome = await project.engine.call(
         'engine.train',
         { recipe, snapshot, runFolder, datasetFolder: project.folder.dataset },
         { signal },
       )
       await Promise.all(writing)
-      return { kind: 'train', step, loss }
+      return { kind: 'train', step: outcome.step, loss: outcome.loss }
     } finally {
       stop()
     }
