@@ -29,6 +29,8 @@ async function post(address: string, body: File | null): Promise<Response> {
 /** Files and the contents of folders. The entries must be taken before the event ends. */
 async function droppedFiles(dropped: DataTransfer): Promise<DroppedFile[]> {
   const entries = [...dropped.items].flatMap((item) => item.webkitGetAsEntry() ?? [])
+  // What another program drags in may be files that lie in no folder, and so have no entry.
+  if (entries.length === 0) return [...dropped.files].map((file) => ({ name: file.name, file }))
   return (await Promise.all(entries.map((entry) => filesOf(entry, '')))).flat()
 }
 

@@ -80,6 +80,8 @@ export const en = {
     partial: 'partly used',
     rejected: 'rejected',
     all: 'all',
+    dropped: 'what you dropped',
+    nothingYet: 'Nothing has been imported yet.',
     emptyLedger: 'No file of this kind.',
     next: 'Go on to training',
     folders: 'Folders',
@@ -168,7 +170,7 @@ export const en = {
     filmHelp: 'One row a prompt, one column a checkpoint, always the same noise.',
     noSamples: 'The first samples come at step {step}.',
     chart: 'Loss by step: raw, smoothed, held out, with the untrained network and the best constant as baselines',
-    generate: 'Generate with this model',
+    generate: 'Generate',
     state: {
       queued: 'waiting',
       training: 'training',

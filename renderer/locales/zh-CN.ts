@@ -73,6 +73,8 @@ export const zhCN: typeof en = {
     partial: '部分使用',
     rejected: '未采用',
     all: '全部',
+    dropped: '拖入的内容',
+    nothingYet: '还没有导入任何文件。',
     emptyLedger: '没有这类文件。',
     next: '前往训练',
     folders: '文件夹',
@@ -161,7 +163,7 @@ export const zhCN: typeof en = {
     filmHelp: '每行一个提示词，每列一个检查点，噪声始终相同。',
     noSamples: '第一批样图将在第 {step} 步出现。',
     chart: '损失曲线：原始、平滑、检验集，以及未训练网络和最佳常数两条基线',
-    generate: '用此模型生成',
+    generate: '去生成',
     state: {
       queued: '等待中',
       training: '训练中',

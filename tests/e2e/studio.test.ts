@@ -82,7 +82,7 @@ describe('from the sample project to a picture', () => {
       await page.getByRole('spinbutton', { name: 'Steps', exact: true }).fill('20')
       await page.getByRole('button', { name: 'Start training' }).click()
       await page.getByText('20 of 20 steps').first().waitFor({ timeout: workMs })
-      await page.getByRole('link', { name: 'Generate with this model' }).waitFor({ timeout: workMs })
+      await page.getByRole('main').getByRole('link', { name: 'Generate' }).waitFor({ timeout: workMs })
       await look('train')
     },
     workMs,
@@ -91,7 +91,7 @@ describe('from the sample project to a picture', () => {
   test(
     'a prompt gives a picture',
     async () => {
-      await page.getByRole('link', { name: 'Generate with this model' }).click()
+      await page.getByRole('main').getByRole('link', { name: 'Generate' }).click()
       await page.getByRole('spinbutton', { name: 'Pictures' }).fill('1')
       await page.getByRole('spinbutton', { name: 'Steps', exact: true }).fill('4')
       await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('red apple')
