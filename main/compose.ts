@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { realpath } from 'node:fs/promises'
 import { StudioError } from '#contracts/errors.ts'
+import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
 import { datasetServices } from './services/dataset.ts'
@@ -10,6 +11,7 @@ import { closeProject, openProject, projectServices } from './services/projects.
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
 import { workServices } from './services/work.ts'
+import { explainFull } from './store/database.ts'
 import { createProject, readProject } from './store/project-folder.ts'
 import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
 import { SafeFs } from './store/safe-fs.ts'
@@ -47,6 +49,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     [homedir(), projectsFolder, ...(ports.allowedRoots ?? [])].map((root) => realpath(root).catch(() => root)),
   )
   let current: OpenProject | null = null
+  let turn: Promise<unknown> = Promise.resolve()
 
   const context: StudioContext = {
     host: ports.host,
@@ -65,16 +68,21 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     setCurrent: (project) => {
       current = project
     },
+    inTurn: (work) => {
+      const mine = turn.then(work)
+      turn = mine.catch(() => undefined) // its caller hears of it
+      return mine
+    },
   }
 
   return {
-    services: {
+    services: inPlainWords({
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
       ...trainingServices(context),
       ...workServices(context),
-    },
+    }),
     current: () => current,
     context,
     subscribe: (listener) => {
@@ -82,13 +90,31 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       return () => listeners.delete(listener)
     },
     openFolder: async (folder, { create, startQueue = true } = { create: false }) => {
-      if (create && !(await readProject(folder)))
-        await createProject(fs, folder, folder.split(/[\\/]/).findLast((part) => part !== '') ?? 'Project')
-      await openProject(context, folder, { startQueue })
+      await context.inTurn(async () => {
+        if (create && !(await readProject(folder)))
+          await createProject(fs, folder, folder.split(/[\\/]/).findLast((part) => part !== '') ?? 'Project')
+        await openProject(context, folder, { startQueue })
+      })
     },
     close: async () => {
-      await closeProject(context)
+      await context.inTurn(() => closeProject(context))
       context.engine.close()
     },
   }
+}
+
+/** The same services; an index on a full disk is told as such. */
+function inPlainWords(services: StudioServices): StudioServices {
+  type Service = (request: unknown, call: CallContext) => Promise<unknown>
+  const explained = Object.entries(services as Record<string, Service>).map(([name, service]): [string, Service] => [
+    name,
+    async (request, call) => {
+      try {
+        return await service(request, call)
+      } catch (error) {
+        throw explainFull(error)
+      }
+    },
+  ])
+  return Object.fromEntries(explained) as StudioServices
 }

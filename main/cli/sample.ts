@@ -47,8 +47,7 @@ export async function sampleCommand(output: Output, options: SampleCommandOption
 
 /** A job's pictures, first to last. */
 export function picturesOf(studio: Studio, jobId: string): GalleryItem[] {
-  const { items } = studio.context.project().gallery.list({ text: '', minRating: 0, pick: null, trashed: false, offset: 0, limit: 500 })
-  return items.filter((item) => item.jobId === jobId).sort((a, b) => a.index - b.index)
+  return studio.context.project().gallery.ofJob(jobId)
 }
 
 async function copyOut(studio: Studio, picture: GalleryItem, out: string | undefined): Promise<string> {

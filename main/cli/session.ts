@@ -4,6 +4,8 @@ import { compose, type Studio } from '../compose.ts'
 import type { Output } from './output.ts'
 import { duration } from './output.ts'
 
+const endSignals = ['SIGINT', 'SIGTERM'] as const
+
 /** Runs work on the project in a folder, made there if it is not, and leaves it in good order; Ctrl+C ends the work as the studio's Stop does. */
 export async function withProject<T>(folder: string, allowedRoots: readonly string[], work: (studio: Studio) => Promise<T>): Promise<T> {
   const studio = await compose({ host: 'cli', allowedRoots })
@@ -19,8 +21,12 @@ export async function withProject<T>(folder: string, allowedRoots: readonly stri
 /** Lets one job run to its end, showing its progress. @throws StudioError with the job's own error. */
 export async function finishJob(studio: Studio, job: Job, output: Output): Promise<Job> {
   const { queue } = studio.context.project()
-  const interrupt = () => void queue.cancel(job.id)
-  process.once('SIGINT', interrupt)
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    void queue.cancel(job.id)
+  }
+  for (const name of endSignals) process.once(name, interrupt)
   try {
     const ended = await new Promise<Job>((resolve) => {
       const stop = studio.subscribe(({ name, news }) => {
@@ -40,8 +46,9 @@ export async function finishJob(studio: Studio, job: Job, output: Output): Promi
     })
     if (ended.error)
       throw new StudioError(ended.error.code, ended.error.message, ended.error.details ? { details: ended.error.details } : {})
+    if (interrupted) throw new StudioError('cancelled', 'Ended as asked; what was done is kept.')
     return ended
   } finally {
-    process.off('SIGINT', interrupt)
+    for (const name of endSignals) process.off(name, interrupt)
   }
 }

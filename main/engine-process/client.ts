@@ -34,6 +34,8 @@ type EngineCall = Client<EngineMethods, EngineEvents>['call']
 /** News of the engine with its name, so that `name` tells what `news` is. */
 export type EngineNews = { [K in keyof EngineEvents]: { name: K; news: EngineEvents[K] } }[keyof EngineEvents]
 type NewsListener = (heard: EngineNews) => void
+/** A process that has not answered for so long is taken for lost; the engine computes beside its JS thread, so it always can. */
+const patience = { askEveryMs: 15_000, silenceMs: 300_000 }
 const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed'] as const
 
 /** Starts the engine when it is first needed, watches it, and starts it again after it was lost. */
@@ -45,10 +47,12 @@ export class EngineClient {
   #status: EngineStatus = { state: 'starting', device: '', memoryBytes: null, memoryTotalBytes: null, problem: null }
   #busy = 0
   #closing = false
+  readonly #patience: typeof patience
 
-  constructor(launch: EngineLauncher, onStatus: (status: EngineStatus) => void) {
+  constructor(launch: EngineLauncher, onStatus: (status: EngineStatus) => void, wait = patience) {
     this.#launch = launch
     this.#onStatus = onStatus
+    this.#patience = wait
   }
 
   get status(): EngineStatus {
@@ -95,7 +99,9 @@ export class EngineClient {
     const client = connect<EngineMethods, EngineEvents>(process.port)
     for (const name of newsNames)
       client.subscribe(name, (news) => this.#listeners.forEach((listener) => listener({ name, news } as EngineNews)))
+    const stopWatching = this.#watch(process, client)
     process.onExit((reason) => {
+      stopWatching()
       this.#running = null
       if (!this.#closing)
         this.#set({
@@ -106,6 +112,23 @@ export class EngineClient {
     })
     this.#running = { process, client }
     return client
+  }
+
+  /** Ends a process that no longer answers while it has work. */
+  #watch(process: EngineProcess, client: Client<EngineMethods, EngineEvents>): () => void {
+    const { askEveryMs, silenceMs } = this.#patience
+    let askedMs: number | null = null
+    const timer = setInterval(() => {
+      if (askedMs !== null) {
+        if (performance.now() - askedMs > silenceMs) process.kill()
+        return
+      }
+      if (this.#busy === 0) return
+      askedMs = performance.now()
+      const answered = () => (askedMs = null)
+      client.call('engine.describe', null).then(answered, answered) // a refusal is an answer too
+    }, askEveryMs).unref()
+    return () => clearInterval(timer)
   }
 
   #set(status: EngineStatus): void {

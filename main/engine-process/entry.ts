@@ -31,6 +31,8 @@ const services = createEngine({
 const server = serve<EngineMethods, EngineEvents>(port, engineMethods, services)
 publishing.publish = (name, news) => server.publish(name, news)
 port.onClose(() => process.exit(0))
+// Ctrl+C reaches every process of a terminal. The studio decides when this one ends, so that it can write its checkpoint first.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => undefined)
 
 /** `ZIGMA_THREADS`, where a user sets it; results on one machine are the same bits for the same number of threads. */
 function threadCount(): { threads?: number } {

@@ -25,4 +25,6 @@ export interface StudioContext {
   project(): OpenProject
   current(): OpenProject | null
   setCurrent(project: OpenProject | null): void
+  /** Opening, closing and moving projects happens one after the other. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>
 }

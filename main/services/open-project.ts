@@ -4,7 +4,7 @@ import type { GalleryItem } from '#contracts/gallery.ts'
 import type { Job, JobKind } from '#contracts/job.ts'
 import type { PictureId, RunId } from '#contracts/project.ts'
 import type { Run } from '#contracts/studio.ts'
-import { StudioError } from '#contracts/errors.ts'
+import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { readPictureRecord } from '../media/write-image.ts'
@@ -13,7 +13,10 @@ import { openDatabase, type Db } from '../store/database.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
 import { JobStore } from '../store/job-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
-import { lockProject, projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
+import { projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
+import { lockProject } from '../store/project-lock.ts'
+import { PictureMarks } from '../store/picture-marks.ts'
+import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import type { Publish } from './context.ts'
@@ -32,6 +35,7 @@ export class OpenProject {
   readonly dataset: DatasetFiles
   readonly gallery: GalleryStore
   readonly runs: RunStore
+  readonly runRecords: RunRecords
   readonly queue: JobQueue
   readonly #db: Db
   readonly #unlock: () => Promise<void>
@@ -49,8 +53,9 @@ export class OpenProject {
     this.engine = engine
     this.publish = publish
     this.dataset = new DatasetFiles(folder.dataset, fs)
-    this.gallery = new GalleryStore(db)
+    this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
+    this.runRecords = new RunRecords(folder.runs, fs)
     this.#db = db
     this.#unlock = unlock
     const runners: Record<JobKind, Runner> = { import: importRunner(this), train: trainRunner(this), sample: sampleRunner(this) }
@@ -62,6 +67,7 @@ export class OpenProject {
       progressed: (progress) => publish('job.progressed', progress),
       removed: (id) => publish('job.removed', { id }),
       status: (status) => publish('queue.changed', status),
+      warned: (message) => publish('system.warned', { message }),
     })
   }
 
@@ -83,9 +89,12 @@ export class OpenProject {
   }
 
   async close(): Promise<void> {
-    await this.queue.close()
-    this.#db.close()
-    await this.#unlock()
+    try {
+      await this.queue.close()
+    } finally {
+      this.#db.close()
+      await this.#unlock()
+    }
   }
 
   runFolder(id: RunId): string {
@@ -129,22 +138,31 @@ export class OpenProject {
       failed: 'failed',
       cancelled: 'stopped',
     }
-    this.runs.setState(runId, states[job.state])
-    void this.tellRun(runId)
+    this.runs.follow(runId, job.id, states[job.state])
+    this.tellRun(runId).catch((error: unknown) =>
+      this.publish('system.warned', { message: `What the run has reached cannot be read (${toWire(error).message}).` }),
+    )
   }
 
-  /** Files are the truth: pictures that the index does not know (a new index, a copied folder) are added from their own records. */
+  /** Files are the truth: runs and pictures that the index does not know (a new index, a copied folder) are added from their own records. */
   async #reconcile(): Promise<void> {
     for (const job of this.queue.list()) if (job.state === 'interrupted') this.#followRun(job)
+    for (const run of await this.runRecords.readAll()) {
+      if (this.runs.get(run.id)) continue
+      this.runs.add({ ...run, jobId: null, state: 'interrupted' })
+      if ((await this.describeRun(this.run(run.id))).step >= run.recipe.steps) this.runs.setState(run.id, 'finished')
+    }
     const known = this.gallery.files()
-    const names = await readdir(this.folder.outputs, { recursive: true }).catch(() => [] as string[])
+    const added: PictureId[] = []
+    const names = await readdir(this.folder.outputs, { recursive: true })
     for (const name of names.filter((one) => one.endsWith('.png'))) {
       const path = join(this.folder.outputs, name)
       const file = relative(this.folder.root, path).split(sep).join('/')
       if (known.has(file)) continue
       const record = readPictureRecord(await readFile(path))
-      if (record) this.gallery.add(record, file)
+      if (record) added.push(this.gallery.add(record, file).id)
     }
+    if (added.length > 0) await this.gallery.restoreMarks(added)
   }
 
   announce(item: GalleryItem): void {

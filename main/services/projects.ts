@@ -40,30 +40,35 @@ export function projectServices(context: StudioContext): ProjectServices {
     return summary(known)
   }
 
+  const inTurn =
+    <A, R>(work: (request: A) => Promise<R>) =>
+    (request: A): Promise<R> =>
+      context.inTurn(() => work(request))
+
   return {
     'projects.list': async () => Promise.all((await registry.list()).map(summary)),
     'projects.current': async () => {
       const current = context.current()
       return current ? summary(await find(current.file.id)) : null
     },
-    'projects.create': async ({ name }) => {
+    'projects.create': inTurn(async ({ name }) => {
       const folder = await freeFolder(context.projectsFolder, name)
       await createProject(fs, folder, name)
       return summary(await openProject(context, folder))
-    },
-    'projects.open': async ({ id }) => summary(await openProject(context, (await find(id)).folder)),
-    'projects.close': async () => {
+    }),
+    'projects.open': inTurn(async ({ id }) => summary(await openProject(context, (await find(id)).folder))),
+    'projects.close': inTurn(async () => {
       await closeProject(context)
       return null
-    },
-    'projects.rename': async ({ id, name }) => {
+    }),
+    'projects.rename': inTurn(async ({ id, name }) => {
       const known = await find(id)
       const file = await readProject(known.folder)
       if (!file) throw new StudioError('not-found', `The folder "${known.folder}" cannot be reached. Connect its drive and try again.`)
       await writeProject(fs, known.folder, { ...file, name })
       return keep({ ...known, name })
-    },
-    'projects.trash': async ({ id }) => {
+    }),
+    'projects.trash': inTurn(async ({ id }) => {
       const known = await find(id)
       if (known.trashed) return null
       if (context.current()?.file.id === id) await closeProject(context)
@@ -71,18 +76,18 @@ export function projectServices(context: StudioContext): ProjectServices {
       await fs.move(known.folder, folder)
       await keep({ ...known, folder, trashed: true })
       return null
-    },
-    'projects.restore': async ({ id }) => {
+    }),
+    'projects.restore': inTurn(async ({ id }) => {
       const known = await find(id)
       if (!known.trashed) return summary(known)
       const folder = await freeFolder(join(known.folder, '..', '..'), known.name)
       await fs.move(known.folder, folder)
       return keep({ ...known, folder, trashed: false })
-    },
+    }),
   }
 }
 
-/** Opens the project in a folder, closing the one that is open. It is known to this machine from then on. */
+/** Opens the project in a folder (in turn with others), closing the one that is open. It is known to this machine from then on. */
 export async function openProject(context: StudioContext, folder: string, options = { startQueue: true }): Promise<KnownProject> {
   const file = await readProject(folder)
   if (!file)

@@ -30,7 +30,16 @@ export function trainingServices(context: StudioContext): TrainingServices {
     const project = context.project()
     return project.describeRun(project.run(id))
   }
-  const jobOf = (id: RunId) => context.project().run(id).jobId!
+  /** The job that works on a run; null when it was cleared from the list, or is of another studio's index. */
+  const jobOf = (id: RunId) => {
+    const { jobId } = context.project().run(id)
+    return (
+      context
+        .project()
+        .queue.list()
+        .find((job) => job.id === jobId) ?? null
+    )
+  }
 
   return {
     'training.presets': async () => [...presets],
@@ -39,10 +48,10 @@ export function trainingServices(context: StudioContext): TrainingServices {
       const project = context.project()
       const snapshot = await project.dataset.freeze()
       const id = newId() as RunId
-      await project.fs.folder(project.runFolder(id))
-      project.runs.add({ id, name, createdAt: new Date().toISOString(), jobId: null, state: 'queued', snapshot, recipe })
-      const job = project.queue.add(name, { kind: 'train', runId: id })
-      project.runs.setJob(id, job.id)
+      const record = { id, name, createdAt: new Date().toISOString(), snapshot, recipe }
+      await project.runRecords.write(record)
+      project.runs.add({ ...record, jobId: null, state: 'queued' })
+      project.queue.add(name, { kind: 'train', runId: id })
       return describe(id)
     },
     'training.runs': async () => {
@@ -61,15 +70,20 @@ export function trainingServices(context: StudioContext): TrainingServices {
       return [...last.values()].map((line) => ({ runId, ...line, pictureUrl: mediaUrl.sample(runId, line.step, line.index) }))
     },
     'training.pause': async ({ runId }) => {
-      await context.project().queue.hold(jobOf(runId))
+      const job = jobOf(runId)
+      if (job) await context.project().queue.hold(job.id)
       return describe(runId)
     },
     'training.stop': async ({ runId }) => {
-      await context.project().queue.cancel(jobOf(runId))
+      const job = jobOf(runId)
+      if (job) await context.project().queue.cancel(job.id)
       return describe(runId)
     },
     'training.resume': async ({ runId }) => {
-      context.project().queue.goOn(jobOf(runId))
+      const { queue } = context.project()
+      const job = jobOf(runId)
+      if (job) queue.goOn(job.id)
+      else queue.add(context.project().run(runId).name, { kind: 'train', runId })
       return describe(runId)
     },
   }

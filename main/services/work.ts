@@ -50,17 +50,17 @@ export function workServices(context: StudioContext): WorkServices {
       return item
     },
     'gallery.rate': async ({ ids, ...marks }) => {
-      gallery().rate(ids, marks)
+      await gallery().mark(ids, marks)
       context.publish('gallery.changed', { ids })
       return null
     },
     'gallery.trash': async ({ ids }) => {
-      gallery().setTrashed(ids, true)
+      await gallery().mark(ids, { trashed: true })
       context.publish('gallery.changed', { ids })
       return null
     },
     'gallery.restore': async ({ ids }) => {
-      gallery().setTrashed(ids, false)
+      await gallery().mark(ids, { trashed: false })
       context.publish('gallery.changed', { ids })
       return null
     },

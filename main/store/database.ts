@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { StudioError } from '#contracts/errors.ts'
 
@@ -46,9 +47,23 @@ const migrations: readonly string[] = [
   CREATE TABLE runs (id TEXT PRIMARY KEY, name TEXT NOT NULL, createdAt TEXT NOT NULL, jobId TEXT, state TEXT NOT NULL, snapshot TEXT NOT NULL, recipe TEXT NOT NULL) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  // Starts of a job that did not come to an orderly end.
+  `ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0`,
 ]
 
 export type Db = Database.Database
+
+/** A full disk, as the studio's own sentence; any other failure as it is. */
+export function explainFull(error: unknown): unknown {
+  if (!(error instanceof Database.SqliteError) || error.code !== 'SQLITE_FULL') return error
+  return new StudioError(
+    'disk-full',
+    "The disk is full: the project's index could not be written. Free some space and go on; nothing was lost.",
+    {
+      cause: error,
+    },
+  )
+}
 
 /**
  * A project's index and journal. What is acknowledged is on the disk (WAL, synchronous FULL).
@@ -97,7 +112,11 @@ function check(db: Db, path: string): void {
 function migrate(db: Db, path: string): void {
   const version = db.pragma('user_version', { simple: true }) as number
   if (version === migrations.length) return
-  if (version > 0) db.prepare('VACUUM INTO ?').run(`${path}.v${version}.backup`)
+  if (version > 0) {
+    const backup = `${path}.v${version}.backup`
+    rmSync(backup, { force: true }) // of a migration that was cut short
+    db.prepare('VACUUM INTO ?').run(backup)
+  }
   db.transaction(() => {
     for (const sql of migrations.slice(version)) db.exec(sql)
     db.pragma(`application_id = ${applicationId}`)

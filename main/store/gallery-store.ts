@@ -2,6 +2,7 @@ import { galleryItem, type GalleryItem, type GalleryQuery } from '#contracts/gal
 import type { PictureId } from '#contracts/project.ts'
 import type { PictureRecord } from '../media/write-image.ts'
 import type { Db } from './database.ts'
+import type { Marks, PictureMarks } from './picture-marks.ts'
 
 interface Row {
   id: string
@@ -22,9 +23,11 @@ interface Row {
 /** The gallery's index: every row can be made again from the picture it points to. */
 export class GalleryStore {
   readonly #db: Db
+  readonly #marks: PictureMarks
 
-  constructor(db: Db) {
+  constructor(db: Db, marks: PictureMarks) {
     this.#db = db
+    this.#marks = marks
   }
 
   /** Adds a picture; one that is there already (the same job and index) stays as it is. */
@@ -82,14 +85,31 @@ export class GalleryStore {
     return { total, items: (rows as Row[]).map(toItem) }
   }
 
-  rate(ids: readonly PictureId[], { rating, pick }: { rating?: number | undefined; pick?: string | undefined }): void {
-    const change = this.#db.prepare('UPDATE pictures SET rating = coalesce(?, rating), pick = coalesce(?, pick) WHERE id = ?')
-    this.#db.transaction(() => ids.forEach((id) => change.run(rating ?? null, pick ?? null, id)))()
+  /** Pictures of one job, first to last. */
+  ofJob(jobId: string): GalleryItem[] {
+    return (this.#db.prepare('SELECT * FROM pictures WHERE jobId = ? ORDER BY idx').all(jobId) as Row[]).map(toItem)
   }
 
-  setTrashed(ids: readonly PictureId[], trashed: boolean): void {
-    const change = this.#db.prepare('UPDATE pictures SET trashed = ? WHERE id = ?')
-    this.#db.transaction(() => ids.forEach((id) => change.run(Number(trashed), id)))()
+  /** What people think of pictures; kept in a file beside them before it is in the index. */
+  async mark(ids: readonly PictureId[], marks: Marks): Promise<void> {
+    await this.#marks.add(ids, marks)
+    this.#apply(ids.map((id) => ({ id, ...marks })))
+  }
+
+  /** Marks of pictures that came into the index again. */
+  async restoreMarks(ids: readonly PictureId[]): Promise<void> {
+    const kept = await this.#marks.readAll()
+    this.#apply(ids.flatMap((id) => ({ id, ...kept.get(id) })))
+  }
+
+  #apply(changes: readonly ({ id: PictureId } & Marks)[]): void {
+    const change = this.#db.prepare(
+      'UPDATE pictures SET rating = coalesce(?, rating), pick = coalesce(?, pick), trashed = coalesce(?, trashed) WHERE id = ?',
+    )
+    this.#db.transaction(() => {
+      for (const { id, rating, pick, trashed } of changes)
+        change.run(rating ?? null, pick ?? null, trashed === undefined ? null : Number(trashed), id)
+    })()
   }
 }
 

@@ -24,7 +24,7 @@ const row = z.object({
 
 export type Lane = Job['lane']
 
-/** Attempts that end without an orderly error before a job is given up: it would take the studio down again and again. */
+/** Starts without an orderly end before a job is given up: it would take the studio down again and again. */
 export const attemptLimit = 3
 
 /**
@@ -52,18 +52,18 @@ export class JobStore {
     const position = (this.#number('SELECT max(position) FROM jobs') ?? 0) + 1
     this.#db
       .prepare('INSERT INTO jobs (id, title, payload, state, lane, position, createdAt, retryOf) VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(id, title, JSON.stringify(payload), 'queued', lane, position, new Date().toISOString(), retryOf)
+      .run(id, title, JSON.stringify(payload), 'queued', lane, position, now(), retryOf)
     return this.get(id as JobId)!
   }
 
-  /** Takes the first waiting job of a lane and counts the attempt, before anything of it is done. */
+  /** Takes the first waiting job of a lane and counts the attempt as lost, before anything of it is done: an orderly end takes that back. */
   claim(lane: Lane): { job: Job; fence: number } | null {
     const claimed = this.#db
       .prepare(
-        `UPDATE jobs SET state = 'running', attempt = attempt + 1, fence = fence + 1, startedAt = ?, endedAt = NULL, error = NULL
+        `UPDATE jobs SET state = 'running', attempt = attempt + 1, lost = lost + 1, fence = fence + 1, startedAt = ?, endedAt = NULL, error = NULL
          WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND lane = ? ORDER BY position, createdAt LIMIT 1) RETURNING id, fence`,
       )
-      .get(new Date().toISOString(), lane) as { id: JobId; fence: number } | undefined
+      .get(now(), lane) as { id: JobId; fence: number } | undefined
     return claimed ? { job: this.get(claimed.id)!, fence: claimed.fence } : null
   }
 
@@ -76,8 +76,8 @@ export class JobStore {
   ): boolean {
     return (
       this.#db
-        .prepare('UPDATE jobs SET state = ?, endedAt = ?, result = ?, error = ? WHERE id = ? AND fence = ?')
-        .run(state, new Date().toISOString(), json(result), json(error), id, fence).changes === 1
+        .prepare('UPDATE jobs SET state = ?, lost = 0, endedAt = ?, result = ?, error = ? WHERE id = ? AND fence = ?')
+        .run(state, now(), json(result), json(error), id, fence).changes === 1
     )
   }
 
@@ -85,35 +85,49 @@ export class JobStore {
     this.#db.prepare('UPDATE jobs SET progress = ? WHERE id = ? AND fence = ?').run(json(progress), id, fence)
   }
 
-  setState(id: JobId, state: JobState): Job {
-    this.#db.prepare('UPDATE jobs SET state = ? WHERE id = ?').run(state, id)
+  setState(id: JobId, state: 'paused' | 'cancelled'): Job {
+    this.#db.prepare('UPDATE jobs SET state = ?, endedAt = ? WHERE id = ?').run(state, state === 'cancelled' ? now() : null, id)
     return this.get(id)!
   }
 
-  /** Puts a job back among the waiting; a claim that still runs loses its fence. */
-  requeue(id: JobId): Job {
-    this.#db.prepare(`UPDATE jobs SET state = 'queued', endedAt = NULL, error = NULL, fence = fence + 1 WHERE id = ?`).run(id)
+  /** Puts a job back among the waiting, in its old place; a claim that still runs loses its fence. `orderly` forgets what was lost before. */
+  requeue(id: JobId, { orderly }: { orderly: boolean }): Job {
+    this.#db
+      .prepare(`UPDATE jobs SET state = 'queued', lost = iif(?, 0, lost), endedAt = NULL, error = NULL, fence = fence + 1 WHERE id = ?`)
+      .run(Number(orderly), id)
     return this.get(id)!
+  }
+
+  /** Whether a job has been lost so often that it is not started again by itself. */
+  isPoison(id: JobId): boolean {
+    return (this.#number('SELECT lost FROM jobs WHERE id = ?', id) ?? 0) >= attemptLimit
   }
 
   /** Places a job before another, or behind all. */
   move(id: JobId, before: JobId | null): Job {
     const behind = before === null ? null : this.get(before)
-    const position = behind ? this.#between(behind.order) : (this.#number('SELECT max(position) FROM jobs') ?? 0) + 1
-    this.#db.prepare('UPDATE jobs SET position = ? WHERE id = ?').run(position, id)
+    const place = this.#db.prepare('UPDATE jobs SET position = ? WHERE id = ?')
+    const between = behind ? this.#between(behind.order) : (this.#number('SELECT max(position) FROM jobs') ?? 0) + 1
+    this.#db.transaction(() => {
+      if (between !== null) return void place.run(between, id)
+      const others = this.list().filter((one) => one.id !== id)
+      const at = others.findIndex((one) => one.id === before)
+      const order = [...others.slice(0, at).map((one) => one.id), id, ...others.slice(at).map((one) => one.id)]
+      order.forEach((one, i) => place.run(i + 1, one))
+    })()
     return this.get(id)!
   }
 
   /** What a killed studio left running is interrupted; what was tried too often without an orderly end has failed. */
   reconcile(): Job[] {
     const left = this.list().filter((one) => one.state === 'running')
-    const ended = new Date().toISOString()
+    const ended = now()
     for (const one of left) {
-      const poisoned = one.attempt >= attemptLimit
+      const poisoned = this.isPoison(one.id)
       const error = poisoned
         ? {
             code: 'engine-lost',
-            message: `The job ended ${one.attempt} times without a word, with the studio or its engine. It is not started again by itself; retry it when the cause is found.`,
+            message: `The job ended ${attemptLimit} times without a word, with the studio or its engine. It is not started again by itself; retry it when the cause is found.`,
           }
         : null
       this.#db
@@ -140,9 +154,12 @@ export class JobStore {
       .run(name, value)
   }
 
-  #between(position: number): number {
+  /** A position right before another; null when no number is left between the two. */
+  #between(position: number): number | null {
     const previous = this.#number('SELECT max(position) FROM jobs WHERE position < ?', position)
-    return previous === null ? position - 1 : (previous + position) / 2
+    if (previous === null) return position - 1
+    const middle = (previous + position) / 2
+    return previous < middle && middle < position ? middle : null
   }
 
   #number(sql: string, ...values: unknown[]): number | null {
@@ -168,4 +185,8 @@ function toJob(found: unknown): Job {
 
 function json(value: unknown): string | null {
   return value === null || value === undefined ? null : JSON.stringify(value)
+}
+
+function now(): string {
+  return new Date().toISOString()
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
@@ -71,44 +70,4 @@ export async function createProject(fs: SafeFs, root: string, name: string): Pro
   const project = projectFile.parse({ schema: 1, id: newId() as ProjectId, name, createdAt: new Date().toISOString() })
   await writeProject(fs, root, project)
   return project
-}
-
-const lockFile = z.object({ pid: z.number().int(), host: z.string() })
-
-/**
- * Holds a project for this process until the returned function is called.
- *
- * @throws StudioError project-locked while another living studio has it; the lock of a dead one is taken over.
- */
-export async function lockProject(fs: SafeFs, root: string): Promise<() => Promise<void>> {
-  const path = projectFolder(root).lock
-  const holder = await readFile(path, 'utf8').then(
-    (text) => lockFile.safeParse(parse(text)).data ?? null,
-    () => null,
-  )
-  if (holder && holder.host === hostname() && holder.pid !== process.pid && isAlive(holder.pid)) {
-    throw new StudioError(
-      'project-locked',
-      `The project "${root}" is open in another studio (process ${holder.pid}). Close it there first.`,
-    )
-  }
-  await fs.writeFile(path, JSON.stringify({ pid: process.pid, host: hostname() }))
-  return () => fs.remove(path)
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null // a lock cut short by a crash holds nothing
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return isCode(error, 'EPERM')
-  }
 }

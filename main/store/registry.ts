@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { StudioError } from '#contracts/errors.ts'
 import { projectId, type ProjectId } from '#contracts/project.ts'
 import type { SafeFs } from './safe-fs.ts'
 
@@ -41,7 +42,16 @@ export class ProjectRegistry {
 
   async list(): Promise<KnownProject[]> {
     const text = await readFile(this.#path, 'utf8').catch(() => null)
-    return text === null ? [] : file.parse(JSON.parse(text)).projects
+    if (text === null) return []
+    try {
+      return file.parse(JSON.parse(text)).projects
+    } catch (cause) {
+      throw new StudioError(
+        'corrupt-file',
+        `The list of projects "${this.#path}" cannot be read. Move it away: opening a project's folder puts it on a new list.`,
+        { cause },
+      )
+    }
   }
 
   async put(project: KnownProject): Promise<void> {

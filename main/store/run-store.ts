@@ -32,8 +32,9 @@ export class RunStore {
     this.#db.prepare('UPDATE runs SET state = ? WHERE id = ?').run(state, id)
   }
 
-  setJob(id: RunId, jobId: JobId): void {
-    this.#db.prepare('UPDATE runs SET jobId = ? WHERE id = ?').run(jobId, id)
+  /** A run's state follows the job that works on it. */
+  follow(id: RunId, jobId: JobId, state: Run['state']): void {
+    this.#db.prepare('UPDATE runs SET jobId = ?, state = ? WHERE id = ?').run(jobId, state, id)
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 
@@ -18,6 +18,7 @@ const temporaryPrefix = '.tmp-'
  */
 export class SafeFs {
   readonly #fault: FaultHook
+  readonly #appending = new Map<string, Promise<unknown>>()
 
   constructor(fault: FaultHook = () => undefined) {
     this.#fault = fault
@@ -38,6 +39,22 @@ export class SafeFs {
       throw error
     }
     await this.#syncFolder(dirname(path))
+  }
+
+  /** The whole file, only if there is none of that name; false when there is one. Of two that try at once, one succeeds. */
+  async createFile(path: string, bytes: Uint8Array | string): Promise<boolean> {
+    const temporary = temporaryBeside(path)
+    try {
+      await this.#writeNew(temporary, toBytes(bytes))
+      await this.#guard('rename', path, 0, () => link(temporary, path))
+    } catch (error) {
+      if (isCode(error, 'EEXIST')) return false
+      throw error
+    } finally {
+      await rm(temporary, { force: true })
+    }
+    await this.#syncFolder(dirname(path))
+    return true
   }
 
   /** A folder of files that appears at once, complete; returns its size. The last file written is the manifest, with every file's sha256. */
@@ -66,8 +83,16 @@ export class SafeFs {
     }
   }
 
-  /** Adds whole lines to the end of a text file and syncs. What a crash or a full disk left of a line is cut off first. */
+  /** Adds whole lines to the end of a text file and syncs, one call after the other. What a crash or a full disk left of a line is cut off first. */
   async append(path: string, lines: Uint8Array | string): Promise<void> {
+    const before = this.#appending.get(path)
+    const mine = (before ?? Promise.resolve()).then(() => this.#appendNow(path, lines))
+    const settled = mine.catch(() => undefined) // the caller hears of it; the next one only waits
+    this.#appending.set(path, settled)
+    await mine.finally(() => this.#appending.get(path) === settled && this.#appending.delete(path))
+  }
+
+  async #appendNow(path: string, lines: Uint8Array | string): Promise<void> {
     const handle = await this.#guard('open', path, 0, () => open(path, 'a+'))
     try {
       await cutTornLine(handle)

@@ -84,3 +84,29 @@ test('a checkpoint with one changed byte is stepped over for the one before', as
     message: expect.stringContaining('is not what was written') as string,
   })
 })
+
+test('a file is created whole or not at all, whichever operation fails, and never over another', async () => {
+  for (let n = 1, failed = true; failed; n++) {
+    const folder = temporaryFolder()
+    const path = join(folder, 'lock')
+    failed = await new SafeFs(failingAt(n, full).fault).createFile(path, 'mine').then(
+      () => false,
+      () => true,
+    )
+    expect(readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))).toEqual(readdirSync(folder).map(() => 'mine'))
+    expect(readdirSync(folder).filter((name) => name !== 'lock')).toEqual([])
+  }
+  const path = join(temporaryFolder(), 'lock')
+  const made = await Promise.all(['a', 'b', 'c'].map((text) => new SafeFs().createFile(path, text)))
+  expect(made.filter(Boolean)).toHaveLength(1)
+  expect(await new SafeFs().createFile(path, 'late')).toBe(false)
+  expect(readFileSync(path, 'utf8')).toBe(['a', 'b', 'c'][made.indexOf(true)])
+})
+
+test('lines that are added at the same time stand one below the other, in the order of the calls', async () => {
+  const path = join(temporaryFolder(), 'lines.jsonl')
+  const fs = new SafeFs((operation, _path, sizeBytes) => (operation === 'write' ? Math.ceil(sizeBytes / 3) : undefined))
+  const lines = Array.from({ length: 50 }, (_, i) => `line ${i}\n`)
+  await Promise.all(lines.map((line) => fs.append(path, line)))
+  expect(readFileSync(path, 'utf8')).toBe(lines.join(''))
+})

@@ -62,6 +62,8 @@ async function trained(studio: Studio, folder: string): Promise<RunId> {
   return run.id as RunId
 }
 
+const everything = { text: '', minRating: 0, pick: null, trashed: false, offset: 0, limit: 10 } as const
+
 const request = (runId: RunId, over: Partial<GenerationRequest> = {}): GenerationRequest => ({
   model: { runId, step: null, weights: 'ema' },
   prompt: 'a red apple, 红苹果',
@@ -91,20 +93,33 @@ describe('a studio', () => {
     await studio.close()
   })
 
-  test('finds everything again after it was closed, and builds the gallery anew when its index is gone', async () => {
+  test('finds everything again after it was closed, and builds its index anew from the files when that is gone', async () => {
     const folder = temporaryFolder()
     const studio = await studioIn(folder)
     const runId = await trained(studio, folder)
     await ended(studio, await studio.services['generation.enqueue'](request(runId), context))
+    const { items: drawn } = await studio.services['gallery.list'](everything, context)
+    const ids = drawn.map(({ id }) => id as never) as [never, never, never]
+    await studio.services['gallery.rate']({ ids: [ids[0], ids[1]], rating: 4 }, context)
+    await studio.services['gallery.rate']({ ids: [ids[0]], pick: 'pick' }, context)
+    await studio.services['gallery.trash']({ ids: [ids[2]] }, context)
+    const before = await studio.services['gallery.list'](everything, context)
     const root = studio.context.project().folder.root
     await studio.close()
     for (const name of readdirSync(root).filter((one) => one.startsWith('library.db'))) writeFileSync(join(root, name), '')
 
     const again = await studioIn(folder)
     await again.openFolder(root)
-    expect(
-      (await again.services['gallery.list']({ text: '', minRating: 0, pick: null, trashed: false, offset: 0, limit: 10 }, context)).total,
-    ).toBe(3)
+    expect(await again.services['gallery.list'](everything, context)).toEqual(before)
+    expect(before.items).toMatchObject([
+      { rating: 4, pick: 'pick' },
+      { rating: 4, pick: 'none' },
+    ])
+    expect((await again.services['gallery.list']({ ...everything, trashed: true }, context)).items).toMatchObject([{ id: ids[2] }])
+    const [run] = await again.services['training.runs'](null, context)
+    expect(run).toMatchObject({ id: runId, name: 'first', recipe: tiny })
+    const resumed = await again.services['training.resume']({ runId }, context)
+    expect(await ended(again, { id: resumed.jobId! })).toMatchObject({ state: 'done' })
     expect((await again.services['dataset.describe'](null, context)).items).toBe(3)
     await again.close()
   })
@@ -179,20 +194,90 @@ describe('a studio', () => {
     await studio.close()
   })
 
-  test('does not open a project that another living studio has', async () => {
+  test.each([
+    ['import', 'write'],
+    ['import', 'open'],
+    ['training', 'write'],
+  ])('pauses an %s in good order when the disk is full at a file %s, and ends it after space is made', async (what, wanted) => {
+    const folder = temporaryFolder()
+    let full = false
+    // "Trains" by writing a sample, as the real one's news do, until it is told to end.
+    const engine: FakeEngine = fakeEngine((server) => ({
+      'engine.train': async ({ runFolder, recipe }, { signal }) => {
+        server().publish('engine.sampled', { runFolder, step: 1, index: 0, prompt: 'a', width: 1, height: 1, rgb: new Uint8Array(3) })
+        while (full && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1))
+        return { step: 1, loss: 0.5, finished: recipe.steps === 1 }
+      },
+    }))
+    const studio = await studioIn(folder, engine, (operation) => {
+      if (full && operation === wanted) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+      return undefined
+    })
+    const runId = await trained(studio, folder)
+    const { items } = await studio.services['dataset.describe'](null, context)
+    const source = await pictures(join(folder, 'more'), 5)
+    const start = async (): Promise<{ id: string }> =>
+      what === 'import'
+        ? studio.services['dataset.import'](
+            { source: { kind: 'folder', path: source }, options: { imageSize: 32, background: '#ffffff' } },
+            context,
+          )
+        : { id: (await studio.services['training.resume']({ runId }, context)).jobId! }
+    full = true
+    const job = await start()
+    expect(await ended(studio, job)).toMatchObject({
+      state: 'paused',
+      error: { code: 'disk-full', message: expect.stringContaining('The disk is full') as string },
+    })
+    expect((await studio.services['dataset.describe'](null, context)).items).toBeGreaterThanOrEqual(items)
+    full = false
+    await studio.services['queue.retry']({ id: job.id as never }, context)
+    expect(await ended(studio, job)).toMatchObject({ state: 'done', error: null })
+    if (what === 'import') expect((await studio.services['dataset.describe'](null, context)).items).toBe(items + 2) // three of the five are there already
+    await studio.close()
+  })
+
+  test('does not open a project that is open in another studio, and does so when it was closed there', async () => {
     const folder = temporaryFolder()
     const studio = await studioIn(folder)
     await studio.services['projects.create']({ name: 'Study' }, context)
-    const { root, lock } = studio.context.project().folder
-    writeFileSync(lock, JSON.stringify({ pid: process.ppid, host: (await import('node:os')).hostname() }))
+    const { root } = studio.context.project().folder
     const other = await studioIn(folder)
     await expect(other.openFolder(root)).rejects.toMatchObject({
       code: 'project-locked',
       message: expect.stringContaining('is open in another studio') as string,
     })
-    writeFileSync(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: (await import('node:os')).hostname() }))
+    await studio.close()
     await other.openFolder(root)
     await other.close()
+  })
+
+  test('opens a project once, however often that is asked for at the same time', async () => {
+    const folder = temporaryFolder()
+    const studio = await studioIn(folder)
+    const [one, two] = await Promise.all([
+      studio.services['projects.create']({ name: 'One' }, context),
+      studio.services['projects.create']({ name: 'Two' }, context),
+    ])
+    const ids = [one, two, one, one, two].map(({ id }) => id as never)
+    await Promise.all(ids.map((id) => studio.services['projects.open']({ id }, context)))
+    expect(await studio.services['projects.current'](null, context)).toMatchObject({ name: 'Two' })
+    const other = await studioIn(folder)
+    await other.openFolder(one.folder)
+    await expect(other.openFolder(two.folder)).rejects.toMatchObject({ code: 'project-locked' })
+    await other.close()
+    await studio.close()
+  })
+
+  test('goes on with a run whose job was cleared from the list', async () => {
+    const folder = temporaryFolder()
+    const studio = await studioIn(folder)
+    const runId = await trained(studio, folder)
+    await studio.services['queue.clearEnded'](null, context)
+    expect(await studio.services['training.stop']({ runId }, context)).toMatchObject({ state: 'finished' })
+    const run = await studio.services['training.resume']({ runId }, context)
+    expect(await ended(studio, { id: run.jobId! })).toMatchObject({ state: 'done', title: 'first' })
+    expect(await studio.services['training.runs'](null, context)).toMatchObject([{ id: runId, state: 'finished' }])
     await studio.close()
   })
 

@@ -6,13 +6,17 @@ import type { Runner } from './job-queue.ts'
 export function importRunner(project: OpenProject): Runner {
   return async ({ payload }, { signal, report }) => {
     if (payload.kind !== 'import') throw new TypeError(`importRunner: got a job of kind ${payload.kind}`)
-    const totals = await importPictures(payload.source, payload.options, {
-      datasetFolder: project.folder.dataset,
-      fs: project.fs,
-      signal,
-      onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
-    })
-    project.publish('dataset.changed', await project.dataset.describe())
-    return { kind: 'import', totals }
+    try {
+      const totals = await importPictures(payload.source, payload.options, {
+        datasetFolder: project.folder.dataset,
+        fs: project.fs,
+        signal,
+        onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
+      })
+      return { kind: 'import', totals }
+    } finally {
+      // Also what an import that was ended had read is there to be seen.
+      project.publish('dataset.changed', await project.dataset.describe())
+    }
   }
 }

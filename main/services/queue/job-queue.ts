@@ -1,7 +1,8 @@
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { Job, JobKind, JobPayload, JobProgress, JobResult, QueueStatus } from '#contracts/job.ts'
 import type { JobId } from '#contracts/project.ts'
-import { attemptLimit, type JobStore, type Lane } from '../../store/job-store.ts'
+import { explainFull } from '../../store/database.ts'
+import type { JobStore, Lane } from '../../store/job-store.ts'
 
 /** Does the work of one kind of job. Ends early, in good order, when the signal aborts. */
 export type Runner = (job: Job, context: RunContext) => Promise<JobResult>
@@ -15,6 +16,7 @@ export interface QueueNews {
   progressed(progress: JobProgress): void
   removed(id: JobId): void
   status(status: QueueStatus): void
+  warned(message: string): void
 }
 
 /** Why a running job is asked to end. */
@@ -36,6 +38,8 @@ export class JobQueue {
   readonly #running = new Map<JobId, { abort: AbortController; intent: Intent | null; ended: Promise<void> }>()
   #mode: QueueStatus['mode']
   #closed = false
+  /** Ends of jobs that could not be written down yet. */
+  #unwritten: (() => void)[] = []
 
   /** Takes over what a previous studio left. After a crash with work waiting the queue starts paused, so that a job that kills the studio does not do it again. */
   constructor(store: JobStore, runners: Record<JobKind, Runner>, news: QueueNews) {
@@ -101,6 +105,7 @@ export class JobQueue {
   }
 
   resume(): QueueStatus {
+    this.#writeDown()
     this.#setMode('running')
     this.pump()
     return this.status
@@ -126,7 +131,7 @@ export class JobQueue {
   goOn(id: JobId): Job {
     const one = this.get(id)
     if (one.state === 'running' || one.state === 'queued') return one
-    const again = this.#store.requeue(id)
+    const again = this.#store.requeue(id, { orderly: true })
     this.#tell(again)
     this.pump()
     return again
@@ -140,7 +145,8 @@ export class JobQueue {
   }
 
   move(id: JobId, before: JobId | null): Job {
-    const moved = this.#store.move(id, before)
+    for (const one of [id, before]) if (one !== null) this.get(one)
+    const moved = id === before ? this.get(id) : this.#store.move(id, before)
     this.#tell(moved)
     return moved
   }
@@ -159,7 +165,12 @@ export class JobQueue {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#running.keys()].map((id) => this.#end(id, 'put-back')))
-    this.#store.setFact('closed', 'yes')
+    try {
+      this.#writeDown()
+      this.#store.setFact('closed', 'yes')
+    } catch (error) {
+      this.#standStill(error) // the next studio finds it as after a crash: nothing is lost
+    }
   }
 
   #start(job: Job, fence: number): void {
@@ -179,44 +190,82 @@ export class JobQueue {
       const full = { jobId: job.id, secondsLeft, ...progress }
       if (nowMs - keptMs >= keepEveryMs || last) {
         keptMs = nowMs
-        this.#store.progress(job.id, fence, full)
+        try {
+          this.#store.progress(job.id, fence, full)
+        } catch (error) {
+          abort.abort(explainFull(error))
+        }
       }
       this.#news.progressed(full)
     }
     const entry = { abort, intent: null as Intent | null, ended: Promise.resolve() }
     this.#running.set(job.id, entry)
     this.#tell(job)
-    entry.ended = this.#runners[job.payload.kind](job, { signal: abort.signal, report }).then(
-      (result) => this.#finish(job, fence, entry.intent, result),
-      (error: unknown) => this.#fail(job, fence, entry.intent, error),
-    )
+    entry.ended = this.#runners
+      [job.payload.kind](job, { signal: abort.signal, report })
+      .then((result) => {
+        // Nobody asked for it: the index could not be written, which ends the job with that reason.
+        if (abort.signal.aborted && entry.intent === null) throw abort.signal.reason as Error
+        this.#settle(job, () => this.#finish(job, fence, entry.intent, result))
+      })
+      .catch((error: unknown) => {
+        const reason: unknown = abort.signal.aborted && entry.intent === null ? abort.signal.reason : error
+        this.#settle(job, () => this.#fail(job, fence, entry.intent, reason))
+      })
   }
 
   #finish(job: Job, fence: number, intent: Intent | null, result: JobResult): void {
     if (intent === null) this.#store.end(job.id, fence, 'done', { result })
     else this.#ended(job, fence, intent, result)
-    this.#after(job)
   }
 
   #fail(job: Job, fence: number, intent: Intent | null, error: unknown): void {
     const wire = toWire(error)
     if (intent !== null && (wire.code === 'cancelled' || wire.code === 'engine-lost')) this.#ended(job, fence, intent, null)
     else if (wire.code === 'disk-full') this.#store.end(job.id, fence, 'paused', { error: wire })
-    else if (wire.code === 'engine-lost' && job.attempt < attemptLimit) this.#store.requeue(job.id)
+    else if (wire.code === 'engine-lost' && !this.#store.isPoison(job.id)) this.#store.requeue(job.id, { orderly: false })
     else this.#store.end(job.id, fence, 'failed', { error: wire })
-    this.#after(job)
   }
 
   #ended(job: Job, fence: number, intent: Intent, result: JobResult | null): void {
-    if (intent === 'put-back') this.#store.requeue(job.id)
+    if (intent === 'put-back') this.#store.requeue(job.id, { orderly: true })
     else this.#store.end(job.id, fence, intent === 'cancel' ? 'cancelled' : 'paused', { result })
   }
 
-  #after(job: Job): void {
+  /** Writes down how a job ended and goes on; while the index takes nothing, the queue stands still and knows what it owes. */
+  #settle(job: Job, write: () => void): void {
     this.#running.delete(job.id)
-    if (this.#mode === 'pausing' && this.#running.size === 0) this.#setMode('paused')
+    try {
+      write()
+    } catch (error) {
+      this.#unwritten.push(write)
+      return this.#standStill(error)
+    }
+    if (this.#mode === 'pausing' && this.#running.size === 0) this.#mode = 'paused' // written down when it was asked for
     this.#tell(this.get(job.id))
-    this.pump()
+    try {
+      this.pump()
+    } catch (error) {
+      this.#standStill(error)
+    }
+  }
+
+  #standStill(error: unknown): void {
+    this.#mode = 'paused'
+    this.#news.warned(toWire(explainFull(error)).message)
+    this.#news.status(this.status)
+  }
+
+  /** @throws StudioError disk-full while the index still takes nothing. */
+  #writeDown(): void {
+    try {
+      for (let write = this.#unwritten[0]; write; write = this.#unwritten[0]) {
+        write()
+        this.#unwritten.shift()
+      }
+    } catch (error) {
+      throw explainFull(error)
+    }
   }
 
   #end(id: JobId, intent: Intent): Promise<void> {

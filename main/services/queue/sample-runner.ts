@@ -18,21 +18,25 @@ export function sampleRunner(project: OpenProject): Runner {
     let done = drawn.size
     report({ done, total: request.count, unit: 'pictures', note: null })
 
+    // The first picture that cannot be written ends the drawing: the others would only be lost.
+    const unwritable = new AbortController()
     let writing = Promise.resolve()
     const stop = project.engine.onNews(({ name, news }) => {
       if (name !== 'engine.drew' || news.runFolder !== runFolder) return
       writing = writing
         .then(() => keepPicture(project, job, news))
         .then(() => report({ done: ++done, total: request.count, unit: 'pictures', note: null }))
-      writing.catch(() => undefined) // seen below, when it is awaited
+      writing.catch((error: unknown) => unwritable.abort(error))
     })
     try {
-      await project.engine.call('engine.sample', { runFolder, indices, request }, { signal })
+      await project.engine.call('engine.sample', { runFolder, indices, request }, { signal: AbortSignal.any([signal, unwritable.signal]) })
       await writing
       return { kind: 'sample', pictures: project.gallery.drawn(job.id).size }
+    } catch (error) {
+      await writing // why the engine was asked to end, if that is what happened
+      throw error
     } finally {
       stop()
-      await writing.catch(() => undefined)
     }
   }
 }

@@ -25,30 +25,38 @@ export function trainRunner(project: OpenProject): Runner {
     const { recipe, snapshot } = project.run(runId)
     const runFolder = project.runFolder(runId)
     await project.fs.folder(join(runFolder, 'samples'))
-    await project.fs.writeFile(join(runFolder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`)
 
-    const writing: Promise<void>[] = []
+    // Files are written one after the other; the first that cannot be ends the training in good order.
+    const unwritable = new AbortController()
+    let writing = Promise.resolve()
+    const write = (work: () => Promise<void>) => {
+      writing = writing.then(work)
+      writing.catch((error: unknown) => unwritable.abort(error))
+    }
     let step = 0 // a note alone, without points, is news about the step reached
     const stop = project.engine.onNews(({ name, news }) => {
       if (news.runFolder !== runFolder) return
       if (name === 'engine.trained') {
         const last = news.points.at(-1)
-        if (news.points[0]?.step === 0) writing.push(project.fs.writeFile(baselinesFile(runFolder), JSON.stringify(news.baselines)))
+        if (news.points[0]?.step === 0) write(() => project.fs.writeFile(baselinesFile(runFolder), JSON.stringify(news.baselines)))
         if (last) project.publish('run.progressed', { runId, points: news.points, baselines: news.baselines })
         step = last?.step ?? step
         if (last || news.note) report({ done: step, total: news.totalSteps, unit: 'steps', note: news.note })
       }
-      if (name === 'engine.checkpointed') writing.push(project.tellRun(runId))
-      if (name === 'engine.sampled') writing.push(keepSample(project, runId, news))
+      if (name === 'engine.checkpointed') write(() => project.tellRun(runId))
+      if (name === 'engine.sampled') write(() => keepSample(project, runId, news))
     })
     try {
       const outcome = await project.engine.call(
         'engine.train',
         { recipe, snapshot, runFolder, datasetFolder: project.folder.dataset },
-        { signal },
+        { signal: AbortSignal.any([signal, unwritable.signal]) },
       )
-      await Promise.all(writing)
+      await writing
       return { kind: 'train', step: outcome.step, loss: outcome.loss }
+    } catch (error) {
+      await writing // why the engine was asked to end, if that is what happened
+      throw error
     } finally {
       stop()
     }

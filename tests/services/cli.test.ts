@@ -1,0 +1,128 @@
+import { execFile, spawn } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+const cli = join(import.meta.dirname, '../../main/cli/index.ts')
+const home = temporaryFolder()
+const source = join(home, 'source')
+const env = { ...process.env, ZIGMA_HOME: join(home, 'settings'), ZIGMA_PROJECTS: join(home, 'projects'), ZIGMA_THREADS: '2' }
+
+interface Ended {
+  code: number
+  stdout: string
+  stderr: string
+}
+function zigma(...args: string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    )
+  })
+}
+
+beforeAll(async () => {
+  mkdirSync(source)
+  for (let i = 0; i < 4; i++)
+    writeFileSync(
+      join(source, `color ${i}.png`),
+      await sharp({ create: { width: 40, height: 40, channels: 3, background: { r: 60 * i, g: 90, b: 200 } } })
+        .png()
+        .toBuffer(),
+    )
+  writeFileSync(join(source, 'broken.png'), 'not a picture')
+})
+
+describe('zigma', { timeout: 60_000 }, () => {
+  test('imports, trains and draws: one JSON document each on stdout, all else on stderr', async () => {
+    const project = join(home, 'a project')
+    const imported = await zigma('import', source, '--project', project, '--size', '16', '--json')
+    expect(imported).toMatchObject({ code: 0 })
+    expect(JSON.parse(imported.stdout)).toMatchObject({ totals: { found: 5, used: 4, rejected: 1 }, items: 4 })
+
+    const recipe = join(home, 'recipe.json')
+    writeFileSync(recipe, JSON.stringify(await smallRecipe()))
+    const trained = await zigma('train', '--project', project, '--recipe', recipe, '--steps', '3', '--json')
+    expect(trained).toMatchObject({ code: 0 })
+    const run = JSON.parse(trained.stdout) as { id: string }
+    expect(run).toMatchObject({ state: 'finished', step: 3, recipe: { steps: 3 } })
+
+    const out = join(home, 'out')
+    const drawn = await zigma('sample', '--project', project, '--prompt', 'color', '--count', '2', '--steps', '2', '--out', out, '--json')
+    expect(drawn).toMatchObject({ code: 0 })
+    const { pictures, runId } = JSON.parse(drawn.stdout) as { runId: string; pictures: { file: string }[] }
+    expect(runId).toBe(run.id)
+    expect(pictures.map(({ file }) => existsSync(file))).toEqual([true, true])
+  })
+
+  test('ends in good order with code 130 on Ctrl+C, which reaches every process of a terminal, and --resume ends what was begun', async () => {
+    const project = join(home, 'interrupted')
+    await zigma('import', source, '--project', project, '--size', '16')
+    const recipe = join(home, 'long.json')
+    writeFileSync(recipe, JSON.stringify({ ...(await smallRecipe()), validateEvery: 1, checkpointEvery: 100_000 }))
+    const args = ['train', '--project', project, '--recipe', recipe, '--steps', '1500']
+    const child = spawn(process.execPath, [cli, ...args], { env, detached: true })
+    const code = await new Promise((resolve) => {
+      child.on('exit', resolve)
+      const training = () => globSync(join(project, 'runs/*/metrics.jsonl')).some((file) => readFileSync(file, 'utf8').includes('"step":1'))
+      const waiting = setInterval(() => {
+        if (!training()) return
+        clearInterval(waiting)
+        process.kill(-child.pid!, 'SIGINT')
+      }, 10)
+    })
+    expect(code).toBe(130)
+    expect(existsSync(join(project, '.lock'))).toBe(false)
+    const [runId] = readdirSync(join(project, 'runs')) as [string]
+    const [checkpoint] = readdirSync(join(project, 'runs', runId, 'checkpoints')) as [string]
+    const step = Number(checkpoint.slice('step-'.length))
+    expect(step).toBeGreaterThan(0)
+    expect(step).toBeLessThan(1500)
+    const resumed = await zigma('train', '--project', project, '--resume', runId, '--json')
+    expect(resumed).toMatchObject({ code: 0 })
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ id: runId, state: 'finished', step: 1500 })
+  })
+
+  test.each([
+    ['an unknown preset', ['train', '--project', 'P', '--preset', 'huge'], 2, 'There is no preset "huge". Choose one of tiny'],
+    ['neither preset nor recipe', ['train', '--project', 'P'], 2, 'Give either --preset NAME or --recipe FILE.'],
+    ['a recipe that is not there', ['train', '--project', 'P', '--recipe', '/no/file'], 2, 'The recipe "/no/file" cannot be read.'],
+    ['a source that is not there', ['import', '/no/such/folder', '--project', 'P'], 2, 'cannot be read'],
+    ['a size no network takes', ['import', 'sample', '--project', 'P', '--size', '17'], 2, 'multiples of 8'],
+    ['a project without a model', ['sample', '--project', 'P'], 2, 'The project has no trained model yet.'],
+    ['steps that are no number', ['train', '--project', 'P', '--steps', 'many'], 2, '--steps "many" must be a whole number'],
+    ['a folder without reference files', ['parity', '/no/such/folder'], 2, '/no/such/folder'],
+    ['an unknown command', ['paint'], 2, "unknown command 'paint'"],
+  ])('says in one sentence what is wrong with %s', async (_what, args, code, sentence) => {
+    const ended = await zigma(...args.map((arg) => (arg === 'P' ? join(home, 'wrong') : arg)))
+    expect(ended.stderr).toContain(sentence)
+    expect(ended.code).toBe(code)
+    expect(ended.stdout).toBe('')
+  })
+
+  test('with --json an error is a document too', async () => {
+    const { code, stdout } = await zigma('train', '--project', join(home, 'wrong'), '--preset', 'huge', '--json')
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid-request' } })
+  })
+
+  test('says what the exit codes mean', async () => {
+    const { code, stdout } = await zigma('--help')
+    expect(code).toBe(0)
+    expect(stdout).toContain('0 done · 1 failed · 2 the request cannot be done as it is · 3 a check said no · 130 interrupted')
+  })
+})
+
+async function smallRecipe(): Promise<object> {
+  const { presets } = await import('#engine/presets.ts')
+  const { recipe } = presets[0]!
+  return {
+    ...recipe,
+    model: { ...recipe.model, height: 16, width: 16, embedDim: 32, depth: 2 },
+    batchSize: 2,
+    samplePrompts: [],
+    preset: null,
+  }
+}

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { EngineClient } from '#main/engine-process/client.ts'
+import type { EngineStatus } from '#contracts/studio.ts'
+import { StudioError } from '#contracts/errors.ts'
+import { fakeEngine } from '../support/fake-engine.ts'
+
+const never = () => new Promise<never>(() => undefined)
+const request = { runFolder: '/run', indices: [0], request: { model: { runId: 'run' as never, step: null }, seed: 0 } }
+const patience = { askEveryMs: 5, silenceMs: 30 }
+
+test('an engine that no longer answers while it has work is ended, and the next call starts a new one', async () => {
+  let dumb = true
+  const engine = fakeEngine((server) => ({
+    'engine.describe': () => (dumb ? never() : Promise.reject(new StudioError('internal', 'a refusal is an answer'))),
+    'engine.sample': () => (dumb ? never() : Promise.resolve({ checkpointHash: '', step: server() ? 1 : 0, pictures: 1 })),
+  }))
+  const heard: EngineStatus['state'][] = []
+  const client = new EngineClient(engine.launch, ({ state }) => heard.push(state), patience)
+  await expect(client.call('engine.sample', request)).rejects.toMatchObject({ code: 'engine-lost' })
+  expect(heard.at(-1)).toBe('lost')
+  dumb = false
+  expect(await client.call('engine.sample', request)).toMatchObject({ pictures: 1 })
+  expect(engine.starts).toBe(2)
+  client.close()
+})
+
+test('an engine that takes its time and answers when asked is left alone', async () => {
+  const engine = fakeEngine({
+    'engine.sample': async () => {
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      return { checkpointHash: '', step: 1, pictures: 1 }
+    },
+  })
+  const client = new EngineClient(engine.launch, () => undefined, patience)
+  expect(await client.call('engine.sample', request)).toMatchObject({ pictures: 1 })
+  expect(engine.starts).toBe(1)
+  client.close()
+})
+
+test('an engine that cannot start is shown as unavailable, with its sentence', async () => {
+  const engine = fakeEngine({
+    'engine.describe': () => Promise.reject(new StudioError('native-missing', 'The native library is not built. Run the set-up.')),
+  })
+  const client = new EngineClient(engine.launch, () => undefined)
+  expect(await client.describe()).toMatchObject({ state: 'unavailable', problem: 'The native library is not built. Run the set-up.' })
+  client.close()
+})
