@@ -6,11 +6,18 @@
 
 #include "arena.h"
 #include "arguments.h"
+#include "cuda_driver.h"
 #include "session.h"
 #include "task.h"
 
 namespace zigma::addon {
 namespace {
+
+DeviceKind DeviceNamed(const std::string& name) {
+  if (name == "cpu") return DeviceKind::kCpu;
+  if (name == "cuda") return DeviceKind::kCuda;
+  throw AddonError("DeviceError", "There is no device '" + name + "'. Use 'cpu' or 'cuda'.");
+}
 
 void* Load(const std::string& path, const char* what) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -59,6 +66,8 @@ Napi::Function Runtime::Define(Napi::Env env) {
                          InstanceAccessor<&Runtime::OrtVersion>("ortVersion"),
                          InstanceAccessor<&Runtime::InstructionSet>("instructionSet"),
                          InstanceAccessor<&Runtime::Threads>("threads"),
+                         InstanceAccessor<&Runtime::Device>("device"),
+                         InstanceMethod<&Runtime::DescribeGpu>("describeGpu"),
                          InstanceMethod<&Runtime::CreateArena>("createArena"),
                          InstanceMethod<&Runtime::CreateSession>("createSession", napi_default_method),
                      });
@@ -71,6 +80,8 @@ Napi::Value Runtime::Open(const Napi::CallbackInfo& info) {
     runtime->ort_library = StringArgument(options.Get("ortLibrary"), "ortLibrary");
     runtime->ops_library = StringArgument(options.Get("opsLibrary"), "opsLibrary");
     runtime->threads = static_cast<int>(SizeArgument(options.Get("threads"), "threads", 1));
+    runtime->device = DeviceNamed(StringArgument(options.Get("device"), "device"));
+    if (runtime->device == DeviceKind::kCuda) CudaDriver::Get();
     runtime->env = &OpenOrt(runtime->ort_library, runtime->ort_version);
     // Held open for good: sessions register and release it, and its threads may outlive the last of them.
     if (!runtime->ops_library.empty()) Load(runtime->ops_library, "The library of native ops");
@@ -96,14 +107,27 @@ Napi::Value Runtime::Threads(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] { return Napi::Number::New(info.Env(), state()->threads); });
 }
 
+Napi::Value Runtime::Device(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] { return Napi::String::New(info.Env(), state()->device == DeviceKind::kCuda ? "cuda" : "cpu"); });
+}
+
+Napi::Value Runtime::DescribeGpu(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    if (state()->device != DeviceKind::kCuda) return info.Env().Null();
+    const GpuDescription gpu = CudaDriver::Get().Describe();
+    auto object = Napi::Object::New(info.Env());
+    object.Set("name", gpu.name);
+    object.Set("driver", gpu.driver);
+    object.Set("freeBytes", static_cast<double>(gpu.free_bytes));
+    object.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+    return object;
+  });
+}
+
 Napi::Value Runtime::CreateArena(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     const size_t size_bytes = SizeArgument(info[0], "sizeBytes", 1);
-    const std::string device = info[1].IsUndefined() ? "cpu" : StringArgument(info[1], "device");
-    if (device != "cpu") {
-      throw AddonError("DeviceError", "There is no device '" + device + "' in this build. Use 'cpu'.");
-    }
-    return Arena::Wrap(info.Env(), Realm::Of(info.Env()).arena, Memory::Allocate(size_bytes));
+    return Arena::Wrap(info.Env(), Realm::Of(info.Env()).arena, Memory::Allocate(size_bytes, state()->device));
   });
 }
 
