@@ -21,13 +21,23 @@ describe('numbers for people', () => {
 
 describe('a smoothed curve', () => {
   test('of equal values is that value', () => {
-    expect(smooth([2, 2, 2], 0.1)).toEqual([2, 2, 2])
+    expect(smooth([2, 2, 2], 0.5)).toEqual([2, 2, 2])
   })
-  test('moves toward each new value by the weight', () => {
-    expect(smooth([0, 10, 10], 0.5)).toEqual([0, 5, 7.5])
+  test('stays on a straight line: it does not trail behind a loss that falls', () => {
+    const line = Array.from({ length: 201 }, (_, i) => 1000 - 5 * i)
+    expect(smooth(line, 0.1).slice(0, 181)).toEqual(line.slice(0, 181))
   })
-  test('holds over steps that were not measured', () => {
-    expect(smooth([null, 4, null, 8], 0.5)).toEqual([null, 4, 4, 6])
+  test('starts where the curve starts, and flattens a late spike', () => {
+    const spike = Array.from({ length: 101 }, (_, i) => (i === 50 ? 11 : 0))
+    expect(smooth(spike, 0.1)[50]).toBe(1)
+    expect(smooth([7, 1, 1], 0.1)[0]).toBe(7)
+  })
+  test('reaches no further than it may', () => {
+    const late = Array.from({ length: 1001 }, (_, i) => (i === 1000 ? 3 : 0))
+    expect(smooth(late, 0.5, 2).slice(996)).toEqual([0, 0, 0.6, 0.75, 1])
+  })
+  test('is nothing before the first value, and goes on over steps that were not measured', () => {
+    expect(smooth([null, 4, null, 8], 0.1)).toEqual([null, 4, 4, 8])
   })
 })
 
