@@ -11,6 +11,11 @@ export function count(n: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(n)
 }
 
+/** A large number in the language's own words: 2.53 million, 253万. */
+export function rounded(n: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { notation: 'compact', compactDisplay: 'long', maximumSignificantDigits: 3 }).format(n)
+}
+
 /** Bytes in the largest unit that keeps a number of at least 1: 1.5 GiB. */
 export function bytes(n: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -140,7 +140,7 @@ export const zhCN: typeof en = {
     pause: '暂停',
     stop: '停止',
     resume: '继续',
-    parameters: '{n} 百万参数',
+    parameters: '{n}参数',
     memory: '约需 {size} 内存',
     tokens: '每张图片 {n} 个 token',
     misfit: '适用于 {size} 像素的图片；此数据集为 {have} 像素',

@@ -141,6 +141,17 @@ describe('from the sample project to a picture', () => {
     await page.getByRole('option', { name: 'red apple' }).waitFor()
   })
 
+  test('the list of keys opens with ?, keeps other keys from what lies below, and closes with Escape', async () => {
+    await page.getByRole('option', { name: 'red apple' }).click()
+    await page.keyboard.press('?')
+    const keys = page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+    await keys.waitFor()
+    await page.keyboard.press('Delete')
+    await page.keyboard.press('Escape')
+    await keys.waitFor({ state: 'detached' })
+    await page.getByRole('option', { name: 'red apple' }).waitFor()
+  })
+
   test.each(appearances)(
     'axe finds nothing serious on any screen in %s, %s',
     async (language, theme) => {

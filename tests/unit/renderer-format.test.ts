@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bytes, clock, count, smooth } from '#renderer/composables/format.ts'
+import { bytes, clock, count, rounded, smooth } from '#renderer/composables/format.ts'
 import { keyName } from '#renderer/composables/keys.ts'
 import { en } from '#renderer/locales/en.ts'
 import { zhCN } from '#renderer/locales/zh-CN.ts'
@@ -10,6 +10,13 @@ describe('numbers for people', () => {
   })
   test('a time is rounded to whole seconds and never negative', () => {
     expect([clock(59.6), clock(-3)]).toEqual(['01:00', '00:00'])
+  })
+  test('a large number is rounded to the words of each language', () => {
+    expect([rounded(2_534_021, 'en'), rounded(2_534_021, 'zh-CN'), rounded(133_912_345, 'zh-CN')]).toEqual([
+      '2.53 million',
+      '253万',
+      '1.34亿',
+    ])
   })
   test('thousands are marked as each language does', () => {
     expect([count(1240, 'en'), count(1240, 'zh-CN')]).toEqual(['1,240', '1,240'])
@@ -66,7 +73,7 @@ describe('the Chinese sentences', () => {
     )
   const english = new Map(sentences(en))
   const chinese = new Map(sentences(zhCN))
-  const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort()
+  const placeholders = (text: string) => [...new Set([...text.matchAll(/\{\w+\}/g)].map(String))].sort() // once, where a singular stands beside its plural
 
   test('are there for every English one and for nothing else', () => {
     expect([...chinese.keys()].sort()).toEqual([...english.keys()].sort())
