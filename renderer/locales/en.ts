@@ -283,6 +283,8 @@ export const en = {
     placeholder: 'Type what you want to do',
     nothing: 'Nothing of that name.',
     go: 'Go to {stage}',
+    open: 'Open: {name}',
+    resume: 'Queue: go on',
     theme: 'Theme: {name}',
     language: 'Language: {name}',
   },

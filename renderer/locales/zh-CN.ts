@@ -276,6 +276,8 @@ export const zhCN: typeof en = {
     placeholder: '输入想做的事',
     nothing: '没有这样的命令。',
     go: '前往 {stage}',
+    open: '打开：{name}',
+    resume: '队列：继续',
     theme: '外观：{name}',
     language: '语言：{name}',
   },
