@@ -285,6 +285,8 @@ describe('pictures dropped on the page', () => {
     expect(readFileSync(join(path, 'cats', 'a blue "square".png'))).toEqual(png)
     await importFolder(client, path)
 
+    const { jobs } = await client.call('queue.list', null)
+    expect(jobs.map(({ title }) => title)).toEqual(['cats'])
     const { items } = await client.call('dataset.items', { offset: 0, limit: 10 })
     expect(items.map(({ caption }) => caption)).toEqual(['a blue "square"'])
     const shown = await send(`/${mediaUrl.item(items[0]!.id)}`, { headers: { cookie } })
