@@ -52,8 +52,9 @@ const stage = async (name: string) => {
 }
 
 describe('from the sample project to a picture', () => {
-  test('an empty studio says what it is for and offers the sample project', async () => {
+  test('an empty studio says what it is for, offers the sample project, and keeps its token out of the address', async () => {
     await page.getByRole('heading', { name: 'Teach a model your pictures' }).waitFor()
+    await page.getByRole('button', { name: 'Start with the sample project' }).waitFor()
     expect(new URL(page.url()).hash).not.toContain('t=')
   })
 
@@ -132,7 +133,7 @@ describe('from the sample project to a picture', () => {
       .toBeGreaterThan(0)
   })
 
-  test('the picture can be rated, put in the trash and taken back by keys alone', async () => {
+  test('keys rate the picture and put it in the trash, and Undo takes it back', async () => {
     await page.keyboard.press('4')
     await page.getByRole('radio', { name: '4 stars', checked: true }).waitFor()
     await page.keyboard.press('Delete')
