@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <mutex>
 
 #include "arena.h"
@@ -58,6 +59,27 @@ Ort::Env& OpenOrt(const std::string& path, std::string& version) {
   return *env;
 }
 
+bool Supports(const std::string& instruction_set) {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (instruction_set == "avx2") return avx2;
+  if (instruction_set == "avx512") {
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  }
+#endif
+  return instruction_set == "baseline";
+}
+
+// The set of kernels that the native ops take on this processor, by the same rule as they do (BestKernels, dispatch.cc).
+std::string ChosenInstructionSet() {
+  const char* wanted = std::getenv("ZIGMA_INSTRUCTION_SET");
+  if (wanted && Supports(wanted)) return wanted;
+  for (const char* widest_first : {"avx512", "avx2"})
+    if (Supports(widest_first)) return widest_first;
+  return "baseline";
+}
+
 }  // namespace
 
 Napi::Function Runtime::Define(Napi::Env env) {
@@ -94,13 +116,7 @@ Napi::Value Runtime::OrtVersion(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Runtime::InstructionSet(const Napi::CallbackInfo& info) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return Napi::String::New(info.Env(), "avx512");
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Napi::String::New(info.Env(), "avx2");
-#endif
-  return Napi::String::New(info.Env(), "baseline");
+  return Guard(info.Env(), [&] { return Napi::String::New(info.Env(), ChosenInstructionSet()); });
 }
 
 Napi::Value Runtime::Threads(const Napi::CallbackInfo& info) {
