@@ -79,6 +79,8 @@ export const recipe = z.object({
     emaDecay: z.number().min(0).max(1).default(0.9999),
   }),
   flip: z.boolean().default(false),
+  /** Bits of tokens and matrix products on a GPU: 16 ("auto" and "bf16") or 32. A CPU computes with 32. */
+  precision: z.enum(['auto', 'bf16', 'f32']).default('auto'),
   checkpointEvery: z.number().int().min(1).default(500),
   keepCheckpoints: z.number().int().min(1).default(3),
   validateEvery: z.number().int().min(1).default(250),

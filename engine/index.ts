@@ -14,16 +14,18 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
 
   return {
     'engine.describe': async () => {
-      const { ortVersion, instructionSet, threads } = runtime()
+      const native = runtime()
+      const { ortVersion, instructionSet, threads } = native
+      const gpu = native.describeGpu()
       const set = { avx512: 'AVX-512', avx2: 'AVX2', baseline: 'baseline' }[instructionSet]
       return {
-        name: `CPU · ${set} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
-        kind: 'cpu',
+        name: gpu ? `${gpu.name} · CUDA ${gpu.driver}` : `CPU · ${set} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+        kind: native.device,
         threads,
         ortVersion,
         instructionSet,
-        memoryBytes: null,
-        memoryTotalBytes: null,
+        memoryBytes: gpu ? gpu.totalBytes - gpu.freeBytes : null,
+        memoryTotalBytes: gpu?.totalBytes ?? null,
       }
     },
     'engine.forecast': async (recipe) => forecastOf(recipe),

@@ -3,6 +3,7 @@ import type { Recipe } from '#contracts/recipe.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
+import { precisionOf } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import { guide } from '../samplers/guidance.ts'
 import { samplers } from '../samplers/ode.ts'
@@ -40,7 +41,7 @@ export class Drawer implements Disposable {
     weights: ReadonlyMap<string, DeviceTensor>,
     { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
-    const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null })
+    const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
     const program = await Program.compile(runtime, graph)
     const inputs = new Buffers(runtime, graph.inputs)
     const outputs = new Buffers(runtime, graph.outputs)

@@ -5,6 +5,7 @@ import { initialParameters } from '../models/initialization.ts'
 import { emaDecayAt, learningRateAt } from '../optim/schedule.ts'
 import { trainStep } from '../optim/train-step.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
+import { precisionOf, repeated } from '../runtime/precision.ts'
 import { TrainProgram, type StepResult as ProgramResult } from '../runtime/train-program.ts'
 import type { Batch } from './batch.ts'
 import { lossGraph } from './loss-graph.ts'
@@ -25,9 +26,9 @@ export class Trainer implements Disposable {
 
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
-    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true })
+    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, ...precisionOf(runtime, recipe) })
     trainStep(graph, loss)
-    const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph))
+    const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     if (resumed) trainer.#restore(resumed)
     else trainer.#initialize(initialParameters(graph, recipe.seed, recipe.model.depth))
     return trainer

@@ -4,6 +4,7 @@ import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import type { DatasetReader } from '../ports.ts'
 import { streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
+import { precisionOf } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { imageValues, readBatch, type Batch } from './batch.ts'
@@ -43,7 +44,7 @@ export class Validation implements Disposable {
     const items = heldOut(dataset).slice(0, itemLimit)
     if (items.length === 0) return null
     const batchSize = Math.min(batchLimit, recipe.batchSize)
-    const { graph, loss } = lossGraph(recipe, batchSize, { training: false })
+    const { graph, loss } = lossGraph(recipe, batchSize, { training: false, ...precisionOf(runtime, recipe) })
     graph.output('loss', loss)
     const program = await Program.compile(runtime, graph)
     const inputs = new Buffers(runtime, graph.inputs)

@@ -3,7 +3,7 @@ import { engineMethods, type EngineEvents, type EngineMethods } from '#contracts
 import { serve } from '#contracts/rpc.ts'
 import { createEngine } from '#engine/index.ts'
 import type { EnginePorts } from '#engine/ports.ts'
-import { openRuntime } from '#native-ops/load.ts'
+import { hasCuda, openRuntime, type Device } from '#native-ops/load.ts'
 import { openSnapshot } from '../media/dataset-files.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
@@ -18,7 +18,7 @@ const port = parentPort()
 const publishing: { publish?: EnginePorts['publish'] } = {}
 
 const services = createEngine({
-  openRuntime: () => openRuntime(threadCount()),
+  openRuntime: () => openRuntime({ device: chosenDevice(), ...threadCount() }),
   openDataset: openSnapshot,
   checkpoints: (runFolder) => new FileCheckpoints(runFolder, fs),
   metrics: (runFolder) => {
@@ -33,6 +33,12 @@ publishing.publish = (name, news) => server.publish(name, news)
 port.onClose(() => process.exit(0))
 // Ctrl+C reaches every process of a terminal. The studio decides when this one ends, so that it can write its checkpoint first.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => undefined)
+
+/** `ZIGMA_DEVICE`, where a user sets it; else the GPU where one is ready. A GPU that then fails is told, never quietly replaced by the CPU. */
+function chosenDevice(): Device {
+  const wanted = process.env.ZIGMA_DEVICE
+  return wanted === 'cpu' || wanted === 'cuda' ? wanted : hasCuda() ? 'cuda' : 'cpu'
+}
 
 /** `ZIGMA_THREADS`, where a user sets it; results on one machine are the same bits for the same number of threads. */
 function threadCount(): { threads?: number } {

@@ -80,6 +80,13 @@ export function openRuntime(options: Partial<RuntimeOptions> = {}): NativeRuntim
   return loadNative(addon).openRuntime(settings)
 }
 
+/** Whether an NVIDIA driver runs here and both libraries for it are there: the native ops and ONNX Runtime's provider beside its library. */
+export function hasCuda(): boolean {
+  const { cudaOpsLibrary, ortLibrary } = findNative()
+  const provider = join(dirname(ortLibrary), 'libonnxruntime_providers_cuda.so')
+  return existsSync('/proc/driver/nvidia/version') && existsSync(cudaOpsLibrary) && existsSync(provider)
+}
+
 function requireFile(path: string): void {
   if (!existsSync(path)) throw new NativeLoadError(`The native file ${path} is missing. Run \`node scripts/setup.mjs\` to build it.`)
 }

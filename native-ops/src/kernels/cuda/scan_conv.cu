@@ -22,12 +22,25 @@ struct Shape {
   }
 };
 
+// A window holds the W - 1 rows before a tile and the tile's own: position t of the tile sees window[t .. t + W - 1].
+template <int W>
+constexpr int kWindow = W - 1 + kTile;
+
 template <int W, int V>
-__device__ float ConvSum(const float (&weight)[V][W], const float (&bias)[V], const float (&window)[W][V], int c) {
+__device__ float ConvSum(const float (&weight)[V][W], const float (&bias)[V], const float (&window)[kWindow<W>][V], int t, int c) {
   float sum = bias[c];
 #pragma unroll
-  for (int k = 0; k < W; ++k) sum += weight[c][k] * window[k][c];
+  for (int k = 0; k < W; ++k) sum += weight[c][k] * window[t + k][c];
   return sum;
+}
+
+// A segment that starts at position t of the tile sees nothing before it.
+template <int W, int V>
+__device__ void Forget(float (&window)[kWindow<W>][V], int t) {
+#pragma unroll
+  for (int k = 0; k < W - 1; ++k)
+#pragma unroll
+    for (int c = 0; c < V; ++c) window[t + k][c] = 0;
 }
 
 // The rows of `Count` positions from j on, those behind the sequence's end as zero.
@@ -40,26 +53,26 @@ __device__ void LoadRows(const P& p, const T* x, int j, int channel, float (&row
   for (int t = 0; t < Count; ++t) Load<V>(x + (unsigned(token[t]) * unsigned(p.dim) + channel), rows[t]);  // 32-bit offsets inside a sequence
 }
 
-// window[k] holds position j - (W - 1) + k; positions before the segment's start count as zero.
-template <int W, int V>
-__device__ void Slide(float (&window)[W][V], const float (&row)[V], bool starts) {
+// The rows before position `first` that belong to its segment, at most W - 1; others are zero.
+template <int W, int V, int Count, typename P, typename T>
+__device__ void Fill(const P& p, const T* x, int first, int channel, float (&window)[Count][V]) {
+  const int before = min(first % int(p.segment), W - 1);
 #pragma unroll
-  for (int c = 0; c < V; ++c) {
+  for (int k = 0; k < W - 1; ++k) {
+    float row[1][V] = {};
+    if (W - 1 - k <= before) LoadRows<V>(p, x, first - (W - 1) + k, channel, row);
 #pragma unroll
-    for (int k = 0; k + 1 < W; ++k) window[k][c] = starts ? 0.0f : window[k + 1][c];
-    window[W - 1][c] = row[c];
+    for (int c = 0; c < V; ++c) window[k][c] = row[0][c];
   }
 }
 
-// The window before position `first`: the W - 1 positions of the segment that lie before it.
-template <int W, int V, typename P, typename T>
-__device__ void Fill(const P& p, const T* x, int first, int channel, float (&window)[W][V]) {
-  const int start = first - first % int(p.segment);
-  for (int j = max(start, first - (W - 1)); j < first; ++j) {
-    float row[1][V];
-    LoadRows<V>(p, x, j, channel, row);
-    Slide(window, row[0], false);
-  }
+// The last rows of a tile are the first of the next one's window.
+template <int W, int V, int Count>
+__device__ void KeepLast(float (&window)[Count][V]) {
+#pragma unroll
+  for (int k = 0; k < W - 1; ++k)
+#pragma unroll
+    for (int c = 0; c < V; ++c) window[k][c] = window[Count - (W - 1) + k][c];
 }
 
 template <int W, int V, typename P>
@@ -77,94 +90,97 @@ __global__ void Forward(ScanConvParams<T> p) {
   const int vector = blockIdx.x * blockDim.x + threadIdx.x;
   const int channel = vector * V;
   if (channel >= p.dim) return;
-  float weight[V][W], bias[V], window[W][V] = {};
+  float weight[V][W], bias[V], window[kWindow<W>][V];
   LoadFilter<W, V>(p, channel, weight, bias);
   const T* x = p.x + int64_t(blockIdx.z) * p.length * p.dim;
-  T* y = p.y + int64_t(blockIdx.z) * p.length * p.dim;
-  const int first = blockIdx.y * kRun, last = min(int(p.length), first + kRun);
-  Fill(p, x, first, channel, window);
-  int back = first % int(p.segment);  // positions of this segment before j
-  for (int j = first; j < last; j += kTile) {
-    float rows[kTile][V];
-    LoadRows<V>(p, x, j, channel, rows);
+  T* y = p.y + int64_t(blockIdx.z) * p.length * p.dim + channel;
+  const int first = blockIdx.y * kRun, last = min(int(p.length), first + kRun), segment = int(p.segment);
+  Fill<W>(p, x, first, channel, window);
+  int back = first % segment;  // positions of this segment before the tile
+  for (int tile = first; tile < last; tile += kTile) {
+    float(&rows)[kTile][V] = *reinterpret_cast<float(*)[kTile][V]>(window + (W - 1));
+    LoadRows<V>(p, x, tile, channel, rows);
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      if (j + t >= last) break;
-      Slide(window, rows[t], back == 0);
-      if (++back == p.segment) back = 0;
+      if (back == 0) Forget<W, V>(window, t);
+      back = back + 1 == segment ? 0 : back + 1;
       float out[V];
 #pragma unroll
       for (int c = 0; c < V; ++c) {
-        const float sum = ConvSum<W, V>(weight, bias, window, c);
+        const float sum = ConvSum<W, V>(weight, bias, window, t, c);
         out[c] = sum * Sigmoid(sum);
       }
-      Store<V>(y + (unsigned(j + t) * unsigned(p.dim) + channel), out);
+      if (tile + t < last) Store<V>(y + unsigned(tile + t) * unsigned(p.dim), out);
     }
+    KeepLast<W, V>(window);
   }
 }
 
 // g = dy silu'(sum) at position j reaches the tokens of positions j - (W - 1) .. j. The thread owns the tokens of its run, so it also looks at the
-// W - 1 positions behind it; `reach` collects what arrives at the positions of the window.
+// W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window.
 template <typename T, int W, int V>
 __global__ void Backward(ScanConvGradParams<T> p, float* shares) {
   const int vector = blockIdx.x * blockDim.x + threadIdx.x;
   const int channel = vector * V;
   if (channel >= p.dim) return;
-  float weight[V][W], bias[V], window[W][V] = {}, reach[W][V] = {}, d_weight[W][V] = {}, d_bias[V] = {};
+  float weight[V][W], bias[V], window[kWindow<W>][V], reach[kWindow<W>][V] = {}, d_weight[W][V] = {}, d_bias[V] = {};
   LoadFilter<W, V>(p, channel, weight, bias);
   const int64_t sample = int64_t(blockIdx.z) * p.length * p.dim;
   const T* x = p.x + sample;
   const T* dy = p.dy + sample + channel;
+  const T* dy_more = p.dy_more ? p.dy_more + sample + channel : nullptr;
+  T* dx = p.dx + sample + channel;
   const int segment = int(p.segment), length = int(p.length);
   const unsigned stride = unsigned(p.dim);
   const int first = blockIdx.y * kRun, last = min(length, first + kRun), end = last + W - 1;
-  Fill(p, x, first, channel, window);
-  int next = first % segment;
+  Fill<W>(p, x, first, channel, window);
+  int back = first % segment;  // positions of this segment before the tile
   for (int tile = first; tile < end; tile += kTile) {
-    float rows[kTile][V], gradients[kTile][V];
+    float(&rows)[kTile][V] = *reinterpret_cast<float(*)[kTile][V]>(window + (W - 1));
+    float gradients[kTile][V];
     LoadRows<V>(p, x, tile, channel, rows);
 #pragma unroll
     for (int t = 0; t < kTile; ++t) Load<V>(dy + unsigned(min(tile + t, length - 1)) * stride, gradients[t]);
-    if (p.dy_more) {
+    if (dy_more) {
 #pragma unroll
       for (int t = 0; t < kTile; ++t) {
         float more[V];
-        Load<V>(p.dy_more + (dy - p.dy) + unsigned(min(tile + t, length - 1)) * stride, more);
+        Load<V>(dy_more + unsigned(min(tile + t, length - 1)) * stride, more);
 #pragma unroll
         for (int c = 0; c < V; ++c) gradients[t][c] += more[c];
       }
     }
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      const int j = tile + t, back = next;  // positions of this segment before j
-      next = next + 1 == segment ? 0 : next + 1;
-      if (j >= end) break;
+      const int j = tile + t;
+      if (back == 0) Forget<W, V>(window, t);
+      // A position behind the run counts as far as it reaches back into it: not when its segment starts behind the run too.
+      const float counts = j < length && (j < last || j - back < last) ? 1.0f : 0.0f, own = j < last ? 1.0f : 0.0f;
 #pragma unroll
       for (int c = 0; c < V; ++c) {
+        const float sum = ConvSum<W, V>(weight, bias, window, t, c);
+        const float s = Sigmoid(sum);
+        const float g = counts * gradients[t][c] * s * (1.0f + sum * (1.0f - s)), mine = own * g;
+        d_bias[c] += mine;
 #pragma unroll
-        for (int k = 0; k + 1 < W; ++k) reach[k][c] = reach[k + 1][c];
-        reach[W - 1][c] = 0;
-      }
-      if (j < length && (j < last || j - back < last)) {  // else nothing of it reaches back into the run
-        Slide(window, rows[t], back == 0);
-        const float own = j < last ? 1.0f : 0.0f;
-#pragma unroll
-        for (int c = 0; c < V; ++c) {
-          const float sum = ConvSum<W, V>(weight, bias, window, c);
-          const float s = Sigmoid(sum);
-          const float g = gradients[t][c] * s * (1.0f + sum * (1.0f - s));
-          d_bias[c] += own * g;
-#pragma unroll
-          for (int k = 0; k < W; ++k) {
-            if (W - 1 - k > back) continue;
-            d_weight[k][c] += own * g * window[k][c];
-            reach[k][c] += g * weight[c][k];
-          }
+        for (int k = 0; k < W; ++k) {
+          d_weight[k][c] += mine * window[t + k][c];
+          reach[t + k][c] += W - 1 - k > back ? 0.0f : g * weight[c][k];
         }
       }
-      const int done = j - (W - 1);
-      if (done >= first) Store<V>(p.dx + sample + (unsigned(Token(p.permutation, done, length)) * stride + channel), reach[0]);
+      back = back + 1 == segment ? 0 : back + 1;
     }
+#pragma unroll
+    for (int t = 0; t < kTile; ++t) {
+      const int done = tile + t - (W - 1);
+      if (done >= first && done < last) Store<V>(dx + unsigned(Token(p.permutation, done, length)) * stride, reach[t]);
+    }
+    KeepLast<W, V>(window);
+    KeepLast<W, V>(reach);
+#pragma unroll
+    for (int k = W - 1; k < kWindow<W>; ++k)
+#pragma unroll
+      for (int c = 0; c < V; ++c) reach[k][c] = 0;
   }
   float* share = shares + (int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * (W + 1) * p.dim + channel;
 #pragma unroll
