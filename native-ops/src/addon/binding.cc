@@ -96,8 +96,11 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
     auto options = std::make_shared<Ort::RunOptions>();
     options->SetRunLogSeverityLevel(
         ORT_LOGGING_LEVEL_FATAL);  // the promise tells what went wrong; no second telling on stderr
-    // A graph may not take memory while it is recorded, and the arena of the first runs still grows.
-    if (binding->session->cuda_graph && binding->runs_done++ < kRunsBeforeRecording) options->AddConfigEntry("gpu_graph_id", "-1");
+    // A graph may not take memory while it is recorded. So the first runs only settle the plan of memory, and give back what they had before it.
+    if (binding->session->cuda_graph && binding->runs_done++ < kRunsBeforeRecording) {
+      options->AddConfigEntry("gpu_graph_id", "-1");
+      options->AddConfigEntry("memory.enable_memory_arena_shrinkage", "gpu:0");
+    }
     Realm& realm = Realm::Of(info.Env());
     realm.runs.insert(options);
     binding->run = options;

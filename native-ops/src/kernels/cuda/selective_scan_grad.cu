@@ -271,7 +271,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     }
 
     for (int i = kChunk - kTile; i >= 0; i -= kTile) {
-      float delta[kTile], u[kTile], dy[kTile], slope[kTile], gate[kTile], gate_slope[kTile], sums_of[kTile];
+      float delta[kTile], u[kTile], dy[kTile], slope[kTile], gate[kTile], gate_slope[kTile];
       unsigned token[kTile];
 #pragma unroll
       for (int t = 0; t < kTile; ++t) {
@@ -294,7 +294,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
 #pragma unroll
       for (int t = kTile - 1; t >= 0; --t) {
         const bool writes = at.inside && low + i + t < high;
-        const float* const row = projection + (i + t) * 2 * N;
+        float* const row = projection + (i + t) * 2 * N;
         float B[N], C[N], before[N];
         LoadShared(row + N, C);
         const float grad = dy[t] * gate[t], step = delta[t] * u[t];
@@ -306,18 +306,18 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         }
         LoadShared(row, B);
         kept.Get(i + t, before);
-        float along_b[2] = {}, along_a[2] = {};
+        float along_b[2] = {}, along_a[2] = {}, sum;
         const float cut = starts >> (i + t) & 1 ? -INFINITY : 0.0f;  // nothing reaches back over the start of a segment
 #pragma unroll
         for (int n = 0; n < N; ++n) dh[n] += C[n] * grad, along_b[n % 2] += dh[n] * B[n];
         if constexpr (kTensorCores) {
-          sums_of[t] = tensor_sum(dh, step, h, grad);
+          sum = tensor_sum(dh, step, h, grad);
         } else {
           float values[2 * N];
 #pragma unroll
           for (int n = 0; n < N; ++n) values[n] = dh[n] * step, values[N + n] = grad * h[n];
           SumOverLanes(values);
-          sums_of[t] = values[0];
+          sum = values[0];
         }
 #pragma unroll
         for (int n = 0; n < N; ++n) {
@@ -335,12 +335,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
           du_of[to] = FromFloat<T>(skip * grad + delta[t] * sum_b);
           d_delta_of[to] = FromFloat<T>(d_delta);
         }
+        __syncwarp();
+        row[kTensorCores ? TensorSum::Index() : at.lane * 2 * N / kWarp] = sum;
       }
-      // Only now: stores into the rows would hold up the reads of the next ones.
-      __syncwarp();
-#pragma unroll
-      for (int t = 0; t < kTile; ++t)
-        projection[(i + t) * 2 * N + (kTensorCores ? TensorSum::Index() : at.lane * 2 * N / kWarp)] = sums_of[t];
     }
     __syncthreads();
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
