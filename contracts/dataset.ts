@@ -60,6 +60,10 @@ export const ledgerTotals = z.object({
 })
 export type LedgerTotals = z.infer<typeof ledgerTotals>
 
+/** test is held back from training and from its validation alike. */
+export const datasetSplit = z.enum(['train', 'validation', 'test'])
+export type DatasetSplit = z.infer<typeof datasetSplit>
+
 export const datasetItem = z.object({
   id: itemId,
   /** Path inside the source folder, for people. */
@@ -68,7 +72,7 @@ export const datasetItem = z.object({
   width: z.number().int(),
   height: z.number().int(),
   state: ledgerState,
-  split: z.enum(['train', 'validation']),
+  split: datasetSplit,
 })
 export type DatasetItem = z.infer<typeof datasetItem>
 

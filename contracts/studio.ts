@@ -1,4 +1,20 @@
 import { z } from 'zod'
+import {
+  bucketCount,
+  curationEdit,
+  curationFilter,
+  curationHistory,
+  curationItem,
+  curationQuery,
+  duplicateGroup,
+  editOutcome,
+  editPreview,
+  histogram,
+  measureName,
+  size,
+  tagCount,
+  type CurationNews,
+} from './curation.ts'
 import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
 import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
@@ -109,6 +125,31 @@ export const studioMethods = {
   ),
   'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
 
+  'curation.query': method(curationQuery, z.object({ total: z.number().int(), items: z.array(curationItem) })),
+  'curation.get': method(z.object({ id: itemId }), curationItem),
+  'curation.edit': method(curationEdit, editOutcome),
+  'curation.preview': method(curationEdit.extend({ examples: z.number().int().min(0).max(50).default(5) }), editPreview),
+  'curation.undo': method(nothing, editOutcome),
+  'curation.redo': method(nothing, editOutcome),
+  'curation.history': method(nothing, curationHistory),
+  'curation.histogram': method(
+    z.object({ filter: curationFilter, measure: measureName, bins: z.number().int().min(1).max(200).default(40) }),
+    histogram,
+  ),
+  'curation.buckets': method(z.object({ filter: curationFilter, sizes: z.array(size).min(1).max(100) }), z.array(bucketCount)),
+  'curation.tags': method(
+    z.object({ text: z.string().max(100).default(''), limit: z.number().int().min(1).max(500).default(50) }),
+    z.array(tagCount),
+  ),
+  'curation.duplicates': method(
+    z.object({
+      leaks: z.boolean().default(false),
+      offset: z.number().int().min(0).default(0),
+      limit: z.number().int().min(1).max(100).default(50),
+    }),
+    z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
+  ),
+
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),
   'training.start': method(z.object({ name: displayName, recipe }), run),
@@ -159,6 +200,7 @@ export interface StudioEvents {
   'project.closed': { id: ProjectSummary['id'] }
   'projects.changed': null
   'dataset.changed': DatasetSummary
+  'curation.changed': CurationNews
   'job.changed': Job
   'job.progressed': JobProgress
   'job.removed': { id: JobId }

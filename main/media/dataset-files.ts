@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { crop, marks, tag, type Marks } from '#contracts/curation.ts'
 import {
   datasetItem,
+  datasetSplit,
   ledgerReason,
   ledgerState,
   type DatasetItem,
@@ -14,6 +17,7 @@ import {
 import { StudioError } from '#contracts/errors.ts'
 import { itemId, type ItemId } from '#contracts/project.ts'
 import type { DatasetReader } from '#engine/ports.ts'
+import { CurationJournal } from '../store/curation-journal.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
 
@@ -34,26 +38,44 @@ export const ledgerLine = z.object({
     .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
+    // What a source says beyond a caption; sources that say nothing leave it out.
+    .extend({ captions: z.array(z.string()), tags: z.array(tag), author: z.string(), licence: z.string(), origin: z.string() })
+    .partial({ captions: true, tags: true, author: true, licence: true, origin: true })
     .nullable(),
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
 
+/** What of an item a training may depend on. Snapshots of the first studios know captions only. */
 const frozenItem = z
-  .object({ id: itemId, caption: z.string(), split: z.enum(['train', 'validation']), pixelHash: z.string() })
+  .object({
+    id: itemId,
+    caption: z.string(),
+    captions: z.array(z.string()).default([]),
+    tags: z.array(z.string()).default([]),
+    split: datasetSplit,
+    crop: crop.default({ kind: 'center' }),
+    pixelHash: z.string(),
+  })
   .extend(place.shape)
-type FrozenItem = z.infer<typeof frozenItem>
+export type FrozenItem = z.infer<typeof frozenItem>
+
+/** An item as the files have it: what the import found and what was said since. */
+type FileItem = DatasetItem & FrozenItem & Pick<Marks, 'rating' | 'pick'>
 
 const settingsFile = z.object({ schema: z.literal(1), imageSize: z.number().int() })
-const captionEdit = z.object({ id: itemId, caption: z.string() })
+/** A line of captions.jsonl, in which the first studios kept edited captions. */
+const oldCaption = marks.pick({ caption: true }).extend({ id: itemId })
 
 /** A data set's folder: ledger, shards of pixels, edited captions and frozen snapshots. */
 export class DatasetFiles {
   readonly folder: string
+  readonly journal: CurationJournal
   readonly #fs: SafeFs
-  #itemsRead: { version: string; items: Promise<(DatasetItem & FrozenItem)[]> } | null = null
+  #itemsRead: { version: string; items: Promise<FileItem[]> } | null = null
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
+    this.journal = new CurationJournal(folder, fs)
     this.#fs = fs
   }
 
@@ -94,25 +116,36 @@ export class DatasetFiles {
     await this.#fs.writeFile(this.shardPath(shard), bytes)
   }
 
-  async editCaption(id: ItemId, caption: string): Promise<void> {
-    await this.#fs.append(join(this.folder, 'captions.jsonl'), jsonLines([{ id, caption }]))
+  /** What was said of items before there was a journal. */
+  async oldMarks(): Promise<Map<ItemId, Partial<Marks>>> {
+    return new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), oldCaption)).map(({ id, caption }) => [id, { caption }]))
   }
 
-  /** Items with the captions as edited, by id. Read once for each state of the files: every picture that is shown asks for them. */
-  async items(): Promise<readonly (DatasetItem & FrozenItem)[]> {
-    const versions = ['ledger.jsonl', 'captions.jsonl'].map((name) => fileVersion(join(this.folder, name)))
+  /** Items as edited, by id. Read once for each state of the files. */
+  async items(): Promise<readonly FileItem[]> {
+    const versions = ['ledger.jsonl', 'captions.jsonl', 'curation.jsonl'].map((name) => fileVersion(join(this.folder, name)))
     const version = (await Promise.all(versions)).join()
     if (this.#itemsRead?.version !== version) this.#itemsRead = { version, items: this.#readItems() }
     return this.#itemsRead.items
   }
 
-  async #readItems(): Promise<(DatasetItem & FrozenItem)[]> {
-    const edits = new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), captionEdit)).map(({ id, caption }) => [id, caption]))
-    const used = (await this.ledger()).flatMap(({ item, source, state }) =>
-      item ? [{ ...item, source, state, caption: edits.get(item.id) ?? item.caption }] : [],
-    )
-    const held = validationIds(used.map(({ id }) => id))
-    return used.map((item) => ({ ...item, split: splitOf(held, item.id) })).sort((a, b) => (a.id < b.id ? -1 : 1))
+  async #readItems(): Promise<FileItem[]> {
+    const said = await this.journal.fold(await this.oldMarks())
+    const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
+    const held = validationIds([...used.keys()])
+    return [...used.values()]
+      .map(({ caption, captions = [], tags = [], ...item }): FileItem => ({
+        ...item,
+        caption,
+        captions,
+        tags,
+        rating: 0,
+        pick: 'none',
+        crop: { kind: 'center' },
+        split: held.has(item.id) ? 'validation' : 'train',
+        ...said.get(item.id),
+      }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
   async describe(): Promise<DatasetSummary> {
@@ -123,18 +156,24 @@ export class DatasetFiles {
       captioned: items.filter(({ caption }) => caption !== '').length,
       imageSize: await this.imageSize(),
       totals: totalsOf(await this.ledger()),
-      snapshot: items.length > 0 ? snapshotHash(items) : null,
+      snapshot: items.some(isTrained) ? snapshotHash(items) : null,
     }
   }
 
   /** Freezes the data set as it is now; the same content gives the same hash, whatever the order of import. */
   async freeze(): Promise<string> {
-    const items = await this.items()
-    if (items.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
+    const all = await this.items()
+    if (all.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
+    const items = all.filter(isTrained)
+    if (!items.some(({ split }) => split === 'train')) {
+      throw new StudioError(
+        'invalid-request',
+        `None of the ${all.length} pictures of the data set is left for training: all are rejected or held back. Take some of them back, or import others.`,
+      )
+    }
     const hash = snapshotHash(items)
     await mkdir(join(this.folder, 'snapshots'), { recursive: true })
-    const frozen = items.map(({ id, caption, split, pixelHash, shard, slot }) => ({ id, caption, split, pixelHash, shard, slot }))
-    await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(frozen))
+    await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(items.map((item) => frozenItem.parse(item))))
     return hash
   }
 }
@@ -148,24 +187,30 @@ const validationShare = 0.02
 const smallShare = 0.08
 const validationEnough = 16
 
-/**
- * The items held back to see how well a model does on pictures it has not seen: 2 %, in small sets up to 16 or 8 %. Ids are content hashes, so
- * which ones depends on the content alone.
- */
+/** How many of some items are held back: 2 %, in small sets up to 16 or 8 %. */
+export function validationCount(items: number): number {
+  return Math.round(Math.max(items * validationShare, Math.min(validationEnough, items * smallShare)))
+}
+
+/** The order in which items are held back. Ids are content hashes, so which ones depends on the content alone. */
+export function splitRank(id: ItemId): string {
+  return sha256(`split ${id}`)
+}
+
+/** The items held back to see how well a model does on pictures it has not seen, unless people say otherwise. */
 function validationIds(ids: readonly ItemId[]): ReadonlySet<ItemId> {
-  const count = Math.round(Math.max(ids.length * validationShare, Math.min(validationEnough, ids.length * smallShare)))
-  const rank = (id: ItemId) => sha256(`split ${id}`)
   return new Set(
     ids
-      .map((id) => [rank(id), id] as const)
+      .map((id) => [splitRank(id), id] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .slice(0, count)
+      .slice(0, validationCount(ids.length))
       .map(([, id]) => id),
   )
 }
 
-function splitOf(held: ReadonlySet<ItemId>, id: ItemId): 'train' | 'validation' {
-  return held.has(id) ? 'validation' : 'train'
+/** A rejected picture stays in the data set and out of every training. */
+function isTrained({ pick }: Pick<Marks, 'pick'>): boolean {
+  return pick !== 'reject'
 }
 
 async function fileVersion(path: string): Promise<string> {
@@ -176,13 +221,17 @@ async function fileVersion(path: string): Promise<string> {
   return info ? `${info.size}-${info.mtimeMs}` : 'none'
 }
 
-function snapshotHash(items: readonly FrozenItem[]): string {
-  return sha256(
-    items
-      .map(({ id, caption, split, pixelHash }) => `${JSON.stringify([id, pixelHash, split, caption])}\n`)
-      .sort()
-      .join(''),
-  )
+function snapshotHash(items: readonly FileItem[]): string {
+  const hash = createHash('sha256')
+  for (const item of items) if (isTrained(item)) hash.update(snapshotLine(item)) // in the order of their ids, whatever that of the import was
+  return hash.digest('hex')
+}
+
+/** What a snapshot's name depends on, of one item. */
+export function snapshotLine({ id, pixelHash, split, caption, captions, tags, crop: part }: Omit<FrozenItem, 'shard' | 'slot'>): string {
+  const { kind, ...sides } = part
+  const cut = 'x' in sides ? [sides.x, sides.y, sides.width, sides.height] : kind
+  return `${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut])}\n`
 }
 
 /** The training pixels of one record: what the preview shows and what the trainer reads is this. */
@@ -198,7 +247,8 @@ export function readPixels(folder: string, { shard, slot }: z.infer<typeof place
 /** Opens a frozen snapshot for training. */
 export async function openSnapshot(folder: string, snapshot: string): Promise<DatasetReader> {
   if (!/^[0-9a-f]{64}$/.test(snapshot)) throw new StudioError('invalid-request', `"${snapshot}" is not the name of a snapshot.`)
-  const items = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  const frozen = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  const items = frozen.flatMap(({ split, ...item }) => (split === 'test' ? [] : [{ ...item, split }])) // held back from the engine altogether
   const imageSize = await readImageSize(folder)
   if (items.length === 0 || imageSize === null)
     throw new StudioError('not-found', 'The snapshot of the data set is gone. Start a new run on the data set as it is now.')

@@ -12,7 +12,7 @@ type DatasetServices = Pick<
 
 export function datasetServices(context: StudioContext): DatasetServices {
   return {
-    'dataset.describe': () => context.project().dataset.describe(),
+    'dataset.describe': () => context.project().describeDataset(),
     'dataset.import': async ({ source, options }) => {
       const project = context.project()
       const checked = await checkSource(context, source)
@@ -20,24 +20,17 @@ export function datasetServices(context: StudioContext): DatasetServices {
       return project.queue.add(title, { kind: 'import', source: checked, options })
     },
     'dataset.items': async ({ offset, limit, text }) => {
-      const wanted = text.toLowerCase()
-      const items = (await context.project().dataset.items()).filter(
-        ({ caption, source }) => wanted === '' || caption.toLowerCase().includes(wanted) || source.toLowerCase().includes(wanted),
-      )
-      return { total: items.length, items: items.slice(offset, offset + limit) }
+      const { index, items } = context.project()
+      return index.fresh(() => items.query({ filter: { text, buckets: [] }, sort: 'id', descending: false, offset, limit }))
     },
     'dataset.ledger': async ({ offset, limit, state }) => {
-      const lines = (await context.project().dataset.ledger()).filter((line) => state === null || line.state === state)
-      const entries = lines.slice(offset, offset + limit).map(({ item, ...line }) => ({ ...line, itemId: item?.id ?? null }))
-      return { total: lines.length, entries }
+      const { index, items } = context.project()
+      return index.fresh(() => items.ledger(state, offset, limit))
     },
     'dataset.editCaption': async ({ id, caption }) => {
-      const { dataset } = context.project()
-      const find = async () => (await dataset.items()).find((item) => item.id === id)
-      if (!(await find())) throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
-      await dataset.editCaption(id, caption.trim())
-      context.publish('dataset.changed', await dataset.describe())
-      return (await find())!
+      const { curation, items } = context.project()
+      await curation.edit({ target: { kind: 'ids', ids: [id] }, change: { kind: 'set', marks: { caption } } })
+      return items.get(id)!
     },
   }
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
+import type { DatasetSummary } from '#contracts/dataset.ts'
 import type { GalleryItem } from '#contracts/gallery.ts'
 import type { Job, JobKind } from '#contracts/job.ts'
 import type { PictureId, RunId } from '#contracts/project.ts'
@@ -10,7 +11,9 @@ import { DatasetFiles } from '../media/dataset-files.ts'
 import { readPictureRecord } from '../media/write-image.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { openDatabase, type Db } from '../store/database.ts'
+import { DatasetIndex } from '../store/dataset-index.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
+import { ItemStore } from '../store/item-store.ts'
 import { JobStore } from '../store/job-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
@@ -20,6 +23,7 @@ import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import type { Publish } from './context.ts'
+import { Curation } from './curation.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { sampleRunner } from './queue/sample-runner.ts'
@@ -33,6 +37,9 @@ export class OpenProject {
   readonly engine: EngineClient
   readonly publish: Publish
   readonly dataset: DatasetFiles
+  readonly index: DatasetIndex
+  readonly items: ItemStore
+  readonly curation: Curation
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -53,6 +60,12 @@ export class OpenProject {
     this.engine = engine
     this.publish = publish
     this.dataset = new DatasetFiles(folder.dataset, fs)
+    this.index = new DatasetIndex(db, this.dataset, fs)
+    this.items = new ItemStore(db)
+    this.curation = new Curation(this.dataset, this.index, this.items, (news) => {
+      publish('curation.changed', news)
+      this.tellDataset()
+    })
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
@@ -113,6 +126,18 @@ export class OpenProject {
     const row = this.runs.get(id)
     if (!row) throw new StudioError('not-found', `There is no run "${id}" in this project.`)
     return row
+  }
+
+  async describeDataset(): Promise<DatasetSummary> {
+    const imageSize = await this.dataset.imageSize()
+    return this.index.fresh(() => this.items.describe(imageSize))
+  }
+
+  tellDataset(): void {
+    this.describeDataset().then(
+      (summary) => this.publish('dataset.changed', summary),
+      (error: unknown) => this.publish('system.warned', { message: `The data set cannot be read (${toWire(error).message}).` }),
+    )
   }
 
   async tellRun(id: RunId): Promise<void> {

@@ -49,6 +49,90 @@ const migrations: readonly string[] = [
   `,
   // Starts of a job that did not come to an orderly end.
   `ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0`,
+  // The data set: what became of each file, its items with what was found, said and measured of them, and the edits that can be taken back.
+  `
+  CREATE TABLE files (
+    position INTEGER PRIMARY KEY,
+    root TEXT NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT,
+    itemId TEXT,
+    UNIQUE (root, source)
+  ) STRICT;
+  CREATE INDEX filesByState ON files (state);
+  CREATE INDEX filesByItem ON files (itemId);
+  CREATE TABLE items (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    here INTEGER NOT NULL DEFAULT 0,
+    source TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL DEFAULT 'used',
+    reason TEXT,
+    width INTEGER NOT NULL DEFAULT 1,
+    height INTEGER NOT NULL DEFAULT 1,
+    shard INTEGER NOT NULL DEFAULT 0,
+    slot INTEGER NOT NULL DEFAULT 0,
+    pixelHash TEXT NOT NULL DEFAULT '',
+    splitRank TEXT NOT NULL DEFAULT '',
+    autoSplit TEXT NOT NULL DEFAULT 'train',
+    foundCaption TEXT NOT NULL DEFAULT '',
+    foundCaptions TEXT NOT NULL DEFAULT '[]',
+    foundTags TEXT NOT NULL DEFAULT '[]',
+    foundAuthor TEXT NOT NULL DEFAULT '',
+    foundLicence TEXT NOT NULL DEFAULT '',
+    foundOrigin TEXT NOT NULL DEFAULT '',
+    setCaption TEXT,
+    setCaptions TEXT,
+    setTags TEXT,
+    setRating INTEGER,
+    setPick TEXT,
+    setSplit TEXT,
+    setCrop TEXT,
+    setAuthor TEXT,
+    setLicence TEXT,
+    setConsent TEXT,
+    setOrigin TEXT,
+    textStale INTEGER NOT NULL DEFAULT 1,
+    blur REAL,
+    brightness REAL,
+    clippedDark REAL,
+    clippedBright REAL,
+    focusX REAL,
+    focusY REAL,
+    looks TEXT,
+    nearest INTEGER,
+    duplicate TEXT NOT NULL DEFAULT 'none',
+    duplicateGroup INTEGER,
+    caption TEXT AS (coalesce(setCaption, foundCaption)),
+    captions TEXT AS (coalesce(setCaptions, foundCaptions)),
+    tags TEXT AS (coalesce(setTags, foundTags)),
+    rating INTEGER AS (coalesce(setRating, 0)),
+    pick TEXT AS (coalesce(setPick, 'none')),
+    split TEXT AS (coalesce(setSplit, autoSplit)),
+    crop TEXT AS (coalesce(setCrop, '{"kind":"center"}')),
+    author TEXT AS (coalesce(setAuthor, foundAuthor)),
+    licence TEXT AS (coalesce(setLicence, foundLicence)),
+    consent TEXT AS (coalesce(setConsent, 'unknown')),
+    origin TEXT AS (coalesce(setOrigin, foundOrigin)),
+    aspect REAL AS (width * 1.0 / height),
+    megapixels REAL AS (width * height / 1e6),
+    frameWidth INTEGER AS (coalesce(json_extract(setCrop, '$.width'), width)),
+    frameHeight INTEGER AS (coalesce(json_extract(setCrop, '$.height'), height))
+  ) STRICT;
+  CREATE INDEX itemsByGroup ON items (duplicateGroup) WHERE duplicateGroup IS NOT NULL;
+  CREATE VIRTUAL TABLE itemText USING fts5 (caption, captions, tags, source, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+  CREATE TABLE edits (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    items INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    state TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX editsByState ON edits (state, seq);
+  `,
 ]
 
 export type Db = Database.Database

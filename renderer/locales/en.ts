@@ -118,6 +118,7 @@ export const en = {
     split: 'Used for',
     train: 'training',
     validation: 'checking',
+    test: 'nothing: kept for tests',
     empty: 'No pictures yet',
     emptyHelp: 'Import a folder of pictures, or the sample pictures.',
     nothing: 'No picture has these words.',

@@ -111,6 +111,7 @@ export const zhCN: typeof en = {
     split: '用途',
     train: '训练',
     validation: '检验',
+    test: '不用：留作测试',
     empty: '还没有图片',
     emptyHelp: '导入一个图片文件夹，或使用示例图片。',
     nothing: '没有图片包含这些文字。',

@@ -10,6 +10,7 @@ import { importPictures } from '#main/media/import-pictures.ts'
 import { trainingPicture } from '#main/media/picture.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
 import { bomb, noisy, plain, redBlue, svg } from '#tests/fixtures/pictures.ts'
+import { sayCaption } from '../support/say-caption.ts'
 
 const options = { imageSize: 16, background: '#ffffff' }
 const newFolder = () => mkdtempSync(join(tmpdir(), 'zigma-import-'))
@@ -163,7 +164,7 @@ describe('captions', () => {
     const folder = folderOf({ 'a.png': pictures[0]!, 'a.txt': 'old', 'b.png': pictures[1]!, 'b.txt': 'old' })
     const { into, dataset } = await importFrom(folder)
     const id = (await dataset.items()).find(({ source }) => source === 'b.png')!.id
-    await dataset.editCaption(id, 'edited')
+    await sayCaption(dataset, id, 'edited')
     writeFileSync(join(folder, 'a.txt'), 'new')
     writeFileSync(join(folder, 'b.txt'), 'new')
     await importFrom(folder, { into })
@@ -210,7 +211,7 @@ describe('what the trainer reads', () => {
     const pictures = await colors(4)
     const { into, dataset } = await importFrom(folderOf(named(pictures.slice(0, 2), (i) => `cat ${'ab'[i]}.png`)))
     const snapshot = await dataset.freeze()
-    await dataset.editCaption((await dataset.items())[0]!.id, 'changed')
+    await sayCaption(dataset, (await dataset.items())[0]!.id, 'changed')
     await importFrom(folderOf(named(pictures.slice(2))), { into })
     using reader = await openSnapshot(into, snapshot)
     expect([...reader.captions].sort()).toEqual(['cat a', 'cat b'])
@@ -244,7 +245,7 @@ describe('the snapshot', () => {
     await importFrom(folderOf(Object.fromEntries(Object.entries(files).slice(0, 3))), { into: late.into })
     const [hash, hashLate] = [await whole.dataset.freeze(), await late.dataset.freeze()]
     expect(hashLate).toBe(hash)
-    await late.dataset.editCaption((await late.dataset.items())[0]!.id, 'other')
+    await sayCaption(late.dataset, (await late.dataset.items())[0]!.id, 'other')
     expect(await late.dataset.freeze()).not.toBe(hash)
   })
 
@@ -362,6 +363,6 @@ describe('the sample set', () => {
 test('an edited caption of an unknown picture changes no other', async () => {
   const { dataset } = await importFrom(folderOf(named(await colors(2))))
   const before = await dataset.freeze()
-  await dataset.editCaption('0'.repeat(20) as ItemId, 'nobody')
+  await sayCaption(dataset, '0'.repeat(20) as ItemId, 'nobody')
   expect(await dataset.freeze()).toBe(before)
 })

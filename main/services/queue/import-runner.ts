@@ -16,7 +16,7 @@ export function importRunner(project: OpenProject): Runner {
       return { kind: 'import', totals }
     } finally {
       // Also what an import that was ended had read is there to be seen.
-      project.publish('dataset.changed', await project.dataset.describe())
+      project.publish('dataset.changed', await project.describeDataset())
     }
   }
 }

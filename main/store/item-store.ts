@@ -1,0 +1,358 @@
+import { createHash } from 'node:crypto'
+import {
+  crop,
+  curationItem,
+  marks,
+  measureName,
+  type BucketCount,
+  type CurationFilter,
+  type CurationHistory,
+  type CurationItem,
+  type CurationQuery,
+  type CurationTarget,
+  type DuplicateGroup,
+  type EditRecord,
+  type Histogram,
+  type Marks,
+  type MeasureName,
+  type Size,
+  type TagCount,
+} from '#contracts/curation.ts'
+import type { DatasetSummary, LedgerEntry, LedgerState } from '#contracts/dataset.ts'
+import type { ItemId } from '#contracts/project.ts'
+import { bucketOf, frameOf } from '../media/aspect-buckets.ts'
+import { snapshotLine } from '../media/dataset-files.ts'
+import { isList, markColumn, type MarkName } from './curation-journal.ts'
+import type { Db } from './database.ts'
+import { asksWords, leakSql, whereOf, type Condition } from './query/sql.ts'
+import { parseQuery } from './query/parse.ts'
+
+/** What people say of an item; null where they say nothing. */
+export type Said = { [K in MarkName]?: Marks[K] | null }
+
+/** The words of an item, as far as rules work on them. */
+export interface Words extends Pick<Marks, 'caption' | 'captions' | 'tags'> {
+  id: ItemId
+  source: string
+}
+
+type Cell = string | number | null
+
+interface Row {
+  id: string
+  source: string
+  state: string
+  width: number
+  height: number
+  caption: string
+  captions: string
+  tags: string
+  rating: number
+  pick: string
+  split: string
+  setSplit: string | null
+  crop: string
+  author: string
+  licence: string
+  consent: string
+  origin: string
+  blur: number | null
+  brightness: number
+  clippedDark: number
+  clippedBright: number
+  focusX: number
+  focusY: number
+  nearest: number | null
+  duplicate: string
+  duplicateGroup: number | null
+  leak: number
+}
+
+const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin,
+  blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak`
+
+const square: Size = { width: 1, height: 1 }
+
+/** Questions to the index of the data set. Every row can be made again from the data set's files, see `DatasetIndex`. */
+export class ItemStore {
+  readonly #db: Db
+  #sizes: { text: string; sizes: Size[] } = { text: '', sizes: [] }
+
+  constructor(db: Db) {
+    this.#db = db
+    db.function('bucketOf', { deterministic: true }, (width, height, sizes) =>
+      bucketOf(width as number, height as number, this.#parsedSizes(sizes as string)),
+    )
+  }
+
+  query({ filter, sort, descending, offset, limit }: CurationQuery): { total: number; items: CurationItem[] } {
+    const where = this.#where(filter)
+    const total = this.#db.prepare(`SELECT count(*) FROM items WHERE ${where.sql}`).pluck().get(where.values) as number
+    const direction = descending ? 'DESC' : 'ASC'
+    const key = sort === 'added' ? 'row' : sort
+    const rows = this.#db
+      .prepare(
+        `SELECT ${itemColumns} FROM items WHERE row IN (SELECT row FROM items WHERE ${where.sql}
+           ORDER BY ${key} ${direction} NULLS LAST, row ${direction} LIMIT ? OFFSET ?)
+         ORDER BY ${key} ${direction} NULLS LAST, row ${direction}`,
+      )
+      .all(...where.values, limit, offset) as Row[]
+    return { total, items: rows.map((row) => toItem(row, filter.buckets)) }
+  }
+
+  get(id: ItemId): CurationItem | null {
+    const row = this.#db.prepare(`SELECT ${itemColumns} FROM items WHERE here AND id = ?`).get(id) as Row | undefined
+    return row ? toItem(row, []) : null
+  }
+
+  /** Where an item's training pixels lie. */
+  place(id: ItemId): { shard: number; slot: number } | null {
+    const found = this.#db.prepare('SELECT shard, slot FROM items WHERE here AND id = ?').get(id)
+    return (found as { shard: number; slot: number } | undefined) ?? null
+  }
+
+  /** The rows that a target means, as a condition on `items`. */
+  targeted(target: CurationTarget): Condition {
+    const among = (not: string, ids: readonly ItemId[]): Condition => ({
+      sql: `id ${not} IN (SELECT value FROM json_each(?))`,
+      values: [JSON.stringify(ids)],
+    })
+    if (target.kind === 'ids') {
+      const { sql, values } = among('', target.ids)
+      return { sql: `here AND ${sql}`, values }
+    }
+    const where = this.#where(target.filter)
+    const except = among('NOT', target.except)
+    return { sql: `${where.sql} AND ${except.sql}`, values: [...where.values, ...except.values] }
+  }
+
+  count({ sql, values }: Condition): number {
+    return this.#db.prepare(`SELECT count(*) FROM items WHERE ${sql}`).pluck().get(values) as number
+  }
+
+  /** What people say of some items, and null where they say nothing. */
+  said({ sql, values }: Condition, names: readonly MarkName[]): { id: ItemId; said: Said }[] {
+    const rows = this.#db
+      .prepare(`SELECT id, ${names.map(markColumn).join(', ')} FROM items WHERE ${sql}`)
+      .raw()
+      .all(values) as Cell[][]
+    return rows.map(([id, ...cells]) => ({ id: id as ItemId, said: saidOf(names, cells) }))
+  }
+
+  /** Captions and tags of some items as they count, and as far as people said them. */
+  words({ sql, values }: Condition): (Words & { said: Said })[] {
+    const names = ['caption', 'captions', 'tags'] as const
+    const rows = this.#db
+      .prepare(`SELECT id, source, caption, captions, tags, setCaption, setCaptions, setTags FROM items WHERE ${sql}`)
+      .raw()
+      .all(values) as [ItemId, string, string, string, string, ...Cell[]][]
+    return rows.map(([id, source, caption, captions, tags, ...cells]) => ({
+      ...{ id, source, caption, captions: JSON.parse(captions) as string[], tags: JSON.parse(tags) as string[] },
+      said: saidOf(names, cells),
+    }))
+  }
+
+  /** What counts for an item while people say nothing. */
+  found(id: ItemId): Marks {
+    const row = this.#db
+      .prepare(`SELECT foundCaption, foundCaptions, foundTags, autoSplit, foundAuthor, foundLicence, foundOrigin FROM items WHERE id = ?`)
+      .get(id) as Record<string, string>
+    return marks.parse({
+      caption: row['foundCaption'],
+      captions: JSON.parse(row['foundCaptions']!) as unknown,
+      tags: JSON.parse(row['foundTags']!) as unknown,
+      rating: 0,
+      pick: 'none',
+      split: row['autoSplit'],
+      crop: { kind: 'center' },
+      author: row['foundAuthor'],
+      licence: row['foundLicence'],
+      consent: 'unknown',
+      origin: row['foundOrigin'],
+    })
+  }
+
+  /** One of some items that is smaller than a size. */
+  smallerThan({ sql, values }: Condition, width: number, height: number): { source: string; width: number; height: number } | null {
+    const row = this.#db
+      .prepare(`SELECT source, width, height FROM items WHERE ${sql} AND (width < ? OR height < ?) LIMIT 1`)
+      .get(...values, width, height)
+    return (row as { source: string; width: number; height: number } | undefined) ?? null
+  }
+
+  history(): CurationHistory {
+    const one = (sql: string): EditRecord | null => {
+      const row = this.#db.prepare(sql).get() as (Omit<EditRecord, 'fields'> & { fields: string }) | undefined
+      return row
+        ? { seq: row.seq, kind: row.kind, fields: JSON.parse(row.fields) as EditRecord['fields'], items: row.items, at: row.at }
+        : null
+    }
+    return {
+      undo: one(`SELECT * FROM edits WHERE state = 'done' ORDER BY seq DESC LIMIT 1`),
+      redo: one(`SELECT * FROM edits WHERE state = 'undone' ORDER BY seq LIMIT 1`),
+    }
+  }
+
+  histogram(filter: CurationFilter, measure: MeasureName, bins: number): Histogram {
+    const where = this.#where(filter)
+    const column = measureName.parse(measure) // one of a few names, never what somebody typed
+    const ends = this.#db
+      .prepare(`SELECT min(${column}) AS low, max(${column}) AS high, count(*) - count(${column}) AS missing FROM items WHERE ${where.sql}`)
+      .get(where.values) as { low: number | null; high: number | null; missing: number }
+    const counts = new Array<number>(bins).fill(0)
+    const [from, to] = ends.low === null ? [0, 0] : shares.has(measure) ? [0, 1] : [ends.low, ends.high!]
+    const steps = to > from ? bins / (to - from) : 0
+    const rows = this.#db
+      .prepare(
+        `SELECT min(?, cast((${column} - ?) * ? AS INTEGER)) AS bin, count(*) AS items FROM items
+         WHERE ${where.sql} AND ${column} IS NOT NULL GROUP BY bin`,
+      )
+      .all(bins - 1, from, steps, ...where.values) as { bin: number; items: number }[]
+    for (const { bin, items } of rows) counts[bin] = items
+    return { measure, from, to, counts, missing: ends.missing }
+  }
+
+  buckets(filter: CurationFilter, sizes: readonly Size[]): BucketCount[] {
+    const where = this.#where(filter)
+    const counts = sizes.map((size) => ({ ...size, items: 0, cropped: 0, enlarged: 0 }))
+    const rows = this.#db
+      .prepare(`SELECT width, height, frameWidth, frameHeight, crop FROM items WHERE ${where.sql}`)
+      .iterate(where.values) as Iterable<Pick<Row, 'width' | 'height' | 'crop'> & { frameWidth: number; frameHeight: number }>
+    for (const { width, height, frameWidth, frameHeight, crop: part } of rows) {
+      const count = counts[bucketOf(frameWidth, frameHeight, sizes)]!
+      const frame = frameOf({ width, height, crop: toCrop(part), focus: null }, count)
+      count.items++
+      count.cropped += 1 - (frame.width * frame.height) / (width * height)
+      if (frame.width < count.width || frame.height < count.height) count.enlarged++
+    }
+    return counts.map((count) => ({ ...count, cropped: count.items > 0 ? count.cropped / count.items : 0 }))
+  }
+
+  tags(text: string, limit: number): TagCount[] {
+    return this.#db
+      .prepare(
+        `SELECT value AS tag, count(*) AS items FROM items, json_each(tags) WHERE here AND tags <> '[]' AND instr(value, ?) > 0
+         GROUP BY value ORDER BY items DESC, tag LIMIT ?`,
+      )
+      .all(text.toLowerCase(), limit) as TagCount[]
+  }
+
+  duplicates({ leaks, offset, limit }: { leaks: boolean; offset: number; limit: number }): { total: number; groups: DuplicateGroup[] } {
+    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, count(DISTINCT split) > 1 AS leak, json_group_array(id) AS ids FROM items
+      WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1 ${leaks ? 'AND count(DISTINCT split) > 1' : ''}`
+    const total = this.#db.prepare(`SELECT count(*) FROM (${groups})`).pluck().get() as number
+    const rows = this.#db.prepare(`${groups} ORDER BY duplicateGroup LIMIT ? OFFSET ?`).all(limit, offset) as {
+      group: number
+      items: number
+      leak: number
+      ids: string
+    }[]
+    return {
+      total,
+      groups: rows.map(({ leak, ids, ...row }) => ({ ...row, leak: leak === 1, ids: (JSON.parse(ids) as ItemId[]).slice(0, idsShown) })),
+    }
+  }
+
+  ledger(state: LedgerState | null, offset: number, limit: number): { total: number; entries: LedgerEntry[] } {
+    const total = this.#db.prepare('SELECT count(*) FROM files WHERE ?1 IS NULL OR state = ?1').pluck().get(state) as number
+    const entries = this.#db
+      .prepare(
+        'SELECT source, state, reason, detail, itemId FROM files WHERE ?1 IS NULL OR state = ?1 ORDER BY position LIMIT ?2 OFFSET ?3',
+      )
+      .all(state, limit, offset) as LedgerEntry[]
+    return { total, entries }
+  }
+
+  describe(imageSize: number | null): DatasetSummary {
+    const items = this.#db
+      .prepare(
+        `SELECT count(*) AS items, coalesce(sum(split = 'validation'), 0) AS validationItems, coalesce(sum(caption <> ''), 0) AS captioned
+        FROM items WHERE here`,
+      )
+      .get() as Pick<DatasetSummary, 'items' | 'validationItems' | 'captioned'>
+    const totals = this.#db
+      .prepare(
+        `SELECT count(*) AS found, coalesce(sum(state = 'used'), 0) AS used, coalesce(sum(state = 'partial'), 0) AS partial,
+        coalesce(sum(state = 'rejected'), 0) AS rejected FROM files`,
+      )
+      .get() as DatasetSummary['totals']
+    return { ...items, imageSize, totals, snapshot: this.#snapshot() }
+  }
+
+  /** The name that the data set would be frozen under now. */
+  #snapshot(): string | null {
+    const rows = this.#db
+      .prepare(`SELECT id, pixelHash, split, caption, captions, tags, crop FROM items WHERE here AND pick <> 'reject' ORDER BY id`)
+      .iterate() as Iterable<Pick<Row, 'id' | 'caption' | 'captions' | 'tags' | 'crop'> & { pixelHash: string; split: 'train' }>
+    const hash = createHash('sha256')
+    let any = false
+    for (const { id, captions, tags, crop: part, ...row } of rows) {
+      any = true
+      hash.update(
+        snapshotLine({
+          ...row,
+          id: id as ItemId,
+          captions: JSON.parse(captions) as string[],
+          tags: JSON.parse(tags) as string[],
+          crop: toCrop(part),
+        }),
+      )
+    }
+    return any ? hash.digest('hex') : null
+  }
+
+  #where(filter: CurationFilter): Condition {
+    const condition = whereOf(filter)
+    if (asksWords(parseQuery(filter.text))) this.#indexText()
+    return { sql: `here AND ${condition.sql}`, values: condition.values }
+  }
+
+  /** The text index is brought up when words are asked for, not with every edit: an edit of all captions then costs half. */
+  #indexText(): void {
+    const db = this.#db
+    if (!db.prepare('SELECT 1 FROM items WHERE textStale LIMIT 1').get()) return
+    db.transaction(() => {
+      db.exec(`DELETE FROM itemText WHERE rowid IN (SELECT row FROM items WHERE textStale);
+        INSERT INTO itemText (rowid, caption, captions, tags, source) SELECT row, caption, captions, tags, source FROM items WHERE textStale AND here;
+        UPDATE items SET textStale = 0 WHERE textStale`)
+    })()
+  }
+
+  #parsedSizes(text: string): Size[] {
+    if (this.#sizes.text !== text) this.#sizes = { text, sizes: JSON.parse(text) as Size[] }
+    return this.#sizes.sizes
+  }
+}
+
+/** Measures whose histogram always goes from 0 to 1, so that a threshold keeps its place. */
+const shares: ReadonlySet<MeasureName> = new Set(['blur', 'brightness', 'clippedDark', 'clippedBright'])
+const idsShown = 100
+
+function saidOf(names: readonly MarkName[], cells: readonly Cell[]): Said {
+  return Object.fromEntries(
+    names.map((name, i) => [name, cells[i] !== null && isList(name) ? (JSON.parse(cells[i] as string) as unknown) : cells[i]]),
+  )
+}
+
+function toCrop(text: string): CurationItem['crop'] {
+  return crop.parse(JSON.parse(text))
+}
+
+function toItem(row: Row, sizes: readonly Size[]): CurationItem {
+  const { setSplit, leak, blur, brightness, clippedDark, clippedBright, focusX, focusY, captions, tags, crop: part, ...rest } = row
+  const measures = blur === null ? null : { blur, brightness, clippedDark, clippedBright, focus: { x: focusX, y: focusY } }
+  const framed = { width: row.width, height: row.height, crop: toCrop(part), focus: measures?.focus ?? null }
+  const inside = framed.crop.kind === 'rectangle' ? framed.crop : framed
+  const bucket = sizes[bucketOf(inside.width, inside.height, sizes)] ?? null
+  return curationItem.parse({
+    ...rest,
+    captions: JSON.parse(captions) as unknown,
+    tags: JSON.parse(tags) as unknown,
+    crop: framed.crop,
+    splitByHand: setSplit !== null,
+    measures,
+    leak: leak === 1,
+    bucket,
+    frame: frameOf(framed, bucket ?? square),
+  })
+}
