@@ -12,7 +12,7 @@ import type {
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { DatasetFiles } from '../media/dataset-files.ts'
-import { at, columnOf, type EditFields, type MarkName } from '../store/curation-journal.ts'
+import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
 import type { ItemStore } from '../store/item-store.ts'
 import type { Condition } from '../store/query/sql.ts'
@@ -110,11 +110,11 @@ export class Curation {
     if (wanted.crop?.kind === 'rectangle') this.#checkRectangle(condition, wanted.crop)
     const names = (Object.keys(wanted) as MarkName[]).filter((name) => wanted[name] !== undefined)
     const rows = names.length > 0 ? this.#items.said(condition, names) : []
-    const changes = rows.filter(({ said }) => names.some((name) => !same(said[name], wanted[name] ?? null)))
+    const changes = rows.filter(({ said }) => names.some((name) => !sameMark(said[name], wanted[name] ?? null)))
     const fields: Record<string, unknown> = {}
     for (const name of names) {
       const was = changes.map(({ said }) => said[name] ?? null)
-      if (was.some((value) => !same(value, wanted[name] ?? null)))
+      if (was.some((value) => !sameMark(value, wanted[name] ?? null)))
         fields[name] = { was: columnOf(was), now: { same: wanted[name] ?? null } }
     }
     return { matched, ids: changes.map(({ id }) => id), fields: fields }
@@ -125,13 +125,13 @@ export class Curation {
     const rows = this.#items.words(condition)
     const after = applyRule(rule, rows)
     const changes = rows.flatMap((row, index) =>
-      names.some((name) => !same(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
+      names.some((name) => !sameMark(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
     )
     const fields: Record<string, unknown> = {}
     for (const name of names) {
-      if (changes.every(({ row, after: words }) => same(row[name], words[name]))) continue
+      if (changes.every(({ row, after: words }) => sameMark(row[name], words[name]))) continue
       const was = changes.map(({ row }) => row.said[name] ?? null)
-      const now = changes.map(({ row, after: words }, index) => (same(row[name], words[name]) ? was[index]! : words[name]))
+      const now = changes.map(({ row, after: words }, index) => (sameMark(row[name], words[name]) ? was[index]! : words[name]))
       fields[name] = { was: columnOf<unknown>(was), now: columnOf<unknown>(now) }
     }
     return { matched, ids: changes.map(({ row }) => row.id), fields: fields }
@@ -154,8 +154,4 @@ function tidy(marks: MarksChange): MarksChange {
     ...(marks.captions ? { captions: marks.captions.map((caption) => caption.trim()).filter((caption) => caption !== '') } : {}),
     ...(marks.tags ? { tags: [...new Set(marks.tags)] } : {}),
   }
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return a === b || (typeof a === 'object' && typeof b === 'object' && JSON.stringify(a) === JSON.stringify(b))
 }

@@ -27,10 +27,10 @@ export type Column<T = unknown> = { same: T } | { each: T[] }
 export type EditFields = { [K in MarkName]?: { was: Column<Marks[K] | null>; now: Column<Marks[K] | null> } }
 
 const column = (value: z.ZodType) => z.union([z.object({ same: value.nullable() }), z.object({ each: z.array(value.nullable()) })])
+/** Tags stand in the journal in the form that they were brought to. */
+const written: Record<MarkName, z.ZodType> = { ...marks.shape, tags: z.array(z.string()) }
 const fields = z.object(
-  Object.fromEntries(
-    markNames.map((name) => [name, z.object({ was: column(marks.shape[name]), now: column(marks.shape[name]) }).optional()]),
-  ),
+  Object.fromEntries(markNames.map((name) => [name, z.object({ was: column(written[name]), now: column(written[name]) }).optional()])),
 ) as unknown as z.ZodType<EditFields>
 
 const editLine = z.object({ at: z.iso.datetime(), edit: z.enum(['set', 'replace', 'affix', 'tag']), ids: z.array(itemId), fields })
@@ -141,8 +141,14 @@ export function at<T>(values: Column<T>, index: number): T | null {
 
 /** The shorter form of a list of values. */
 export function columnOf<T>(values: T[]): Column<T> {
-  const first = JSON.stringify(values[0])
-  return values.length > 0 && values.every((value) => JSON.stringify(value) === first) ? { same: values[0]! } : { each: values }
+  return values.length > 0 && values.every((value) => sameMark(value, values[0])) ? { same: values[0]! } : { each: values }
+}
+
+/** Whether two values of a mark are equal. */
+export function sameMark(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((one, index) => one === b[index])
+  return typeof a === 'object' && typeof b === 'object' && JSON.stringify(a) === JSON.stringify(b)
 }
 
 function stepOf({ at: time, edit, ids, fields: changed }: EditLine, seq: number, side: 'was' | 'now'): Omit<JournalStep, 'kind' | 'end'> {

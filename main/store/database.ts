@@ -83,45 +83,54 @@ const migrations: readonly string[] = [
     foundAuthor TEXT NOT NULL DEFAULT '',
     foundLicence TEXT NOT NULL DEFAULT '',
     foundOrigin TEXT NOT NULL DEFAULT '',
-    setCaption TEXT,
-    setCaptions TEXT,
-    setTags TEXT,
-    setRating INTEGER,
-    setPick TEXT,
-    setSplit TEXT,
-    setCrop TEXT,
-    setAuthor TEXT,
-    setLicence TEXT,
-    setConsent TEXT,
-    setOrigin TEXT,
-    textStale INTEGER NOT NULL DEFAULT 1,
     blur REAL,
     brightness REAL,
     clippedDark REAL,
     clippedBright REAL,
     focusX REAL,
     focusY REAL,
-    looks TEXT,
-    nearest INTEGER,
-    duplicate TEXT NOT NULL DEFAULT 'none',
-    duplicateGroup INTEGER,
-    caption TEXT AS (coalesce(setCaption, foundCaption)),
-    captions TEXT AS (coalesce(setCaptions, foundCaptions)),
-    tags TEXT AS (coalesce(setTags, foundTags)),
-    rating INTEGER AS (coalesce(setRating, 0)),
-    pick TEXT AS (coalesce(setPick, 'none')),
-    split TEXT AS (coalesce(setSplit, autoSplit)),
-    crop TEXT AS (coalesce(setCrop, '{"kind":"center"}')),
-    author TEXT AS (coalesce(setAuthor, foundAuthor)),
-    licence TEXT AS (coalesce(setLicence, foundLicence)),
-    consent TEXT AS (coalesce(setConsent, 'unknown')),
-    origin TEXT AS (coalesce(setOrigin, foundOrigin)),
-    aspect REAL AS (width * 1.0 / height),
-    megapixels REAL AS (width * height / 1e6),
-    frameWidth INTEGER AS (coalesce(json_extract(setCrop, '$.width'), width)),
-    frameHeight INTEGER AS (coalesce(json_extract(setCrop, '$.height'), height))
+    looks TEXT
   ) STRICT;
-  CREATE INDEX itemsByGroup ON items (duplicateGroup) WHERE duplicateGroup IS NOT NULL;
+  -- Narrow, so that an edit of all items writes little.
+  CREATE TABLE marks (
+    row INTEGER PRIMARY KEY,
+    setRating INTEGER,
+    setPick TEXT,
+    setSplit TEXT,
+    setCrop TEXT,
+    setConsent TEXT,
+    setLicence TEXT,
+    setAuthor TEXT,
+    setOrigin TEXT,
+    setTags TEXT,
+    setCaption TEXT,
+    setCaptions TEXT,
+    textStale INTEGER NOT NULL DEFAULT 1
+  ) STRICT;
+  CREATE TABLE alike (row INTEGER PRIMARY KEY, nearest INTEGER, duplicate TEXT NOT NULL, duplicateGroup INTEGER) STRICT;
+  CREATE INDEX alikeByGroup ON alike (duplicateGroup) WHERE duplicateGroup IS NOT NULL;
+  -- An item as it counts: what is said goes before what was found.
+  CREATE VIEW curated AS SELECT
+    items.*, setRating, setPick, setSplit, setCrop, setConsent, setLicence, setAuthor, setOrigin, setTags, setCaption, setCaptions, textStale,
+    coalesce(setRating, 0) AS rating,
+    coalesce(setPick, 'none') AS pick,
+    coalesce(setSplit, autoSplit) AS split,
+    coalesce(setCrop, '{"kind":"center"}') AS crop,
+    coalesce(setConsent, 'unknown') AS consent,
+    coalesce(setLicence, foundLicence) AS licence,
+    coalesce(setAuthor, foundAuthor) AS author,
+    coalesce(setOrigin, foundOrigin) AS origin,
+    coalesce(setTags, foundTags) AS tags,
+    coalesce(setCaption, foundCaption) AS caption,
+    coalesce(setCaptions, foundCaptions) AS captions,
+    width * 1.0 / height AS aspect,
+    width * height / 1e6 AS megapixels,
+    coalesce(json_extract(setCrop, '$.width'), width) AS frameWidth,
+    coalesce(json_extract(setCrop, '$.height'), height) AS frameHeight,
+    nearest, coalesce(duplicate, 'none') AS duplicate, duplicateGroup
+    FROM items JOIN marks ON marks.row = items.row LEFT JOIN alike ON alike.row = items.row;
+  -- The snapshot's name, leaf by leaf; a leaf that changed is left out until somebody asks.
+  CREATE TABLE leaves (prefix TEXT PRIMARY KEY, hash TEXT NOT NULL) STRICT;
   CREATE VIRTUAL TABLE itemText USING fts5 (caption, captions, tags, source, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
   CREATE TABLE edits (
     seq INTEGER PRIMARY KEY,
@@ -134,6 +143,9 @@ const migrations: readonly string[] = [
   CREATE INDEX editsByState ON edits (state, seq);
   `,
 ]
+
+/** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */
+const cacheKiB = 64 * 1024
 
 export type Db = Database.Database
 
@@ -161,6 +173,8 @@ export function openDatabase(path: string): Db {
     db.pragma('synchronous = FULL')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
+    db.pragma('temp_store = MEMORY')
+    db.pragma(`cache_size = -${cacheKiB}`)
     check(db, path)
     migrate(db, path)
     return db

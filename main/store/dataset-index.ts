@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { ledgerLine, splitRank, validationCount, type DatasetFiles, type LedgerLine } from '../media/dataset-files.ts'
-import { at, isList, markColumn, markNames, type Column, type JournalStep, type MarkName } from './curation-journal.ts'
+import { leafPrefix, ledgerLine, splitRank, validationCount, type DatasetFiles, type LedgerLine } from '../media/dataset-files.ts'
+import { isList, markColumn, markNames, type JournalStep, type MarkName } from './curation-journal.ts'
 import type { Db } from './database.ts'
 import { fingerprintBefore, readLines } from './line-reader.ts'
 import { measured, MeasureLog, type Measured } from './measure-log.ts'
@@ -24,10 +24,12 @@ export class DatasetIndex {
   readonly #db: Db
   readonly #files: DatasetFiles
   readonly #paths: Record<FileName, string>
+  readonly #add: ReturnType<typeof prepareAll>
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(db: Db, files: DatasetFiles, fs: SafeFs) {
     this.#db = db
+    this.#add = prepareAll(db)
     this.#files = files
     this.measureLog = new MeasureLog(files.folder, fs)
     this.#paths = { ledger: join(files.folder, 'ledger.jsonl'), journal: files.journal.path, measures: this.measureLog.path }
@@ -59,7 +61,8 @@ export class DatasetIndex {
   }
 
   #forget(): void {
-    this.#db.exec(`BEGIN; DELETE FROM files; DELETE FROM items; DELETE FROM edits; INSERT INTO itemText (itemText) VALUES ('delete-all');
+    this.#db
+      .exec(`BEGIN; DELETE FROM files; DELETE FROM items; DELETE FROM marks; DELETE FROM alike; DELETE FROM leaves; DELETE FROM edits; INSERT INTO itemText (itemText) VALUES ('delete-all');
       DELETE FROM facts WHERE name LIKE 'dataset.%'; COMMIT`)
   }
 
@@ -76,42 +79,30 @@ export class DatasetIndex {
 
   #addFile({ root, source, state, reason, detail, item }: LedgerLine): void {
     const id = item?.id ?? null
-    const before = this.#db.prepare('SELECT itemId FROM files WHERE root = ? AND source = ?').pluck().get(root, source) as
-      string | null | undefined
-    this.#db
-      .prepare(
-        `INSERT INTO files (root, source, state, reason, detail, itemId) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
-         DO UPDATE SET state = excluded.state, reason = excluded.reason, detail = excluded.detail, itemId = excluded.itemId`,
-      )
-      .run(root, source, state, reason, detail, id)
+    const before = this.#add.itemOf.get(root, source)
+    this.#add.file.run(root, source, state, reason, detail, id)
     if (item) {
       const { captions = [], tags = [], author = '', licence = '', origin = '', ...rest } = item
-      this.#db
-        .prepare(
-          `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,
-             foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin)
-           VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @splitRank,
-             @caption, @captions, @tags, @author, @licence, @origin)
-           ON CONFLICT (id) DO UPDATE SET here = 1, source = @source, state = @state, reason = @reason, width = @width, height = @height,
-             shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundCaption = @caption, foundCaptions = @captions,
-             foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin, textStale = 1`,
-        )
-        .run({
-          ...rest,
-          ...{ source, state, reason, author, licence, origin, splitRank: splitRank(item.id) },
-          captions: JSON.stringify(captions),
-          tags: JSON.stringify(tags),
-        })
+      this.#add.item.run({
+        ...rest,
+        ...{ source, state, reason, author, licence, origin, splitRank: splitRank(item.id) },
+        captions: JSON.stringify(captions),
+        tags: JSON.stringify(tags),
+      })
+      this.#add.marks.run(item.id)
+      this.#add.leaf.run(item.id)
     }
-    if (before && before !== id)
-      this.#db.prepare('UPDATE items SET here = EXISTS (SELECT 1 FROM files WHERE itemId = @id) WHERE id = @id').run({ id: before })
+    if (before && before !== id) {
+      this.#add.gone.run({ id: before })
+      this.#add.leaf.run(before)
+    }
   }
 
   /** Which items are held back when nobody says so; see `validationCount`. */
   #holdBack(): void {
     const count = this.#db.prepare('SELECT count(*) FROM items WHERE here').pluck().get() as number
     this.#db.transaction(() => {
-      this.#db.prepare(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'`).run()
+      this.#db.exec(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'; DELETE FROM leaves`)
       this.#db
         .prepare(`UPDATE items SET autoSplit = 'validation' WHERE row IN (SELECT row FROM items WHERE here ORDER BY splitRank LIMIT ?)`)
         .run(validationCount(count))
@@ -145,21 +136,31 @@ export class DatasetIndex {
   }
 
   #say(ids: readonly ItemId[], values: JournalStep['values']): void {
-    this.#db.exec('CREATE TEMP TABLE IF NOT EXISTS said (row INTEGER PRIMARY KEY, n INTEGER NOT NULL); DELETE FROM said')
-    const list = JSON.stringify(ids)
-    this.#db.prepare('INSERT INTO items (id) SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING').run(list)
-    this.#db.prepare('INSERT OR REPLACE INTO said SELECT items.row, key FROM json_each(?) JOIN items ON items.id = value').run(list)
+    const db = this.#db
     const names = markNames.filter((name) => values[name])
-    const text = names.some((name) => ['caption', 'captions', 'tags'].includes(name)) ? ', textStale = 1' : ''
-    const assign = `UPDATE items SET ${names.map((name) => `${markColumn(name)} = ?`).join(', ')}${text}`
-    const columns = names.map((name) => [name, values[name]!] as const)
-    if (columns.every(([, column]) => 'same' in column)) {
-      this.#db.prepare(`${assign} WHERE row IN (SELECT row FROM said)`).run(columns.map(([name, column]) => stored(name, column, 0)))
-      return
+    db.exec('CREATE TEMP TABLE IF NOT EXISTS said (n INTEGER PRIMARY KEY, row INTEGER NOT NULL); DELETE FROM said')
+    const list = JSON.stringify(ids)
+    const find = db.prepare('INSERT OR REPLACE INTO said SELECT key, items.row FROM json_each(?) JOIN items ON items.id = value')
+    if (find.run(list).changes < ids.length) {
+      db.prepare('INSERT INTO items (id) SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING').run(list)
+      db.prepare('INSERT INTO marks (row) SELECT row FROM items WHERE row NOT IN (SELECT row FROM marks)').run()
+      find.run(list)
     }
-    const one = this.#db.prepare(`${assign} WHERE row = ?`)
-    for (const { row, n } of this.#db.prepare('SELECT row, n FROM said').all() as { row: number; n: number }[])
-      one.run(...columns.map(([name, column]) => stored(name, column, n)), row)
+    for (const name of names) {
+      const column = values[name]!
+      const assign = `UPDATE marks SET ${markColumn(name)}`
+      if ('same' in column) db.prepare(`${assign} = ? FROM said WHERE marks.row = said.row`).run(stored(name, column.same))
+      else {
+        db.prepare(`${assign} = value FROM json_each(?) JOIN said ON said.n = key WHERE marks.row = said.row`).run(
+          JSON.stringify(column.each),
+        )
+      }
+    }
+    if (names.some((name) => inText.has(name))) db.exec('UPDATE marks SET textStale = 1 FROM said WHERE marks.row = said.row')
+    if (names.some((name) => inSnapshot.has(name))) {
+      const prefixes = [...new Set(ids.map((id) => id.slice(0, leafPrefix)))]
+      db.prepare('DELETE FROM leaves WHERE prefix IN (SELECT value FROM json_each(?))').run(JSON.stringify(prefixes))
+    }
   }
 
   async #readMeasures(): Promise<void> {
@@ -171,14 +172,7 @@ export class DatasetIndex {
   }
 
   #addMeasures({ focus, ...line }: Measured): void {
-    this.#db
-      .prepare(
-        `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, focusX, focusY, looks)
-         VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @x, @y, @looks)
-         ON CONFLICT (id) DO UPDATE SET blur = @blur, brightness = @brightness, clippedDark = @clippedDark, clippedBright = @clippedBright,
-           focusX = @x, focusY = @y, looks = @looks`,
-      )
-      .run({ ...line, ...focus })
+    this.#add.measures.run({ ...line, ...focus })
   }
 
   /** What was added to a file, some lines at a time. */
@@ -230,7 +224,40 @@ export class DatasetIndex {
   }
 }
 
-function stored(name: MarkName, column: Column, index: number): string | number | null {
-  const value = at(column, index)
-  return value === null || !isList(name) ? (value as string | number | null) : JSON.stringify(value)
+/** Marks that free text looks through, and marks that a snapshot's name depends on. */
+const inText: ReadonlySet<MarkName> = new Set(['caption', 'captions', 'tags'])
+const inSnapshot: ReadonlySet<MarkName> = new Set(['caption', 'captions', 'tags', 'split', 'crop', 'pick'])
+
+function stored(name: MarkName, value: unknown): string | number | null {
+  return value !== null && isList(name) ? JSON.stringify(value) : (value as string | number | null)
+}
+
+/** Statements that run once a line, prepared once. */
+function prepareAll(db: Db) {
+  return {
+    itemOf: db.prepare<[string, string], string | null>('SELECT itemId FROM files WHERE root = ? AND source = ?').pluck(),
+    file: db.prepare(
+      `INSERT INTO files (root, source, state, reason, detail, itemId) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
+       DO UPDATE SET state = excluded.state, reason = excluded.reason, detail = excluded.detail, itemId = excluded.itemId`,
+    ),
+    item: db.prepare(
+      `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,
+         foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin)
+       VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @splitRank,
+         @caption, @captions, @tags, @author, @licence, @origin)
+       ON CONFLICT (id) DO UPDATE SET here = 1, source = @source, state = @state, reason = @reason, width = @width, height = @height,
+         shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundCaption = @caption, foundCaptions = @captions,
+         foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin`,
+    ),
+    marks: db.prepare('INSERT INTO marks (row) SELECT row FROM items WHERE id = ? ON CONFLICT (row) DO UPDATE SET textStale = 1'),
+    leaf: db.prepare(`DELETE FROM leaves WHERE prefix = substr(?, 1, ${leafPrefix})`),
+    /** An item whose file is another picture now stays known, for what was said of it, and is not here any more. */
+    gone: db.prepare('UPDATE items SET here = EXISTS (SELECT 1 FROM files WHERE itemId = @id) WHERE id = @id'),
+    measures: db.prepare(
+      `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, focusX, focusY, looks)
+       VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @x, @y, @looks)
+       ON CONFLICT (id) DO UPDATE SET blur = @blur, brightness = @brightness, clippedDark = @clippedDark, clippedBright = @clippedBright,
+         focusX = @x, focusY = @y, looks = @looks`,
+    ),
+  }
 }

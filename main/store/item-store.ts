@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   crop,
   curationItem,
@@ -21,7 +20,7 @@ import {
 import type { DatasetSummary, LedgerEntry, LedgerState } from '#contracts/dataset.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { bucketOf, frameOf } from '../media/aspect-buckets.ts'
-import { snapshotLine } from '../media/dataset-files.ts'
+import { leafHash, leafPrefix, snapshotName, type FrozenItem } from '../media/dataset-files.ts'
 import { isList, markColumn, type MarkName } from './curation-journal.ts'
 import type { Db } from './database.ts'
 import { asksWords, leakSql, whereOf, type Condition } from './query/sql.ts'
@@ -68,6 +67,8 @@ interface Row {
   leak: number
 }
 
+type LeafRow = Pick<Row, 'caption' | 'captions' | 'tags' | 'crop'> & Pick<FrozenItem, 'id' | 'pixelHash' | 'split'>
+
 const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin,
   blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak`
 
@@ -87,12 +88,12 @@ export class ItemStore {
 
   query({ filter, sort, descending, offset, limit }: CurationQuery): { total: number; items: CurationItem[] } {
     const where = this.#where(filter)
-    const total = this.#db.prepare(`SELECT count(*) FROM items WHERE ${where.sql}`).pluck().get(where.values) as number
+    const total = this.#db.prepare(`SELECT count(*) FROM curated WHERE ${where.sql}`).pluck().get(where.values) as number
     const direction = descending ? 'DESC' : 'ASC'
     const key = sort === 'added' ? 'row' : sort
     const rows = this.#db
       .prepare(
-        `SELECT ${itemColumns} FROM items WHERE row IN (SELECT row FROM items WHERE ${where.sql}
+        `SELECT ${itemColumns} FROM curated WHERE row IN (SELECT row FROM curated WHERE ${where.sql}
            ORDER BY ${key} ${direction} NULLS LAST, row ${direction} LIMIT ? OFFSET ?)
          ORDER BY ${key} ${direction} NULLS LAST, row ${direction}`,
       )
@@ -101,17 +102,17 @@ export class ItemStore {
   }
 
   get(id: ItemId): CurationItem | null {
-    const row = this.#db.prepare(`SELECT ${itemColumns} FROM items WHERE here AND id = ?`).get(id) as Row | undefined
+    const row = this.#db.prepare(`SELECT ${itemColumns} FROM curated WHERE here AND id = ?`).get(id) as Row | undefined
     return row ? toItem(row, []) : null
   }
 
   /** Where an item's training pixels lie. */
   place(id: ItemId): { shard: number; slot: number } | null {
-    const found = this.#db.prepare('SELECT shard, slot FROM items WHERE here AND id = ?').get(id)
+    const found = this.#db.prepare('SELECT shard, slot FROM curated WHERE here AND id = ?').get(id)
     return (found as { shard: number; slot: number } | undefined) ?? null
   }
 
-  /** The rows that a target means, as a condition on `items`. */
+  /** The rows that a target means, as a condition on `curated`. */
   targeted(target: CurationTarget): Condition {
     const among = (not: string, ids: readonly ItemId[]): Condition => ({
       sql: `id ${not} IN (SELECT value FROM json_each(?))`,
@@ -127,13 +128,13 @@ export class ItemStore {
   }
 
   count({ sql, values }: Condition): number {
-    return this.#db.prepare(`SELECT count(*) FROM items WHERE ${sql}`).pluck().get(values) as number
+    return this.#db.prepare(`SELECT count(*) FROM curated WHERE ${sql}`).pluck().get(values) as number
   }
 
   /** What people say of some items, and null where they say nothing. */
   said({ sql, values }: Condition, names: readonly MarkName[]): { id: ItemId; said: Said }[] {
     const rows = this.#db
-      .prepare(`SELECT id, ${names.map(markColumn).join(', ')} FROM items WHERE ${sql}`)
+      .prepare(`SELECT id, ${names.map(markColumn).join(', ')} FROM curated WHERE ${sql}`)
       .raw()
       .all(values) as Cell[][]
     return rows.map(([id, ...cells]) => ({ id: id as ItemId, said: saidOf(names, cells) }))
@@ -143,11 +144,11 @@ export class ItemStore {
   words({ sql, values }: Condition): (Words & { said: Said })[] {
     const names = ['caption', 'captions', 'tags'] as const
     const rows = this.#db
-      .prepare(`SELECT id, source, caption, captions, tags, setCaption, setCaptions, setTags FROM items WHERE ${sql}`)
+      .prepare(`SELECT id, source, caption, captions, tags, setCaption, setCaptions, setTags FROM curated WHERE ${sql}`)
       .raw()
       .all(values) as [ItemId, string, string, string, string, ...Cell[]][]
     return rows.map(([id, source, caption, captions, tags, ...cells]) => ({
-      ...{ id, source, caption, captions: JSON.parse(captions) as string[], tags: JSON.parse(tags) as string[] },
+      ...{ id, source, caption, ...toLists({ captions, tags }) },
       said: saidOf(names, cells),
     }))
   }
@@ -175,7 +176,7 @@ export class ItemStore {
   /** One of some items that is smaller than a size. */
   smallerThan({ sql, values }: Condition, width: number, height: number): { source: string; width: number; height: number } | null {
     const row = this.#db
-      .prepare(`SELECT source, width, height FROM items WHERE ${sql} AND (width < ? OR height < ?) LIMIT 1`)
+      .prepare(`SELECT source, width, height FROM curated WHERE ${sql} AND (width < ? OR height < ?) LIMIT 1`)
       .get(...values, width, height)
     return (row as { source: string; width: number; height: number } | undefined) ?? null
   }
@@ -197,14 +198,16 @@ export class ItemStore {
     const where = this.#where(filter)
     const column = measureName.parse(measure) // one of a few names, never what somebody typed
     const ends = this.#db
-      .prepare(`SELECT min(${column}) AS low, max(${column}) AS high, count(*) - count(${column}) AS missing FROM items WHERE ${where.sql}`)
+      .prepare(
+        `SELECT min(${column}) AS low, max(${column}) AS high, count(*) - count(${column}) AS missing FROM curated WHERE ${where.sql}`,
+      )
       .get(where.values) as { low: number | null; high: number | null; missing: number }
     const counts = new Array<number>(bins).fill(0)
     const [from, to] = ends.low === null ? [0, 0] : shares.has(measure) ? [0, 1] : [ends.low, ends.high!]
     const steps = to > from ? bins / (to - from) : 0
     const rows = this.#db
       .prepare(
-        `SELECT min(?, cast((${column} - ?) * ? AS INTEGER)) AS bin, count(*) AS items FROM items
+        `SELECT min(?, cast((${column} - ?) * ? AS INTEGER)) AS bin, count(*) AS items FROM curated
          WHERE ${where.sql} AND ${column} IS NOT NULL GROUP BY bin`,
       )
       .all(bins - 1, from, steps, ...where.values) as { bin: number; items: number }[]
@@ -216,7 +219,7 @@ export class ItemStore {
     const where = this.#where(filter)
     const counts = sizes.map((size) => ({ ...size, items: 0, cropped: 0, enlarged: 0 }))
     const rows = this.#db
-      .prepare(`SELECT width, height, frameWidth, frameHeight, crop FROM items WHERE ${where.sql}`)
+      .prepare(`SELECT width, height, frameWidth, frameHeight, crop FROM curated WHERE ${where.sql}`)
       .iterate(where.values) as Iterable<Pick<Row, 'width' | 'height' | 'crop'> & { frameWidth: number; frameHeight: number }>
     for (const { width, height, frameWidth, frameHeight, crop: part } of rows) {
       const count = counts[bucketOf(frameWidth, frameHeight, sizes)]!
@@ -231,14 +234,14 @@ export class ItemStore {
   tags(text: string, limit: number): TagCount[] {
     return this.#db
       .prepare(
-        `SELECT value AS tag, count(*) AS items FROM items, json_each(tags) WHERE here AND tags <> '[]' AND instr(value, ?) > 0
+        `SELECT value AS tag, count(*) AS items FROM curated, json_each(tags) WHERE here AND tags <> '[]' AND instr(value, ?) > 0
          GROUP BY value ORDER BY items DESC, tag LIMIT ?`,
       )
       .all(text.toLowerCase(), limit) as TagCount[]
   }
 
   duplicates({ leaks, offset, limit }: { leaks: boolean; offset: number; limit: number }): { total: number; groups: DuplicateGroup[] } {
-    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, count(DISTINCT split) > 1 AS leak, json_group_array(id) AS ids FROM items
+    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, count(DISTINCT split) > 1 AS leak, json_group_array(id) AS ids FROM curated
       WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1 ${leaks ? 'AND count(DISTINCT split) > 1' : ''}`
     const total = this.#db.prepare(`SELECT count(*) FROM (${groups})`).pluck().get() as number
     const rows = this.#db.prepare(`${groups} ORDER BY duplicateGroup LIMIT ? OFFSET ?`).all(limit, offset) as {
@@ -254,12 +257,11 @@ export class ItemStore {
   }
 
   ledger(state: LedgerState | null, offset: number, limit: number): { total: number; entries: LedgerEntry[] } {
-    const total = this.#db.prepare('SELECT count(*) FROM files WHERE ?1 IS NULL OR state = ?1').pluck().get(state) as number
+    const where = 'WHERE @state IS NULL OR state = @state'
+    const total = this.#db.prepare(`SELECT count(*) FROM files ${where}`).pluck().get({ state }) as number
     const entries = this.#db
-      .prepare(
-        'SELECT source, state, reason, detail, itemId FROM files WHERE ?1 IS NULL OR state = ?1 ORDER BY position LIMIT ?2 OFFSET ?3',
-      )
-      .all(state, limit, offset) as LedgerEntry[]
+      .prepare(`SELECT source, state, reason, detail, itemId FROM files ${where} ORDER BY position LIMIT @limit OFFSET @offset`)
+      .all({ state, limit, offset }) as LedgerEntry[]
     return { total, entries }
   }
 
@@ -267,7 +269,7 @@ export class ItemStore {
     const items = this.#db
       .prepare(
         `SELECT count(*) AS items, coalesce(sum(split = 'validation'), 0) AS validationItems, coalesce(sum(caption <> ''), 0) AS captioned
-        FROM items WHERE here`,
+        FROM curated WHERE here`,
       )
       .get() as Pick<DatasetSummary, 'items' | 'validationItems' | 'captioned'>
     const totals = this.#db
@@ -279,26 +281,32 @@ export class ItemStore {
     return { ...items, imageSize, totals, snapshot: this.#snapshot() }
   }
 
-  /** The name that the data set would be frozen under now. */
+  /** The name that the data set would be frozen under now. Only what changed since it was last asked for is read. */
   #snapshot(): string | null {
-    const rows = this.#db
-      .prepare(`SELECT id, pixelHash, split, caption, captions, tags, crop FROM items WHERE here AND pick <> 'reject' ORDER BY id`)
-      .iterate() as Iterable<Pick<Row, 'id' | 'caption' | 'captions' | 'tags' | 'crop'> & { pixelHash: string; split: 'train' }>
-    const hash = createHash('sha256')
-    let any = false
-    for (const { id, captions, tags, crop: part, ...row } of rows) {
-      any = true
-      hash.update(
-        snapshotLine({
-          ...row,
-          id: id as ItemId,
-          captions: JSON.parse(captions) as string[],
-          tags: JSON.parse(tags) as string[],
-          crop: toCrop(part),
-        }),
-      )
-    }
-    return any ? hash.digest('hex') : null
+    const db = this.#db
+    const known = db.prepare('SELECT hash FROM leaves WHERE prefix = ?').pluck()
+    const keep = db.prepare('INSERT INTO leaves (prefix, hash) VALUES (?, ?)')
+    const prefixes = db.prepare(`SELECT DISTINCT substr(id, 1, ${leafPrefix}) FROM items ORDER BY 1`).pluck().all() as string[]
+    const inside = db.prepare(
+      `SELECT id, pixelHash, split, caption, captions, tags, crop FROM curated
+       WHERE here AND pick <> 'reject' AND id >= ? AND id < ? ORDER BY id`,
+    )
+    return db.transaction(() => {
+      const leaves = new Map<string, string>()
+      for (const prefix of prefixes) {
+        let hash = known.get(prefix) as string | undefined
+        if (hash === undefined) {
+          const rows = inside.all(prefix, `${prefix}~`) as LeafRow[]
+          hash =
+            leafHash(
+              rows.map(({ captions, tags, crop: part, ...row }) => ({ ...row, ...toLists({ captions, tags }), crop: toCrop(part) })),
+            ) ?? ''
+          keep.run(prefix, hash)
+        }
+        if (hash !== '') leaves.set(prefix, hash)
+      }
+      return snapshotName(leaves)
+    })()
   }
 
   #where(filter: CurationFilter): Condition {
@@ -310,11 +318,15 @@ export class ItemStore {
   /** The text index is brought up when words are asked for, not with every edit: an edit of all captions then costs half. */
   #indexText(): void {
     const db = this.#db
-    if (!db.prepare('SELECT 1 FROM items WHERE textStale LIMIT 1').get()) return
+    const stale = db.prepare('SELECT count(*) FROM marks WHERE textStale').pluck().get() as number
+    if (stale === 0) return
+    const all = (db.prepare('SELECT count(*) FROM marks').pluck().get() as number) < 2 * stale // then it is made anew, which is faster
     db.transaction(() => {
-      db.exec(`DELETE FROM itemText WHERE rowid IN (SELECT row FROM items WHERE textStale);
-        INSERT INTO itemText (rowid, caption, captions, tags, source) SELECT row, caption, captions, tags, source FROM items WHERE textStale AND here;
-        UPDATE items SET textStale = 0 WHERE textStale`)
+      if (all) db.exec(`INSERT INTO itemText (itemText) VALUES ('delete-all')`)
+      else db.exec('DELETE FROM itemText WHERE rowid IN (SELECT row FROM marks WHERE textStale)')
+      db.exec(`INSERT INTO itemText (rowid, caption, captions, tags, source) SELECT row, caption, captions, tags, source FROM curated
+          WHERE here ${all ? '' : 'AND textStale'};
+        UPDATE marks SET textStale = 0 WHERE textStale`)
     })()
   }
 
@@ -335,7 +347,13 @@ function saidOf(names: readonly MarkName[], cells: readonly Cell[]): Said {
 }
 
 function toCrop(text: string): CurationItem['crop'] {
-  return crop.parse(JSON.parse(text))
+  return text === centered ? { kind: 'center' } : crop.parse(JSON.parse(text))
+}
+
+const centered = '{"kind":"center"}'
+
+function toLists({ captions, tags }: Pick<Row, 'captions' | 'tags'>): Pick<Marks, 'captions' | 'tags'> {
+  return { captions: JSON.parse(captions) as string[], tags: JSON.parse(tags) as string[] }
 }
 
 function toItem(row: Row, sizes: readonly Size[]): CurationItem {
@@ -346,8 +364,7 @@ function toItem(row: Row, sizes: readonly Size[]): CurationItem {
   const bucket = sizes[bucketOf(inside.width, inside.height, sizes)] ?? null
   return curationItem.parse({
     ...rest,
-    captions: JSON.parse(captions) as unknown,
-    tags: JSON.parse(tags) as unknown,
+    ...toLists({ captions, tags }),
     crop: framed.crop,
     splitByHand: setSplit !== null,
     measures,

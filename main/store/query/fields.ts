@@ -1,7 +1,7 @@
 import { consent, crop, pick } from '#contracts/curation.ts'
 import { datasetSplit, ledgerReason } from '#contracts/dataset.ts'
 
-/** A field of the query language: what it is compared with and an example for those who got it wrong. Columns are those of `items`. */
+/** A field of the query language: what it is compared with and an example for those who got it wrong. Columns are those of `curated`. */
 export type QueryField =
   | { kind: 'number'; column: string; example: string }
   | { kind: 'choice'; choices: readonly string[]; example: string }

@@ -3,7 +3,7 @@ import { StudioError } from '#contracts/errors.ts'
 import { queryFields, type FieldName } from './fields.ts'
 import { parseQuery, type Query } from './parse.ts'
 
-/** A condition on the rows of `items`, true or false and never null; what people typed is in `values` alone. */
+/** A condition on the rows of `curated`, true or false and never null; what people typed is in `values` alone. */
 export interface Condition {
   sql: string
   values: (string | number)[]
@@ -76,8 +76,8 @@ const yesNo: Partial<Record<FieldName, string>> = {
 
 /** Whether an item has a duplicate in another split. */
 export function leakSql(): string {
-  return `(duplicateGroup IS NOT NULL AND EXISTS (SELECT 1 FROM items other
-    WHERE other.duplicateGroup = items.duplicateGroup AND other.here AND other.split <> items.split))`
+  return `(duplicateGroup IS NOT NULL AND EXISTS (SELECT 1 FROM curated AS other
+    WHERE other.duplicateGroup = curated.duplicateGroup AND other.here AND other.split <> curated.split))`
 }
 
 function choice(field: FieldName, value: string, buckets: readonly Size[]): Condition {
