@@ -141,6 +141,7 @@ export const studioMethods = {
     z.object({ text: z.string().max(100).default(''), limit: z.number().int().min(1).max(500).default(50) }),
     z.array(tagCount),
   ),
+  'curation.measure': method(nothing, job),
   'curation.duplicates': method(
     z.object({
       leaks: z.boolean().default(false),

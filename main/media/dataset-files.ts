@@ -38,8 +38,15 @@ export const ledgerLine = z.object({
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
     // What a source says beyond a caption; sources that say nothing leave it out.
-    .extend({ captions: z.array(z.string()), tags: z.array(tag), author: z.string(), licence: z.string(), origin: z.string() })
-    .partial({ captions: true, tags: true, author: true, licence: true, origin: true })
+    .extend({
+      captions: z.array(z.string()),
+      tags: z.array(tag),
+      split: datasetSplit,
+      author: z.string(),
+      licence: z.string(),
+      origin: z.string(),
+    })
+    .partial({ captions: true, tags: true, split: true, author: true, licence: true, origin: true })
     .nullable(),
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
@@ -133,7 +140,7 @@ export class DatasetFiles {
     const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
     const held = validationIds([...used.keys()])
     return [...used.values()]
-      .map(({ caption, captions = [], tags = [], ...item }): FileItem => ({
+      .map(({ caption, captions = [], tags = [], split, ...item }): FileItem => ({
         ...item,
         caption,
         captions,
@@ -141,7 +148,7 @@ export class DatasetFiles {
         rating: 0,
         pick: 'none',
         crop: { kind: 'center' },
-        split: held.has(item.id) ? 'validation' : 'train',
+        split: split ?? (held.has(item.id) ? 'validation' : 'train'),
         ...said.get(item.id),
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1))

@@ -14,6 +14,7 @@ type CurationServices = Pick<
   | 'curation.histogram'
   | 'curation.buckets'
   | 'curation.tags'
+  | 'curation.measure'
   | 'curation.duplicates'
 >
 
@@ -41,6 +42,10 @@ export function curationServices(context: StudioContext): CurationServices {
     'curation.histogram': ({ filter, measure, bins }) => fresh((items) => items.histogram(filter, measure, bins)),
     'curation.buckets': ({ filter, sizes }) => fresh((items) => items.buckets(filter, sizes)),
     'curation.tags': ({ text, limit }) => fresh((items) => items.tags(text, limit)),
+    'curation.measure': async () => {
+      const { queue, file } = context.project()
+      return queue.add(file.name, { kind: 'measure' })
+    },
     'curation.duplicates': (request) => fresh((items) => items.duplicates(request)),
   }
 }

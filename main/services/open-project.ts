@@ -10,7 +10,7 @@ import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { readPictureRecord } from '../media/write-image.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
-import { openDatabase, type Db } from '../store/database.ts'
+import { explainFull, openDatabase, type Db } from '../store/database.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
 import { ItemStore } from '../store/item-store.ts'
@@ -24,8 +24,10 @@ import { RunStore, type RunRow } from '../store/run-store.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import type { Publish } from './context.ts'
 import { Curation } from './curation.ts'
+import { findDuplicates } from './duplicates.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
+import { measureRunner } from './queue/measure-runner.ts'
 import { sampleRunner } from './queue/sample-runner.ts'
 import { trainRunner } from './queue/train-runner.ts'
 
@@ -44,6 +46,8 @@ export class OpenProject {
   readonly runs: RunStore
   readonly runRecords: RunRecords
   readonly queue: JobQueue
+  /** What goes on in the background after a project was opened. */
+  #settling: Promise<void> = Promise.resolve()
   readonly #db: Db
   readonly #unlock: () => Promise<void>
 
@@ -71,7 +75,12 @@ export class OpenProject {
     this.runRecords = new RunRecords(folder.runs, fs)
     this.#db = db
     this.#unlock = unlock
-    const runners: Record<JobKind, Runner> = { import: importRunner(this), train: trainRunner(this), sample: sampleRunner(this) }
+    const runners: Record<JobKind, Runner> = {
+      import: importRunner(this),
+      measure: measureRunner(this),
+      train: trainRunner(this),
+      sample: sampleRunner(this),
+    }
     this.queue = new JobQueue(new JobStore(db), runners, {
       changed: (job) => {
         this.#followRun(job)
@@ -92,6 +101,7 @@ export class OpenProject {
     try {
       const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
       await project.#reconcile()
+      project.#settling = project.#indexDataset()
       if (startQueue) project.queue.pump()
       else project.queue.standBy()
       return project
@@ -104,6 +114,7 @@ export class OpenProject {
   async close(): Promise<void> {
     try {
       await this.queue.close()
+      await this.#settling
     } finally {
       this.#db.close()
       await this.#unlock()
@@ -138,6 +149,22 @@ export class OpenProject {
       (summary) => this.publish('dataset.changed', summary),
       (error: unknown) => this.publish('system.warned', { message: `The data set cannot be read (${toWire(error).message}).` }),
     )
+  }
+
+  /** A new index (or a copied folder) takes some seconds to be made of many files, so nobody waits for it who does not ask for items. */
+  async #indexDataset(): Promise<void> {
+    try {
+      if (await this.index.fresh(() => this.items.knowsAlike())) return
+      await findDuplicates(this.index, this.items)
+    } catch (error) {
+      this.publish('system.warned', { message: `The data set cannot be read (${toWire(explainFull(error)).message}).` })
+    }
+  }
+
+  /** Many items are others now than they were. */
+  tellCuration(): void {
+    this.publish('curation.changed', { ids: null, history: this.items.history() })
+    this.tellDataset()
   }
 
   async tellRun(id: RunId): Promise<void> {

@@ -58,6 +58,7 @@ const migrations: readonly string[] = [
     state TEXT NOT NULL,
     reason TEXT,
     detail TEXT,
+    fileHash TEXT,
     itemId TEXT,
     UNIQUE (root, source)
   ) STRICT;
@@ -77,6 +78,7 @@ const migrations: readonly string[] = [
     pixelHash TEXT NOT NULL DEFAULT '',
     splitRank TEXT NOT NULL DEFAULT '',
     autoSplit TEXT NOT NULL DEFAULT 'train',
+    foundSplit TEXT,
     foundCaption TEXT NOT NULL DEFAULT '',
     foundCaptions TEXT NOT NULL DEFAULT '[]',
     foundTags TEXT NOT NULL DEFAULT '[]',
@@ -114,7 +116,7 @@ const migrations: readonly string[] = [
     items.*, setRating, setPick, setSplit, setCrop, setConsent, setLicence, setAuthor, setOrigin, setTags, setCaption, setCaptions, textStale,
     coalesce(setRating, 0) AS rating,
     coalesce(setPick, 'none') AS pick,
-    coalesce(setSplit, autoSplit) AS split,
+    coalesce(setSplit, foundSplit, autoSplit) AS split,
     coalesce(setCrop, '{"kind":"center"}') AS crop,
     coalesce(setConsent, 'unknown') AS consent,
     coalesce(setLicence, foundLicence) AS licence,

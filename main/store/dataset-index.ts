@@ -77,15 +77,15 @@ export class DatasetIndex {
     if (changed) this.#holdBack()
   }
 
-  #addFile({ root, source, state, reason, detail, item }: LedgerLine): void {
+  #addFile({ root, source, state, reason, detail, fileHash, item }: LedgerLine): void {
     const id = item?.id ?? null
     const before = this.#add.itemOf.get(root, source)
-    this.#add.file.run(root, source, state, reason, detail, id)
+    this.#add.file.run(root, source, state, reason, detail, fileHash, id)
     if (item) {
-      const { captions = [], tags = [], author = '', licence = '', origin = '', ...rest } = item
+      const { captions = [], tags = [], author = '', licence = '', origin = '', split = null, ...rest } = item
       this.#add.item.run({
         ...rest,
-        ...{ source, state, reason, author, licence, origin, splitRank: splitRank(item.id) },
+        ...{ source, state, reason, author, licence, origin, split, splitRank: splitRank(item.id) },
         captions: JSON.stringify(captions),
         tags: JSON.stringify(tags),
       })
@@ -237,16 +237,17 @@ function prepareAll(db: Db) {
   return {
     itemOf: db.prepare<[string, string], string | null>('SELECT itemId FROM files WHERE root = ? AND source = ?').pluck(),
     file: db.prepare(
-      `INSERT INTO files (root, source, state, reason, detail, itemId) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
-       DO UPDATE SET state = excluded.state, reason = excluded.reason, detail = excluded.detail, itemId = excluded.itemId`,
+      `INSERT INTO files (root, source, state, reason, detail, fileHash, itemId) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
+       DO UPDATE SET state = excluded.state, reason = excluded.reason, detail = excluded.detail,
+         fileHash = excluded.fileHash, itemId = excluded.itemId`,
     ),
     item: db.prepare(
       `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,
-         foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin)
+         foundSplit, foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin)
        VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @splitRank,
-         @caption, @captions, @tags, @author, @licence, @origin)
+         @split, @caption, @captions, @tags, @author, @licence, @origin)
        ON CONFLICT (id) DO UPDATE SET here = 1, source = @source, state = @state, reason = @reason, width = @width, height = @height,
-         shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundCaption = @caption, foundCaptions = @captions,
+         shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundSplit = @split, foundCaption = @caption, foundCaptions = @captions,
          foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin`,
     ),
     marks: db.prepare('INSERT INTO marks (row) SELECT row FROM items WHERE id = ? ON CONFLICT (row) DO UPDATE SET textStale = 1'),

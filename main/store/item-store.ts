@@ -156,7 +156,9 @@ export class ItemStore {
   /** What counts for an item while people say nothing. */
   found(id: ItemId): Marks {
     const row = this.#db
-      .prepare(`SELECT foundCaption, foundCaptions, foundTags, autoSplit, foundAuthor, foundLicence, foundOrigin FROM items WHERE id = ?`)
+      .prepare(
+        `SELECT foundCaption, foundCaptions, foundTags, coalesce(foundSplit, autoSplit) AS split, foundAuthor, foundLicence, foundOrigin FROM items WHERE id = ?`,
+      )
       .get(id) as Record<string, string>
     return marks.parse({
       caption: row['foundCaption'],
@@ -164,7 +166,7 @@ export class ItemStore {
       tags: JSON.parse(row['foundTags']!) as unknown,
       rating: 0,
       pick: 'none',
-      split: row['autoSplit'],
+      split: row['split'],
       crop: { kind: 'center' },
       author: row['foundAuthor'],
       licence: row['foundLicence'],
@@ -254,6 +256,35 @@ export class ItemStore {
       total,
       groups: rows.map(({ leak, ids, ...row }) => ({ ...row, leak: leak === 1, ids: (JSON.parse(ids) as ItemId[]).slice(0, idsShown) })),
     }
+  }
+
+  /** What duplicates are found by: looks and pixels of every item. */
+  looks(): { row: number; looks: string | null; pixelHash: string }[] {
+    return this.#db.prepare('SELECT row, looks, pixelHash FROM items WHERE here ORDER BY row').all() as ReturnType<ItemStore['looks']>
+  }
+
+  /** Whether duplicates were looked for since the index was made. */
+  knowsAlike(): boolean {
+    return this.#db.prepare(`SELECT 1 FROM facts WHERE name = 'dataset.alike'`).get() !== undefined
+  }
+
+  /** Which items are alike, in place of what was known before. */
+  setAlike(alike: readonly { row: number; nearest: number | null; duplicate: CurationItem['duplicate']; group: number | null }[]): void {
+    const add = this.#db.prepare('INSERT INTO alike (row, nearest, duplicate, duplicateGroup) VALUES (@row, @nearest, @duplicate, @group)')
+    this.#db.transaction(() => {
+      this.#db.exec(`DELETE FROM alike; INSERT OR REPLACE INTO facts (name, value) VALUES ('dataset.alike', 'found')`)
+      for (const one of alike) add.run(one)
+    })()
+  }
+
+  /** Items that were never measured, with the files they came from. */
+  unmeasured(): { id: ItemId; root: string; source: string; fileHash: string }[] {
+    return this.#db
+      .prepare(
+        `SELECT id, root, files.source AS source, fileHash FROM items JOIN files ON files.itemId = items.id
+         WHERE here AND blur IS NULL AND fileHash IS NOT NULL ORDER BY position`,
+      )
+      .all() as ReturnType<ItemStore['unmeasured']>
   }
 
   ledger(state: LedgerState | null, offset: number, limit: number): { total: number; entries: LedgerEntry[] } {

@@ -266,7 +266,7 @@ export const en = {
     hide: 'Hide the queue',
     paused: 'The queue is paused',
     pausing: 'pauses after this one',
-    kind: { import: 'import', train: 'train', sample: 'draw' },
+    kind: { import: 'import', measure: 'Measure', train: 'train', sample: 'draw' },
     state: {
       queued: 'waiting',
       running: 'running',

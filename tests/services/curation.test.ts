@@ -432,14 +432,17 @@ describe('the index', () => {
 
   test('takes over captions that an older studio kept', async () => {
     const folder = temporaryFolder()
-    const studio = await curatedStudio([], { folder })
+    const older = await curatedStudio([], { folder })
+    const { root, dataset: datasetFolder } = older.context.project().folder
+    await older.close()
+    for (const name of readdirSync(root).filter((one) => one.startsWith('library.db'))) rmSync(join(root, name))
+    writeFileSync(join(datasetFolder, 'captions.jsonl'), `${JSON.stringify({ id: madeId(1), caption: 'kept' })}\n`)
+    const studio = await curatedStudio(ledgerOf(2), { folder })
     const { dataset } = studio.context.project()
-    writeFileSync(join(dataset.folder, 'captions.jsonl'), `${JSON.stringify({ id: madeId(1), caption: 'kept' })}\n`)
-    await dataset.appendLedger(ledgerOf(2))
-    await edit(studio, '', replace('k', 'sl'))
-    expect((await items(studio)).map(({ caption }) => caption)).toEqual(['item 0', 'slept'])
+    await edit(studio, '', replace('k', 'sl')) // the captions were there before the pictures, so they come first
+    expect((await items(studio)).map(({ caption }) => caption)).toEqual(['slept', 'item 0'])
     await undo(studio)
-    expect((await items(studio)).map(({ caption }) => caption)).toEqual(['item 0', 'kept'])
+    expect((await items(studio)).map(({ caption }) => caption)).toEqual(['kept', 'item 0'])
     expect(await studio.services['dataset.describe'](null, context)).toEqual(await dataset.describe())
     await studio.close()
   })

@@ -1,4 +1,5 @@
 import { importPictures } from '../../media/import-pictures.ts'
+import { findDuplicates } from '../duplicates.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
 
@@ -15,6 +16,7 @@ export function importRunner(project: OpenProject): Runner {
       })
       return { kind: 'import', totals }
     } finally {
+      await findDuplicates(project.index, project.items)
       // Also what an import that was ended had read is there to be seen.
       project.publish('dataset.changed', await project.describeDataset())
     }
