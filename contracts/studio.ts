@@ -150,6 +150,8 @@ export const studioMethods = {
     }),
     z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
   ),
+  /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
+  'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),

@@ -6,28 +6,40 @@ import type { Words } from '../store/item-store.ts'
 type Rule = Exclude<CurationChange, { kind: 'set' }>
 
 const patternMs = 1000
+const captionLimit = marks.shape.caption.maxLength!
+const tagLimit = 200
+
+type Changed = Pick<Marks, 'caption' | 'captions' | 'tags'>
 
 /**
  * The words of some items after a rule, in the order of `items`.
  *
  * @throws StudioError invalid-request when a caption or list would become too long, or a regular expression is wrong or slow.
  */
-export function applyRule(rule: Rule, items: readonly Words[]): Pick<Marks, 'caption' | 'captions' | 'tags'>[] {
-  const changed = changedWords(rule, items)
-  for (const [index, words] of changed.entries()) checkWords(words, items[index]!)
-  return changed
-}
-
-function changedWords(rule: Rule, items: readonly Words[]): Pick<Marks, 'caption' | 'captions' | 'tags'>[] {
-  if (rule.kind === 'tag') return items.map(({ caption, captions, tags }) => ({ caption, captions, tags: changeTags(tags, rule) }))
+export function applyRule(rule: Rule, items: readonly Words[]): Changed[] {
+  if (rule.kind === 'tag') return items.map((item) => ({ ...item, tags: changeTags(item, rule) }))
   const texts = items.flatMap(({ caption, captions }) => [caption, ...captions])
-  const after = (rule.kind === 'affix' ? texts.map((text) => affix(text, rule)) : replace(texts, rule)).values()
-  const next = () => after.next().value!
+  const { after, tooLong } = rule.kind === 'affix' ? shorten(texts, (text) => affix(text, rule)) : replace(texts, rule)
+  if (tooLong) throw tooLongCaption(items, tooLong)
+  const rest = after.values()
+  const next = () => rest.next().value!
   return items.map(({ captions, tags }) => ({ caption: next(), captions: captions.map(next), tags }))
 }
 
-function changeTags(tags: readonly string[], { add, remove }: Extract<Rule, { kind: 'tag' }>): string[] {
-  return [...new Set([...tags, ...add])].filter((tag) => !remove.includes(tag))
+/** Texts after a change; it stops at the first that becomes too long, before all of them fill the memory. */
+interface Texts {
+  after: string[]
+  tooLong: { index: number; length: number } | null
+}
+
+function shorten(texts: readonly string[], change: (text: string) => string): Texts {
+  const after: string[] = []
+  for (const [index, text] of texts.entries()) {
+    const changed = change(text)
+    if (changed.length > captionLimit) return { after, tooLong: { index, length: changed.length } }
+    after.push(changed)
+  }
+  return { after, tooLong: null }
 }
 
 function affix(text: string, { prefix, suffix }: Extract<Rule, { kind: 'affix' }>): string {
@@ -35,11 +47,11 @@ function affix(text: string, { prefix, suffix }: Extract<Rule, { kind: 'affix' }
   return (begun.endsWith(suffix) ? begun : `${begun}${suffix}`).trim()
 }
 
-function replace(texts: string[], { find, with: by, regularExpression, matchCase }: Extract<Rule, { kind: 'replace' }>): string[] {
+function replace(texts: string[], { find, with: by, regularExpression, matchCase }: Extract<Rule, { kind: 'replace' }>): Texts {
   const flags = matchCase ? 'gu' : 'giu'
   if (!regularExpression) {
     const pattern = new RegExp(find.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), flags)
-    return texts.map((text) => text.replace(pattern, () => by))
+    return shorten(texts, (text) => text.replace(pattern, () => by))
   }
   try {
     new RegExp(find, flags)
@@ -47,15 +59,12 @@ function replace(texts: string[], { find, with: by, regularExpression, matchCase
     throw new StudioError(
       'invalid-request',
       `"${find}" is not a regular expression (${(cause as Error).message}). Correct it, or look for it as plain text.`,
-      {
-        cause,
-      },
+      { cause },
     )
   }
   try {
     // A pattern can take for ever on a short text; only a context of its own can be stopped. What runs in it is always the same.
-    const run = 'texts.map((text) => text.replace(new RegExp(find, flags), by))'
-    return vm.runInNewContext(run, { texts, find, flags, by }, { timeout: patternMs }) as string[]
+    return vm.runInNewContext(patternRun, { texts, find, flags, by, shorten }, { timeout: patternMs }) as Texts
   } catch (cause) {
     throw new StudioError(
       'invalid-request',
@@ -65,21 +74,21 @@ function replace(texts: string[], { find, with: by, regularExpression, matchCase
   }
 }
 
-function checkWords({ caption, captions, tags }: Pick<Marks, 'caption' | 'captions' | 'tags'>, { source }: Words): void {
-  const longest = [caption, ...captions].reduce((most, { length }) => Math.max(most, length), 0)
-  const limit = marks.shape.caption.maxLength!
-  if (longest > limit) {
-    throw new StudioError(
-      'invalid-request',
-      `The caption of "${source}" would have ${longest} characters, more than ${limit}, so nothing was changed. Choose a shorter text or fewer pictures.`,
-    )
-  }
-  if (tags.length > tagLimit) {
-    throw new StudioError(
-      'invalid-request',
-      `"${source}" would have ${tags.length} tags, more than ${tagLimit}, so nothing was changed. Remove some of its tags first.`,
-    )
-  }
+const patternRun = '{ const pattern = new RegExp(find, flags); shorten(texts, (text) => text.replace(pattern, by)) }'
+
+function changeTags({ tags, source }: Words, { add, remove }: Extract<Rule, { kind: 'tag' }>): string[] {
+  const changed = [...new Set([...tags, ...add])].filter((tag) => !remove.includes(tag))
+  if (changed.length <= tagLimit || changed.length <= tags.length) return changed
+  throw new StudioError(
+    'invalid-request',
+    `"${source}" would have ${changed.length} tags, more than ${tagLimit}, so nothing was changed. Remove some of its tags first.`,
+  )
 }
 
-const tagLimit = 200
+function tooLongCaption(items: readonly Words[], { index, length }: { index: number; length: number }): StudioError {
+  const owner = items.flatMap((item) => [item, ...item.captions.map(() => item)])[index]!
+  return new StudioError(
+    'invalid-request',
+    `The caption of "${owner.source}" would have ${length} characters, more than ${captionLimit}, so nothing was changed. Choose a shorter text or fewer pictures.`,
+  )
+}

@@ -14,7 +14,8 @@ import type { ItemId } from '#contracts/project.ts'
 import type { DatasetFiles } from '../media/dataset-files.ts'
 import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
-import type { ItemStore } from '../store/item-store.ts'
+import type { ItemQuestions } from '../store/item-questions.ts'
+import type { ItemStore, WordName } from '../store/item-store.ts'
 import type { Condition } from '../store/query/sql.ts'
 import { applyRule } from './curation-edit.ts'
 
@@ -25,6 +26,13 @@ interface Plan {
   fields: EditFields
 }
 
+interface Edited {
+  readonly dataset: DatasetFiles
+  readonly index: DatasetIndex
+  readonly questions: ItemQuestions
+  readonly items: ItemStore
+}
+
 /** Ids that a piece of news names; more are "many". */
 const namedIds = 500
 
@@ -32,12 +40,14 @@ const namedIds = 500
 export class Curation {
   readonly #files: DatasetFiles
   readonly #index: DatasetIndex
+  readonly #questions: ItemQuestions
   readonly #items: ItemStore
   readonly #changed: (news: CurationNews) => void
 
-  constructor(files: DatasetFiles, index: DatasetIndex, items: ItemStore, changed: (news: CurationNews) => void) {
-    this.#files = files
+  constructor({ dataset, index, questions, items }: Edited, changed: (news: CurationNews) => void) {
+    this.#files = dataset
     this.#index = index
+    this.#questions = questions
     this.#items = items
     this.#changed = changed
   }
@@ -96,7 +106,7 @@ export class Curation {
   }
 
   #plan({ target, change }: CurationEdit): Plan {
-    const condition = this.#items.targeted(target)
+    const condition = this.#questions.targeted(target)
     const matched = this.#items.count(condition)
     if (target.kind === 'ids' && matched < new Set(target.ids).size) {
       const missing = target.ids.find((id) => !this.#items.get(id))
@@ -117,12 +127,12 @@ export class Curation {
       if (was.some((value) => !sameMark(value, wanted[name] ?? null)))
         fields[name] = { was: columnOf(was), now: { same: wanted[name] ?? null } }
     }
-    return { matched, ids: changes.map(({ id }) => id), fields: fields }
+    return { matched, ids: changes.map(({ id }) => id), fields }
   }
 
   #planRule(condition: Condition, matched: number, rule: Exclude<CurationChange, { kind: 'set' }>): Plan {
-    const names = ['caption', 'captions', 'tags'] as const
-    const rows = this.#items.words(condition)
+    const names: readonly WordName[] = rule.kind === 'tag' ? ['tags'] : ['caption', 'captions']
+    const rows = this.#items.words(condition, names)
     const after = applyRule(rule, rows)
     const changes = rows.flatMap((row, index) =>
       names.some((name) => !sameMark(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
@@ -134,7 +144,7 @@ export class Curation {
       const now = changes.map(({ row, after: words }, index) => (sameMark(row[name], words[name]) ? was[index]! : words[name]))
       fields[name] = { was: columnOf<unknown>(was), now: columnOf<unknown>(now) }
     }
-    return { matched, ids: changes.map(({ row }) => row.id), fields: fields }
+    return { matched, ids: changes.map(({ row }) => row.id), fields }
   }
 
   #checkRectangle(condition: Condition, { x, y, width, height }: Rectangle): void {

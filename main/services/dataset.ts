@@ -21,11 +21,11 @@ export function datasetServices(context: StudioContext): DatasetServices {
     },
     'dataset.items': async ({ offset, limit, text }) => {
       const { index, items } = context.project()
-      return index.fresh(() => items.query({ filter: { text, buckets: [] }, sort: 'id', descending: false, offset, limit }))
+      return index.fresh(() => items.search(text, offset, limit))
     },
     'dataset.ledger': async ({ offset, limit, state }) => {
-      const { index, items } = context.project()
-      return index.fresh(() => items.ledger(state, offset, limit))
+      const { index, figures } = context.project()
+      return index.fresh(() => figures.ledger(state, offset, limit))
     },
     'dataset.editCaption': async ({ id, caption }) => {
       const { curation, items } = context.project()

@@ -9,10 +9,13 @@ import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { readPictureRecord } from '../media/write-image.ts'
+import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
+import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
+import { ItemQuestions } from '../store/item-questions.ts'
 import { ItemStore } from '../store/item-store.ts'
 import { JobStore } from '../store/job-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
@@ -41,6 +44,8 @@ export class OpenProject {
   readonly dataset: DatasetFiles
   readonly index: DatasetIndex
   readonly items: ItemStore
+  readonly figures: DatasetFigures
+  readonly alike: AlikeStore
   readonly curation: Curation
   readonly gallery: GalleryStore
   readonly runs: RunStore
@@ -65,8 +70,11 @@ export class OpenProject {
     this.publish = publish
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
-    this.items = new ItemStore(db)
-    this.curation = new Curation(this.dataset, this.index, this.items, (news) => {
+    const questions = new ItemQuestions(db)
+    this.items = new ItemStore(db, questions)
+    this.figures = new DatasetFigures(db, questions)
+    this.alike = new AlikeStore(db)
+    this.curation = new Curation({ dataset: this.dataset, index: this.index, questions, items: this.items }, (news) => {
       publish('curation.changed', news)
       this.tellDataset()
     })
@@ -141,7 +149,7 @@ export class OpenProject {
 
   async describeDataset(): Promise<DatasetSummary> {
     const imageSize = await this.dataset.imageSize()
-    return this.index.fresh(() => this.items.describe(imageSize))
+    return this.index.fresh(() => this.figures.describe(imageSize))
   }
 
   tellDataset(): void {
@@ -154,8 +162,8 @@ export class OpenProject {
   /** A new index (or a copied folder) takes some seconds to be made of many files, so nobody waits for it who does not ask for items. */
   async #indexDataset(): Promise<void> {
     try {
-      if (await this.index.fresh(() => this.items.knowsAlike())) return
-      await findDuplicates(this.index, this.items)
+      if (await this.index.fresh(() => this.alike.knowsAlike())) return
+      await findDuplicates(this.index, this.alike)
     } catch (error) {
       this.publish('system.warned', { message: `The data set cannot be read (${toWire(explainFull(error)).message}).` })
     }

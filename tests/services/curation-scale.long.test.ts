@@ -1,7 +1,10 @@
 import { statSync } from 'node:fs'
+import v8 from 'node:v8'
+import vm from 'node:vm'
 import { expect, test } from 'vitest'
 import { curationQuery, measureName, type CurationChange } from '#contracts/curation.ts'
 import type { Studio } from '#main/compose.ts'
+import { findDuplicates } from '#main/services/duplicates.ts'
 import type { Measured } from '#main/store/measure-log.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { ledgerOf, madeId } from '../support/made-ledger.ts'
@@ -25,11 +28,13 @@ const measuresOf = (n: number): Measured => ({
 
 const all = (text = '') => ({ kind: 'query' as const, filter: { text, buckets: [] }, except: [] })
 
-interface Figures {
-  [work: string]: number
-}
+/** Milliseconds: what a clock shows, and what this process computed, which others on the machine cannot lengthen. */
+type Figures = Record<string, { wall: number; computed: number }>
 
-async function figuresOf(count: number): Promise<{ figures: Figures; peakMiB: number }> {
+v8.setFlagsFromString('--expose-gc')
+const collect = vm.runInNewContext('gc') as () => void
+
+async function figuresOf(count: number): Promise<{ figures: Figures; keptMiB: number; peakMiB: number }> {
   const lines = ledgerOf(count, (n) => ({
     caption: captionOf(n),
     width: 256 + (n % 1000),
@@ -42,11 +47,16 @@ async function figuresOf(count: number): Promise<{ figures: Figures; peakMiB: nu
   for (let from = 0; from < count; from += 5000)
     await index.measureLog.add(Array.from({ length: Math.min(5000, count - from) }, (_, i) => measuresOf(from + i)))
   const figures: Figures = {}
+  let telling = 0
+  studio.subscribe(({ name }) => (telling += name === 'curation.changed' ? 1 : name === 'dataset.changed' ? -1 : 0))
   let peak = 0
   const timed = async <T>(work: string, run: () => Promise<T>): Promise<T> => {
-    const start = performance.now()
+    while (telling > 0) await new Promise((resolve) => setTimeout(resolve, 10)) // news of the last edit is computed in the background
+    const start = { wall: performance.now(), cpu: process.cpuUsage() }
     const result = await run()
-    figures[work] = Math.max(figures[work] ?? 0, Math.round(performance.now() - start))
+    const { user, system } = process.cpuUsage(start.cpu)
+    const took = { wall: Math.round(performance.now() - start.wall), computed: Math.round((user + system) / 1000) }
+    if (took.computed >= (figures[work]?.computed ?? 0)) figures[work] = took
     peak = Math.max(peak, process.memoryUsage().rss)
     return result
   }
@@ -54,7 +64,7 @@ async function figuresOf(count: number): Promise<{ figures: Figures; peakMiB: nu
     studioOf.services['curation.query']({ ...curationQuery.parse({ filter: { text } }), ...over }, context)
   const change = (text: string, one: CurationChange) => studio.services['curation.edit']({ target: all(text), change: one }, context)
 
-  await timed('first opening, with the index made from the files', () => ask(studio, ''))
+  await timed('opening, with the index made from the files', () => ask(studio, ''))
   expect(await timed('first page', () => ask(studio, ''))).toMatchObject({ total: count })
   await timed('first question in words, which makes the text index', () => ask(studio, 'apple'))
   for (const [text, over] of [
@@ -92,16 +102,22 @@ async function figuresOf(count: number): Promise<{ figures: Figures; peakMiB: nu
   await timed('rating of one', () =>
     studio.services['curation.edit']({ target: one, change: { kind: 'set', marks: { rating: 5 } } }, context),
   )
+  await timed('duplicates among all', () => findDuplicates(index, studio.context.project().alike))
+  await timed('card', () => studio.services['curation.card'](null, context))
   await timed('summary of the data set', () => studio.services['dataset.describe'](null, context))
   const journal = statSync(studio.context.project().dataset.journal.path).size
-  console.log(`${count} items, journal of ${(journal / 2 ** 20).toFixed(1)} MiB`, figures)
+  collect()
+  const memory = { keptMiB: Math.round(process.memoryUsage().heapUsed / 2 ** 20), peakMiB: Math.round(peak / 2 ** 20) }
+  console.log(`${count} items, journal of ${(journal / 2 ** 20).toFixed(1)} MiB`, memory, figures)
   await studio.close()
-  return { figures, peakMiB: Math.round(peak / 2 ** 20) }
+  return { figures, ...memory }
 }
 
-test('100,000 items answer every question and take every edit in under a second', async () => {
-  const { figures, peakMiB } = await figuresOf(100_000)
-  console.log({ peakMiB })
-  const { 'first opening, with the index made from the files': _opening, ...rest } = figures
-  for (const [work, ms] of Object.entries(rest)) expect.soft(ms, work).toBeLessThan(1000)
+test('100,000 items answer every question and take every edit in under a second, and leave no more in memory than 1,000', async () => {
+  const small = await figuresOf(1000)
+  const large = await figuresOf(100_000)
+  // These two are done in the background.
+  const { 'opening, with the index made from the files': _opening, 'duplicates among all': _duplicates, ...rest } = large.figures
+  for (const [work, { computed }] of Object.entries(rest)) expect.soft(computed, work).toBeLessThan(1000)
+  expect(large.keptMiB - small.keptMiB).toBeLessThan(32)
 })

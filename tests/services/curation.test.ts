@@ -139,6 +139,15 @@ describe('an edit', () => {
     await studio.close()
   })
 
+  test('of tags is refused where they become too many', async () => {
+    const studio = await curatedStudio(ledgerOf(2, () => ({ tags: Array.from({ length: 199 }, (_, i) => `t${i}`) })))
+    await expect(edit(studio, '', { kind: 'tag', add: ['a', 'b'], remove: [] })).rejects.toMatchObject({
+      message: '"0.png" would have 201 tags, more than 200, so nothing was changed. Remove some of its tags first.',
+    })
+    expect(await edit(studio, '', { kind: 'tag', add: ['a', 'b'], remove: ['t1'] })).toMatchObject({ changed: 2 })
+    await studio.close()
+  })
+
   test('is told as news with what changed', async () => {
     const studio = await curatedStudio(ledgerOf(600))
     const heard: unknown[] = []
@@ -230,6 +239,19 @@ describe('a question', () => {
       code: 'invalid-request',
       message: expect.stringMatching(/^There is no bucket 8x8/) as string,
     })
+  })
+
+  test('of the older command is plain text, whatever it means in the query language', async () => {
+    const studio = await curatedStudio(ledgerOf(3, (n) => ({ caption: ['a (b', 'tag:x', 'plain'][n]! })))
+    const find = async (text: string) =>
+      (await studio.services['dataset.items']({ offset: 0, limit: 10, text }, context)).items.map(({ caption }) => caption)
+    expect([await find('(B'), await find('tag:'), await find('lai'), (await find('.png')).length]).toEqual([
+      ['a (b'],
+      ['tag:x'],
+      ['plain'],
+      3,
+    ])
+    await studio.close()
   })
 
   test('is answered page by page, in any order, each item once', async () => {

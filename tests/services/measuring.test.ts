@@ -90,7 +90,7 @@ test('pictures are measured from their originals, duplicates found, also across 
   await studio.close()
   for (const name of readdirSync(root).filter((one) => one.startsWith('library.db'))) rmSync(join(root, name))
   const again = await curatedStudio([], { folder })
-  while (!again.context.project().items.knowsAlike()) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (!again.context.project().alike.knowsAlike()) await new Promise((resolve) => setTimeout(resolve, 5))
   expect(await item(again, 'a.png')).toEqual(before)
   expect(await ask(again, 'leak:yes')).toEqual(['a-again.png', 'a-poor.jpg', 'a.png'])
   await again.close()

@@ -16,7 +16,7 @@ export function importRunner(project: OpenProject): Runner {
       })
       return { kind: 'import', totals }
     } finally {
-      await findDuplicates(project.index, project.items)
+      await findDuplicates(project.index, project.alike)
       // Also what an import that was ended had read is there to be seen.
       project.publish('dataset.changed', await project.describeDataset())
     }

@@ -12,8 +12,8 @@ const keepEveryMs = 20_000 // no more than this is done twice after a crash
 export function measureRunner(project: OpenProject): Runner {
   return async ({ payload }, { signal, report }) => {
     if (payload.kind !== 'measure') throw new TypeError(`measureRunner: got a job of kind ${payload.kind}`)
-    const { index, items } = project
-    const waiting = await index.fresh(() => items.unmeasured())
+    const { index, alike } = project
+    const waiting = await index.fresh(() => alike.unmeasured())
     const total = waiting.length
     let lines: Measured[] = []
     let [done, measured, missing] = [0, 0, 0]
@@ -38,7 +38,7 @@ export function measureRunner(project: OpenProject): Runner {
     } finally {
       await keep() // also of a job that is ended: what was measured stays measured
     }
-    await findDuplicates(index, items)
+    await findDuplicates(index, alike)
     report({ done: total, total, unit: 'pictures', note: null })
     project.tellCuration()
     return { kind: 'measure', measured, missing }

@@ -49,8 +49,7 @@ const unspaced = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}
 
 function words(wanted: string, exact: boolean): Condition {
   if (unspaced.test(wanted) || !/[\p{L}\p{N}]/u.test(wanted)) {
-    const columns = ['caption', 'captions', 'tags', 'source']
-    return { sql: `(${columns.map((name) => `${name} LIKE ? ESCAPE '\\'`).join(' OR ')})`, values: columns.map(() => like(wanted)) }
+    return holds(['caption', 'captions', 'tags', 'source'], wanted)
   }
   const phrase = `"${wanted.replaceAll('"', '""')}"${exact ? '' : '*'}`
   return { sql: 'row IN (SELECT rowid FROM itemText WHERE itemText MATCH ?)', values: [phrase] }
@@ -63,7 +62,7 @@ function text(field: FieldName, wanted: string): Condition {
     // The list is searched as text first, which is fast, and then as a list, which is right.
     return { sql: '(instr(tags, ?) > 0 AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?))', values: [JSON.stringify(one), one] }
   }
-  return { sql: `${column(field)} LIKE ? ESCAPE '\\'`, values: [like(wanted)] }
+  return holds([column(field)], wanted)
 }
 
 const yesNo: Partial<Record<FieldName, string>> = {
@@ -103,6 +102,8 @@ function column(field: FieldName): string {
   return 'column' in asked ? asked.column : field
 }
 
-function like(wanted: string): string {
-  return `%${wanted.replace(/[\\%_]/g, '\\$&')}%`
+/** Whether one of some columns holds a text as it stands, in any case of its letters. */
+export function holds(columns: readonly string[], wanted: string): Condition {
+  const like = `%${wanted.replace(/[\\%_]/g, '\\$&')}%`
+  return { sql: `(${columns.map((name) => `${name} LIKE ? ESCAPE '\\'`).join(' OR ')})`, values: columns.map(() => like) }
 }
