@@ -125,7 +125,7 @@ export const curationItem = datasetItem.extend(marks.shape).extend({
   duplicate: z.enum(['none', 'near', 'exact']),
   /** Items of one group are duplicates of each other, directly or by way of others. */
   duplicateGroup: z.number().int().nullable(),
-  /** True when a duplicate lies in another split: what is held back would be seen while training. */
+  /** True when a duplicate lies in another split and neither is rejected: what is held back would be seen while training. */
   leak: z.boolean(),
   /** The bucket with the nearest aspect; null when the filter names no sizes. */
   bucket: size.nullable(),

@@ -42,8 +42,9 @@ export class AlikeStore {
   }
 
   duplicates({ leaks, offset, limit }: { leaks: boolean; offset: number; limit: number }): { total: number; groups: DuplicateGroup[] } {
-    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, count(DISTINCT split) > 1 AS leak, json_group_array(id) AS ids FROM curated
-      WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1 ${leaks ? 'AND count(DISTINCT split) > 1' : ''}`
+    const leak = `count(DISTINCT CASE WHEN pick <> 'reject' THEN split END) > 1`
+    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, ${leak} AS leak, json_group_array(id) AS ids FROM curated
+      WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1 ${leaks ? `AND ${leak}` : ''}`
     const total = this.#db.prepare(`SELECT count(*) FROM (${groups})`).pluck().get() as number
     const rows = this.#db.prepare(`${groups} ORDER BY duplicateGroup LIMIT ? OFFSET ?`).all(limit, offset) as {
       group: number

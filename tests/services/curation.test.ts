@@ -7,6 +7,7 @@ import type { Studio } from '#main/compose.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { ledgerOf, madeId } from '../support/made-ledger.ts'
+import { sayCaption } from '../support/say-caption.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const context = { signal: new AbortController().signal }
@@ -423,6 +424,17 @@ describe('the index', () => {
     for (let i = 0; i < 3; i++) await undo(again)
     expect((await ask(again, 'rating:0 tagged:no item')).total).toBe(5)
     await again.close()
+  })
+
+  test('has what a crash left in the journal alone', async () => {
+    const studio = await curatedStudio(ledgerOf(2))
+    const { dataset } = studio.context.project()
+    await edit(studio, '', set({ rating: 3 }))
+    await sayCaption(dataset, madeId(1), 'written, not indexed')
+    expect(await sources(studio, 'indexed rating:3')).toEqual([1])
+    await undo(studio)
+    expect(await sources(studio, 'item rating:3')).toEqual([0, 1])
+    await studio.close()
   })
 
   test('follows files that are others than they were', async () => {

@@ -85,6 +85,18 @@ test('pictures are measured from their originals, duplicates found, also across 
   expect(counted).toMatchObject({ from: 0, to: 1, missing: 0 })
   expect(counted.counts.reduce((sum, count) => sum + count)).toBe(7)
 
+  expect(await ask(studio, 'duplicate:extra')).toHaveLength(2)
+  await studio.services['curation.edit'](
+    {
+      target: { kind: 'query', filter: { text: 'duplicate:extra', buckets: [] }, except: [] },
+      change: { kind: 'set', marks: { pick: 'reject' } },
+    },
+    context,
+  )
+  expect(await ask(studio, 'leak:yes')).toEqual([])
+  expect(await studio.services['curation.duplicates']({ leaks: true, offset: 0, limit: 10 }, context)).toEqual({ total: 0, groups: [] })
+  await studio.services['curation.undo'](null, context)
+
   const before = await item(studio, 'a.png')
   const { root } = studio.context.project().folder
   await studio.close()

@@ -40,7 +40,7 @@ const fields = {
     crop.options.map((option) => option.shape.kind.value),
     'crop:smart',
   ),
-  duplicate: choice([...yesNo, 'exact', 'near'], 'duplicate:yes'),
+  duplicate: choice([...yesNo, 'exact', 'near', 'extra'], 'duplicate:yes'),
   leak: choice(yesNo, 'leak:yes'),
   captioned: choice(yesNo, 'captioned:no'),
   tagged: choice(yesNo, 'tagged:no'),

@@ -73,10 +73,17 @@ const yesNo: Partial<Record<FieldName, string>> = {
   measured: 'blur IS NOT NULL',
 }
 
-/** Whether an item has a duplicate in another split. */
+/** Whether an item has a duplicate in another split; a rejected one is in none. */
 export function leakSql(): string {
+  return `(pick <> 'reject' AND ${twinSql('other.split <> curated.split')})`
+}
+
+/** Whether a duplicate of an item is better: it has more pixels, or as many and came first. */
+const extra = twinSql(`(other.megapixels > curated.megapixels OR (other.megapixels = curated.megapixels AND other.row < curated.row))`)
+
+function twinSql(how: string): string {
   return `(duplicateGroup IS NOT NULL AND EXISTS (SELECT 1 FROM curated AS other
-    WHERE other.duplicateGroup = curated.duplicateGroup AND other.here AND other.split <> curated.split))`
+    WHERE other.duplicateGroup = curated.duplicateGroup AND other.here AND other.pick <> 'reject' AND ${how}))`
 }
 
 function choice(field: FieldName, value: string, buckets: readonly Size[]): Condition {
@@ -93,6 +100,7 @@ function choice(field: FieldName, value: string, buckets: readonly Size[]): Cond
     }
     return { sql: 'bucketOf(frameWidth, frameHeight, ?) = ?', values: [JSON.stringify(buckets), wanted] }
   }
+  if (field === 'duplicate' && value === 'extra') return { sql: extra, values: [] }
   if (field === 'crop') return { sql: `json_extract(crop, '$.kind') = ?`, values: [value] }
   return { sql: `coalesce(${field} = ?, 0)`, values: [value] }
 }
