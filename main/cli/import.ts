@@ -11,7 +11,7 @@ export async function importCommand(
   options: { project: string; size?: number; background: string },
 ): Promise<void> {
   const wanted: ImportSource = source === 'sample' ? { kind: 'sample' } : { kind: 'folder', path: resolve(source) }
-  const allowed = wanted.kind === 'folder' ? [wanted.path] : []
+  const allowed = wanted.kind === 'sample' ? [] : [wanted.path]
   await withProject(options.project, allowed, async (studio) => {
     const { services, context } = studio
     const imageSize = options.size ?? (await context.project().dataset.imageSize()) ?? 32

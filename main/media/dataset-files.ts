@@ -6,6 +6,7 @@ import {
   datasetItem,
   ledgerReason,
   ledgerState,
+  sourceFacts,
   type DatasetItem,
   type DatasetSummary,
   type LedgerEntry,
@@ -34,6 +35,17 @@ export const ledgerLine = z.object({
     .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
+    // What a source says beyond a caption; sources that say nothing leave it out.
+    .extend({ captions: z.array(z.string()), tags: z.array(z.string()) })
+    .partial({ captions: true, tags: true })
+    .extend(sourceFacts.shape)
+    // The ending of the copy that the project keeps of the file, under its hash.
+    .extend({
+      copied: z
+        .string()
+        .regex(/^\.[a-z]+$/)
+        .optional(),
+    })
     .nullable(),
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
@@ -61,6 +73,10 @@ export class DatasetFiles {
     return shardPath(this.folder, shard)
   }
 
+  get ledgerPath(): string {
+    return join(this.folder, 'ledger.jsonl')
+  }
+
   async prepare(): Promise<void> {
     for (const name of ['shards', 'snapshots']) await this.#fs.folder(join(this.folder, name))
     await this.#fs.sweep(join(this.folder, 'shards'))
@@ -76,12 +92,12 @@ export class DatasetFiles {
 
   /** The last word on every file, in the order in which files were first seen. */
   async ledger(): Promise<LedgerLine[]> {
-    const lines = await readJsonLines(join(this.folder, 'ledger.jsonl'), ledgerLine)
+    const lines = await readJsonLines(this.ledgerPath, ledgerLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
 
   appendLedger(lines: readonly LedgerLine[]): Promise<void> {
-    return this.#fs.append(join(this.folder, 'ledger.jsonl'), jsonLines(lines))
+    return this.#fs.append(this.ledgerPath, jsonLines(lines))
   }
 
   async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {

@@ -32,6 +32,8 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  /** Folders under which sources may be read, as they are at the time. */
+  readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
   readonly gallery: GalleryStore
   readonly runs: RunStore
@@ -45,13 +47,14 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish }: ProjectTools,
+    { fs, engine, publish, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
@@ -174,4 +177,5 @@ export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  allowedRoots: ReadonlySet<string>
 }

@@ -39,7 +39,14 @@ async function importFrom(
   const totals = await importPictures(
     source,
     { ...options, imageSize },
-    { datasetFolder: into, fs, signal: signal ?? new AbortController().signal, onProgress: ({ file }) => onFile?.(file) },
+    {
+      datasetFolder: into,
+      originalsFolder: join(into, 'sources'),
+      mayRead: () => true,
+      fs,
+      signal: signal ?? new AbortController().signal,
+      onProgress: ({ file }) => onFile?.(file),
+    },
   )
   return { into, totals, dataset: new DatasetFiles(into, new SafeFs()) }
 }
@@ -186,7 +193,7 @@ describe('a source without pictures', () => {
   test('that is not there is said not to be', async () => {
     await expect(importFrom('/nowhere/at all')).rejects.toMatchObject({
       code: 'bad-source',
-      message: 'The folder "/nowhere/at all" cannot be read. Check that it is there and that you may open it.',
+      message: '"/nowhere/at all" cannot be read. Check that it is there and that you may open it.',
     })
   })
 })

@@ -6,5 +6,12 @@ const [folder = '', datasetFolder = ''] = process.argv.slice(2)
 await importPictures(
   { kind: 'folder', path: folder },
   { imageSize: 16, background: '#ffffff' },
-  { datasetFolder, fs: new SafeFs(), signal: new AbortController().signal, onProgress: ({ done }) => process.stdout.write(`${done}\n`) },
+  {
+    datasetFolder,
+    originalsFolder: `${datasetFolder}/sources`,
+    mayRead: () => false,
+    fs: new SafeFs(),
+    signal: new AbortController().signal,
+    onProgress: ({ done }) => process.stdout.write(`${done}\n`),
+  },
 )
