@@ -11,11 +11,13 @@ const depthLimit = 32
 export class FolderTree implements FileTree {
   readonly kind = 'folder'
   readonly #root: string
+  readonly #isFlat: boolean
   /** Of the folders that the walk is in: caption files lie beside their pictures. */
   readonly #listed = new Map<string, ReadonlyMap<string, Dirent>>()
 
-  constructor(root: string) {
+  constructor(root: string, { isFlat = false } = {}) {
     this.#root = root
+    this.#isFlat = isFlat
   }
 
   async *files(): AsyncGenerator<TreeFile> {
@@ -44,6 +46,8 @@ export class FolderTree implements FileTree {
     for (const [, entry] of sorted) {
       const name = folder === '' ? entry.name : `${folder}/${entry.name}`
       if (!entry.isDirectory()) yield this.#file(name, refusalOf(entry))
+      else if (this.#isFlat)
+        yield this.#file(name, { reason: 'not-used', detail: 'Folders inside this one are not read. Name them on their own.' })
       else if (depth < depthLimit) yield* this.#walk(name, depth + 1)
       else yield this.#file(name, { reason: 'unreadable', detail: `The folder lies deeper than ${depthLimit} levels.` })
     }

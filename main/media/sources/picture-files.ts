@@ -1,6 +1,7 @@
-import type { SourceFacts } from '#contracts/dataset.ts'
+import type { SourceFacts, SourceLayout } from '#contracts/dataset.ts'
 import { pictureFormat } from '../picture.ts'
 import { captionEndings, captionFiles, join, nameWords } from './caption.ts'
+import { archiveFormat } from './archive-entry.ts'
 import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
 import type { Remark, Said, SourceItem } from './source-item.ts'
 
@@ -37,8 +38,9 @@ export async function* pictureFiles(tree: FileTree, layout: Layout): AsyncGenera
   }
 }
 
-/** How many files there are beside captions. */
-export async function countFiles(tree: FileTree): Promise<number> {
+/** About how many items there are: the files beside captions; not known where each file holds many. */
+export async function countItems(tree: FileTree, layout: SourceLayout): Promise<number | null> {
+  if (layout === 'webdataset') return null
   let count = 0
   for await (const { name } of tree.files()) if (!isCaptionFile(name)) count++
   return count
@@ -58,7 +60,10 @@ async function said(tree: FileTree, name: string, layout: Layout): Promise<Said>
 }
 
 async function notAPicture(file: TreeFile): Promise<Remark | null> {
-  if (pictureNames.test(file.name) || pictureFormat(await file.head(32)) !== null) return null
+  if (pictureNames.test(file.name)) return null
+  const head = await file.head(512)
+  if (pictureFormat(head.subarray(0, 32)) !== null) return null
+  if (archiveFormat(head)) return { reason: 'not-used', detail: 'Archives inside a source are not opened. Import the archive on its own.' }
   return { reason: 'not-a-picture', detail: 'The file is not a picture.' }
 }
 

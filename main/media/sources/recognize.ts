@@ -1,16 +1,16 @@
 import { stat } from 'node:fs/promises'
 import type { RecognizedSource, SourceLayout } from '#contracts/dataset.ts'
 import { pictureFormat } from '../picture.ts'
+import { archiveFormat } from './archive-entry.ts'
 import { openRegular, readHead } from './bounded-file.ts'
 import type { FileTree } from './file-tree.ts'
 import { baseOf, splitOf } from './image-folder.ts'
 import { repeatsOf } from './kohya-folder.ts'
 import { isMetadata, metadataNames } from './metadata-list.ts'
+import { isShard } from './web-dataset.ts'
 
 /** So many files are looked at to tell one layout from another. */
 const lookAt = 2000
-
-const zipMarks: ReadonlySet<string> = new Set(['PK\x03\x04', 'PK\x05\x06', 'PK\x07\x08'])
 
 export type Container = Exclude<RecognizedSource['container'], 'sample'>
 
@@ -20,31 +20,45 @@ export async function containerOf(path: string): Promise<Container | null> {
   await (await openRegular(path)).close()
   const head = await readHead(path, 512)
   if (pictureFormat(head.subarray(0, 32))) return 'picture'
-  const text = (from: number, to: number) => String.fromCharCode(...head.subarray(from, to))
-  if (zipMarks.has(text(0, 4)) || /\.zip$/i.test(path)) return 'zip'
-  if (text(257, 262) === 'ustar' || /\.tar$/i.test(path)) return 'tar'
-  if ((head[0] === 0x1f && head[1] === 0x8b) || /\.(tgz|tar\.gz)$/i.test(path)) return 'tar'
+  const archive = archiveFormat(head)
+  if (archive) return archive === 'zip' ? 'zip' : 'tar'
+  if (/\.zip$/i.test(path)) return 'zip' // and says itself what is wrong with it
+  if (isShard(path)) return 'tar'
   return /\.toml$/i.test(path) ? 'toml' : null
 }
 
 /** The layout that the first files of a tree are in. */
-export async function layoutOf(tree: FileTree): Promise<SourceLayout> {
+export async function layoutOf(tree: FileTree, container: Container): Promise<SourceLayout> {
+  if (container === 'tar' && (await hasSamples(tree))) return 'webdataset'
   const base = await baseOf(tree)
   const tops = new Set<string>()
   let [count, shards] = [0, 0]
   for await (const { name } of tree.files()) {
     if (isMetadata(name)) return 'imagefolder'
-    if (/\.(tar|tgz|tar\.gz)$/i.test(name)) shards++
+    if (isShard(name)) shards++
     const inside = name.slice(base.length)
     if (inside.includes('/')) tops.add(inside.slice(0, inside.indexOf('/')))
     if (++count >= lookAt) break
   }
-  if (shards > 0 && shards * 3 >= count) return 'webdataset' // beside shards lie their .parquet and .json lists
+  if (container === 'folder' && shards > 0 && shards * 3 >= count) return 'webdataset' // beside shards lie their .parquet and .json lists
   for (const folder of ['', ...[...tops].map((top) => `${top}/`)])
     for (const list of metadataNames) if (await tree.find(`${base}${folder}${list}`)) return 'imagefolder'
   const names = [...tops]
   if (names.some((top) => splitOf(top) === 'train') && names.every((top) => splitOf(top))) return 'imagefolder'
   return names.some((top) => repeatsOf(top)) ? 'kohya' : 'plain'
+}
+
+/** Samples lie at the root of a tar, each in files that share a key and follow each other. */
+async function hasSamples(tree: FileTree): Promise<boolean> {
+  let [count, pairs, last] = [0, 0, '']
+  for await (const { name } of tree.files()) {
+    const key = name.slice(0, Math.max(0, name.indexOf('.')))
+    if (name.includes('/') || key === '') return false
+    if (key === last) pairs++
+    last = key
+    if (++count >= 100) break
+  }
+  return pairs > 0
 }
 
 const containers: Readonly<Record<Container, string>> = {
