@@ -123,12 +123,26 @@ export const datasetItem = z.object({
 })
 export type DatasetItem = z.infer<typeof datasetItem>
 
+/** A source that pictures came from. What it gave stays in the data set when it cannot be reached. */
+export const sourceRoot = z.object({
+  /** A path, or "sample". */
+  root: z.string(),
+  /** offline: a disk that is not there, a folder that was moved. */
+  state: z.enum(['online', 'offline']),
+  found: z.number().int(),
+  items: z.number().int(),
+  /** Items whose files the project keeps a copy of. */
+  copied: z.number().int(),
+})
+export type SourceRoot = z.infer<typeof sourceRoot>
+
 export const datasetSummary = z.object({
   items: z.number().int(),
   validationItems: z.number().int(),
   captioned: z.number().int(),
   imageSize: z.number().int().nullable(),
   totals: ledgerTotals,
+  roots: z.array(sourceRoot),
   /** sha256 over the frozen list of items: equal content gives an equal hash, whatever the order of import. */
   snapshot: z.string().nullable(),
 })

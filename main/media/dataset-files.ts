@@ -17,6 +17,7 @@ import { itemId, type ItemId } from '#contracts/project.ts'
 import type { DatasetReader } from '#engine/ports.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
+import { sourceRoots } from './source-roots.ts'
 
 /** Where an item's pixels lie: record `slot` of `shards/<shard>.bin`. */
 const place = z.object({ shard: z.number().int().nonnegative(), slot: z.number().int().nonnegative() })
@@ -133,12 +134,14 @@ export class DatasetFiles {
 
   async describe(): Promise<DatasetSummary> {
     const items = await this.items()
+    const ledger = await this.ledger()
     return {
       items: items.length,
       validationItems: items.filter(({ split }) => split === 'validation').length,
       captioned: items.filter(({ caption }) => caption !== '').length,
       imageSize: await this.imageSize(),
-      totals: totalsOf(await this.ledger()),
+      totals: totalsOf(ledger),
+      roots: await sourceRoots(ledger),
       snapshot: items.length > 0 ? snapshotHash(items) : null,
     }
   }

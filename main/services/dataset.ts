@@ -3,16 +3,18 @@ import { isAbsolute, relative, resolve } from 'node:path'
 import type { ImportSource } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
+import { recognizeSource } from '../media/sources/open-source.ts'
 import type { StudioContext } from './context.ts'
 
 type DatasetServices = Pick<
   StudioServices,
-  'dataset.describe' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
+  'dataset.describe' | 'dataset.recognize' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
 >
 
 export function datasetServices(context: StudioContext): DatasetServices {
   return {
     'dataset.describe': () => context.project().dataset.describe(),
+    'dataset.recognize': async (source) => recognizeSource(await checkSource(context, source)),
     'dataset.import': async ({ source, options }) => {
       const project = context.project()
       const checked = await checkSource(context, source)

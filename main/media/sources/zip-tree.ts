@@ -179,7 +179,7 @@ class HandleReader extends yauzl.RandomAccessReader {
         buffer.set(bytes, offset)
         done(null)
       },
-      (error: Error) => done(error),
+      (cause: unknown) => done(new RangeError('it ends too early', { cause })),
     )
   }
 }
