@@ -19,11 +19,12 @@ import type { ImportSource, LedgerTotals } from '#contracts/dataset.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { DatasetFiles, openSnapshot, readPixels } from '#main/media/dataset-files.ts'
 import { importPictures } from '#main/media/import-pictures.ts'
+import { readOriginals } from '#main/media/originals.ts'
 import { trainingPicture } from '#main/media/picture.ts'
 import { SafeFs, sha256 } from '#main/store/safe-fs.ts'
 import { bomb, noisy, plain, redBlue, svg } from '#tests/fixtures/pictures.ts'
 import { tar, zip } from '../support/archives.ts'
-import { fileOf, folderOf } from '../support/source-items.ts'
+import { fileOf, folderOf, type Files } from '../support/source-items.ts'
 
 const options = { imageSize: 16, background: '#ffffff' }
 const newFolder = () => mkdtempSync(join(tmpdir(), 'zigma-import-'))
@@ -64,6 +65,7 @@ const captionsOf = async (into: string) =>
   Object.fromEntries((await new DatasetFiles(into, new SafeFs()).items()).map(({ source, caption }) => [source, caption]))
 const colors = (count: number, size = 16) =>
   Promise.all(Array.from({ length: count }, (_, i) => plain(size, size, `#${(i * 65_537 + 1).toString(16).padStart(6, '0')}`)))
+const entriesOf = (files: Files) => Object.entries(files).map(([name, bytes]) => ({ name, bytes }))
 const named = (pictures: readonly Uint8Array[], name = (i: number) => `${i}.png`) =>
   Object.fromEntries(pictures.map((bytes, i) => [name(i), bytes]))
 
@@ -394,6 +396,41 @@ describe('originals', () => {
     await expect(importFrom(folder, { into })).rejects.toMatchObject({ code: 'bad-source' })
     renameSync(`${folder} elsewhere`, folder)
     expect(await dataset.describe()).toMatchObject({ items, snapshot, roots: [{ root: folder, state: 'online' }] })
+  })
+})
+
+describe('the file of an item', () => {
+  const both = async (into: string, root: string) => {
+    const lines = await new DatasetFiles(into, new SafeFs()).ledger()
+    const wanted = lines.map(({ source, fileHash, item }) => ({ source, fileHash: fileHash!, copied: item?.copied }))
+    const found: [string, number | null][] = []
+    for await (const [{ source }, bytes] of readOriginals(root, wanted, join(into, 'sources'))) found.push([source, bytes?.length ?? null])
+    return found
+  }
+
+  test.each([
+    ['a folder', (files: Files) => folderOf(files), 'a.png'],
+    ['a zip', (files: Files) => fileOf('a.zip', zip(entriesOf(files))), 'a.png'],
+    ['a compressed tar', (files: Files) => fileOf('a.tgz', gzipSync(tar(entriesOf(files)))), 'a.png'],
+    ['a folder of shards', (files: Files) => folderOf({ '0.tar': tar(entriesOf(files)), '1.tar': tar([]) }), '0.tar/a.png'],
+    ['a TOML file', (files: Files) => join(folderOf({ ...files, 'x.toml': '[[directory]]\npath="."' }), 'x.toml'), './a.png'],
+  ])('can be read again from %s while it is as it was', async (_kind, pack, source) => {
+    const [one, two] = await colors(2)
+    const root = pack({ 'a.png': one! })
+    const { into } = await importFrom(root)
+    expect((await both(into, root)).filter(([name]) => name === source)).toEqual([[source, one!.length]])
+    expect((await both(into, '/nowhere')).filter(([name]) => name === source)).toEqual([[source, null]])
+    if (source !== 'a.png' || !statSync(root).isDirectory()) return
+    writeFileSync(join(root, 'a.png'), two!)
+    expect(await both(into, root)).toEqual([[source, null]])
+  })
+
+  test('is read from its copy while the source is away', async () => {
+    const [one] = await colors(1)
+    const root = folderOf({ 'a.png': one! })
+    const { into } = await importFrom({ kind: 'folder', path: root, originals: 'copy' })
+    rmSync(root, { recursive: true })
+    expect(await both(into, root)).toEqual([['a.png', one!.length]])
   })
 })
 

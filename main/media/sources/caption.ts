@@ -128,7 +128,7 @@ function sayAll(captions: readonly string[], tags: readonly string[], facts: Sou
       : null
   return {
     captions: tidied.slice(0, captionsLimit),
-    tags: unique(tags.map((tag) => tidy(tag.normalize('NFC').replaceAll(',', ' '), tagLimit).toLowerCase()).filter(Boolean)).slice(
+    tags: unique(tags.map((tag) => tidy(tag.toLowerCase().normalize('NFC').replaceAll(',', ' '), tagLimit)).filter(Boolean)).slice(
       0,
       tagsLimit,
     ),

@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { safeName } from './archive-entry.ts'
 import { readBounded, readHead } from './bounded-file.ts'
 import { folderOf, type FileTree, type TreeFile } from './file-tree.ts'
 import type { Remark } from './source-item.ts'
@@ -15,6 +16,7 @@ export class FolderTree implements FileTree {
   /** Of the folders that the walk is in: caption files lie beside their pictures. */
   readonly #listed = new Map<string, ReadonlyMap<string, Dirent>>()
 
+  /** @param root a real path: one without links. */
   constructor(root: string, { isFlat = false } = {}) {
     this.#root = root
     this.#isFlat = isFlat
@@ -25,8 +27,9 @@ export class FolderTree implements FileTree {
   }
 
   async find(name: string): Promise<TreeFile | null> {
-    const entries = await this.#list(folderOf(name)).catch(() => null)
-    return entries?.get(name.slice(name.lastIndexOf('/') + 1))?.isFile() ? this.#file(name, null) : null
+    const listed = this.#listed.get(folderOf(name))
+    const isThere = listed ? listed.get(name.slice(name.lastIndexOf('/') + 1))?.isFile() : await this.#isFile(name)
+    return isThere ? this.#file(name, null) : null
   }
 
   async close(): Promise<void> {
@@ -55,10 +58,16 @@ export class FolderTree implements FileTree {
   }
 
   async #list(folder: string): Promise<ReadonlyMap<string, Dirent>> {
-    const listed = this.#listed.get(folder)
-    if (listed) return listed
     const entries = await readdir(join(this.#root, folder), { withFileTypes: true })
     return new Map(entries.map((entry) => [entry.name, entry]))
+  }
+
+  /** Whether a name leads to a file without any link on the way. */
+  async #isFile(name: string): Promise<boolean> {
+    if (safeName(name).refused) return false
+    const path = join(this.#root, name)
+    const real = await realpath(path).catch(() => null)
+    return real === path && (await lstat(path)).isFile()
   }
 
   #file(name: string, refused: Remark | null): TreeFile {

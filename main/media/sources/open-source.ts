@@ -46,7 +46,7 @@ export async function openSource(source: ImportSource, mayRead: (path: string) =
       return { root, description, count: () => countItems(tree, layout), items, close: () => tree.close() }
     }
     const list = container === 'toml' ? readToml(await readBounded(real, tomlLimitBytes)) : null
-    const items = () => (list ? tomlItems(real, list, mayRead) : onePicture(root, mayRead))
+    const items = () => (list ? tomlItems(real, list, mayRead) : onePicture(real, mayRead))
     return { root, description, count: async () => (list ? null : 1), items, close: async () => undefined }
   })
 }
@@ -96,7 +96,8 @@ async function openPath(path: string, wanted: SourceLayout | null): Promise<Open
   }
 }
 
-function openTree(container: 'folder' | 'zip' | 'tar', path: string): Promise<FileTree> | FileTree {
+/** @param path a real path: one without links. */
+export function openTree(container: 'folder' | 'zip' | 'tar', path: string): Promise<FileTree> | FileTree {
   if (container === 'zip') return ZipTree.open(path)
   return container === 'tar' ? TarTree.open(path) : new FolderTree(path)
 }
@@ -108,10 +109,10 @@ function itemsOf(tree: FileTree, { real, layout, container }: OpenPath): AsyncIt
   return container === 'tar' ? shardItems(tree, '') : shardFolder(tree, (name) => TarTree.open(join(real, name)))
 }
 
-async function* onePicture(root: string, mayRead: (path: string) => boolean): AsyncGenerator<SourceItem> {
-  const [folder, source] = [dirname(root), basename(root)]
+async function* onePicture(path: string, mayRead: (path: string) => boolean): AsyncGenerator<SourceItem> {
+  const [folder, source] = [dirname(path), basename(path)]
   const beside = mayRead(folder) ? await captionFiles(new FolderTree(folder), source) : null
   const captions = beside && beside.captions.length > 0 ? beside.captions : [nameWords(source)]
   const said = { tags: beside?.tags ?? [], facts: beside?.facts ?? {}, note: beside?.note ?? null }
-  yield { source, captions, ...said, read: () => readBounded(root, fileLimitBytes) }
+  yield { source, captions, ...said, read: () => readBounded(path, fileLimitBytes) }
 }
