@@ -15,7 +15,7 @@ import {
   tagCount,
   type CurationNews,
 } from './curation.ts'
-import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState } from './dataset.ts'
+import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
 import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
@@ -114,6 +114,7 @@ export const studioMethods = {
   'projects.restore': method(z.object({ id: projectId }), projectSummary),
 
   'dataset.describe': method(nothing, datasetSummary),
+  'dataset.recognize': method(importSource, recognizedSource),
   'dataset.import': method(z.object({ source: importSource, options: importOptions }), job),
   'dataset.items': method(
     z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), text: z.string().max(500).default('') }),

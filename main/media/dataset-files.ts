@@ -8,6 +8,7 @@ import {
   datasetSplit,
   ledgerReason,
   ledgerState,
+  sourceFacts,
   type DatasetItem,
   type DatasetSummary,
   type LedgerEntry,
@@ -19,6 +20,7 @@ import type { DatasetReader } from '#engine/ports.ts'
 import { CurationJournal } from '../store/curation-journal.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
+import { sourceRoots } from './source-roots.ts'
 
 /** Where an item's pixels lie: record `slot` of `shards/<shard>.bin`. */
 const place = z.object({ shard: z.number().int().nonnegative(), slot: z.number().int().nonnegative() })
@@ -38,15 +40,16 @@ export const ledgerLine = z.object({
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
     // What a source says beyond a caption; sources that say nothing leave it out.
+    .extend({ captions: z.array(z.string()), tags: z.array(tag) })
+    .partial({ captions: true, tags: true })
+    .extend(sourceFacts.shape)
+    // The ending of the copy that the project keeps of the file, under its hash.
     .extend({
-      captions: z.array(z.string()),
-      tags: z.array(tag),
-      split: datasetSplit,
-      author: z.string(),
-      licence: z.string(),
-      origin: z.string(),
+      copied: z
+        .string()
+        .regex(/^\.[a-z]+$/)
+        .optional(),
     })
-    .partial({ captions: true, tags: true, split: true, author: true, licence: true, origin: true })
     .nullable(),
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
@@ -89,6 +92,10 @@ export class DatasetFiles {
     return shardPath(this.folder, shard)
   }
 
+  get ledgerPath(): string {
+    return join(this.folder, 'ledger.jsonl')
+  }
+
   async prepare(): Promise<void> {
     for (const name of ['shards', 'snapshots']) await this.#fs.folder(join(this.folder, name))
     await this.#fs.sweep(join(this.folder, 'shards'))
@@ -104,12 +111,12 @@ export class DatasetFiles {
 
   /** The last word on every file, in the order in which files were first seen. */
   async ledger(): Promise<LedgerLine[]> {
-    const lines = await readJsonLines(join(this.folder, 'ledger.jsonl'), ledgerLine)
+    const lines = await readJsonLines(this.ledgerPath, ledgerLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
 
   appendLedger(lines: readonly LedgerLine[]): Promise<void> {
-    return this.#fs.append(join(this.folder, 'ledger.jsonl'), jsonLines(lines))
+    return this.#fs.append(this.ledgerPath, jsonLines(lines))
   }
 
   async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {
@@ -156,12 +163,14 @@ export class DatasetFiles {
 
   async describe(): Promise<DatasetSummary> {
     const items = await this.items()
+    const ledger = await this.ledger()
     return {
       items: items.length,
       validationItems: items.filter(({ split }) => split === 'validation').length,
       captioned: items.filter(({ caption }) => caption !== '').length,
       imageSize: await this.imageSize(),
-      totals: totalsOf(await this.ledger()),
+      totals: totalsOf(ledger),
+      roots: await sourceRoots(ledger),
       snapshot: snapshotHash(items),
     }
   }

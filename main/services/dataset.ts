@@ -1,18 +1,20 @@
-import { realpath } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { isAbsolute, relative, resolve } from 'node:path'
 import type { ImportSource } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
+import { recognizeSource } from '../media/sources/open-source.ts'
 import type { StudioContext } from './context.ts'
 
 type DatasetServices = Pick<
   StudioServices,
-  'dataset.describe' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
+  'dataset.describe' | 'dataset.recognize' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
 >
 
 export function datasetServices(context: StudioContext): DatasetServices {
   return {
     'dataset.describe': () => context.project().describeDataset(),
+    'dataset.recognize': async (source) => recognizeSource(await checkSource(context, source)),
     'dataset.import': async ({ source, options }) => {
       const project = context.project()
       const checked = await checkSource(context, source)
@@ -35,21 +37,19 @@ export function datasetServices(context: StudioContext): DatasetServices {
   }
 }
 
-/** A source as it may be read: a real folder under one of the host's roots. */
+/** A source as it may be read: a real folder or file under one of the host's roots. */
 async function checkSource(context: StudioContext, source: ImportSource): Promise<ImportSource> {
   if (source.kind === 'sample') return source
   const real = await realpath(resolve(source.path)).catch((cause: unknown) => {
-    throw new StudioError('bad-source', `The folder "${source.path}" cannot be read. Check that it is there and that you may open it.`, {
-      cause,
-    })
+    throw new StudioError('bad-source', `"${source.path}" cannot be read. Check that it is there and that you may open it.`, { cause })
   })
   if (!isAllowed(context.allowedRoots, real)) {
     throw new StudioError(
       'bad-source',
-      `The folder "${source.path}" lies outside the folders this studio may read (${[...context.allowedRoots].join(', ')}). Start it with --allow FOLDER to add one.`,
+      `"${source.path}" lies outside the folders this studio may read (${[...context.allowedRoots].join(', ')}). Start it with --allow FOLDER to add one.`,
     )
   }
-  return { kind: 'folder', path: real }
+  return { ...source, kind: (await stat(real)).isDirectory() ? 'folder' : 'file', path: real }
 }
 
 /** Whether a path lies in one of the roots, by its parts and not by its letters. */

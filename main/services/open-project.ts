@@ -8,6 +8,7 @@ import type { Run } from '#contracts/studio.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
+import { withState } from '../media/source-roots.ts'
 import { readPictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
@@ -41,6 +42,8 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  /** Folders under which sources may be read, as they are at the time. */
+  readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
   readonly index: DatasetIndex
   readonly items: ItemStore
@@ -61,13 +64,14 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish }: ProjectTools,
+    { fs, engine, publish, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
     const questions = new ItemQuestions(db)
@@ -149,7 +153,8 @@ export class OpenProject {
 
   async describeDataset(): Promise<DatasetSummary> {
     const imageSize = await this.dataset.imageSize()
-    return this.index.fresh(() => this.figures.describe(imageSize))
+    const summary = await this.index.fresh(() => this.figures.describe(imageSize))
+    return { ...summary, roots: await withState(summary.roots) }
   }
 
   tellDataset(): void {
@@ -234,4 +239,5 @@ export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  allowedRoots: ReadonlySet<string>
 }

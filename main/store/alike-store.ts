@@ -13,10 +13,10 @@ export class AlikeStore {
   }
 
   /** Items that were never measured, with the files they came from. */
-  unmeasured(): { id: ItemId; root: string; source: string; fileHash: string }[] {
+  unmeasured(): { id: ItemId; root: string; source: string; fileHash: string; copied: string | null }[] {
     return this.#db
       .prepare(
-        `SELECT id, root, files.source AS source, fileHash FROM items JOIN files ON files.itemId = items.id
+        `SELECT id, root, files.source AS source, fileHash, copied FROM items JOIN files ON files.itemId = items.id
          WHERE here AND blur IS NULL AND fileHash IS NOT NULL ORDER BY position`,
       )
       .all() as ReturnType<AlikeStore['unmeasured']>

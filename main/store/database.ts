@@ -59,6 +59,7 @@ const migrations: readonly string[] = [
     reason TEXT,
     detail TEXT,
     fileHash TEXT,
+    copied TEXT,
     itemId TEXT,
     UNIQUE (root, source)
   ) STRICT;

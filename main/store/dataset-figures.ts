@@ -7,7 +7,7 @@ import {
   type Size,
   type TagCount,
 } from '#contracts/curation.ts'
-import type { DatasetSummary, LedgerEntry, LedgerState } from '#contracts/dataset.ts'
+import type { DatasetSummary, LedgerEntry, LedgerState, SourceRoot } from '#contracts/dataset.ts'
 import { bucketOf, frameOf } from '../media/aspect-buckets.ts'
 import { leafHash, leafPrefix, snapshotName, type FrozenItem } from '../media/dataset-files.ts'
 import type { Db } from './database.ts'
@@ -133,7 +133,7 @@ export class DatasetFigures {
     }
   }
 
-  describe(imageSize: number | null): DatasetSummary {
+  describe(imageSize: number | null): Omit<DatasetSummary, 'roots'> & { roots: Omit<SourceRoot, 'state'>[] } {
     const items = this.#db
       .prepare(
         `SELECT count(*) AS items, coalesce(sum(split = 'validation'), 0) AS validationItems, coalesce(sum(caption <> ''), 0) AS captioned
@@ -146,7 +146,12 @@ export class DatasetFigures {
         coalesce(sum(state = 'rejected'), 0) AS rejected FROM files`,
       )
       .get() as DatasetSummary['totals']
-    return { ...items, imageSize, totals, snapshot: this.#snapshot() }
+    const roots = this.#db
+      .prepare(
+        `SELECT root, count(*) AS found, count(itemId) AS items, count(copied) AS copied FROM files GROUP BY root ORDER BY min(position)`,
+      )
+      .all() as Omit<SourceRoot, 'state'>[]
+    return { ...items, imageSize, totals, roots, snapshot: this.#snapshot() }
   }
 
   /** The name that the data set would be frozen under now. Only what changed since it was last asked for is read. */

@@ -80,7 +80,7 @@ export class DatasetIndex {
   #addFile({ root, source, state, reason, detail, fileHash, item }: LedgerLine): void {
     const id = item?.id ?? null
     const before = this.#add.itemOf.get(root, source)
-    this.#add.file.run(root, source, state, reason, detail, fileHash, id)
+    this.#add.file.run(root, source, state, reason, detail, fileHash, item?.copied ?? null, id)
     if (item) {
       const { captions = [], tags = [], author = '', licence = '', origin = '', split = null, ...rest } = item
       this.#add.item.run({
@@ -237,9 +237,9 @@ function prepareAll(db: Db) {
   return {
     itemOf: db.prepare<[string, string], string | null>('SELECT itemId FROM files WHERE root = ? AND source = ?').pluck(),
     file: db.prepare(
-      `INSERT INTO files (root, source, state, reason, detail, fileHash, itemId) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
+      `INSERT INTO files (root, source, state, reason, detail, fileHash, copied, itemId) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, source)
        DO UPDATE SET state = excluded.state, reason = excluded.reason, detail = excluded.detail,
-         fileHash = excluded.fileHash, itemId = excluded.itemId`,
+         fileHash = excluded.fileHash, copied = excluded.copied, itemId = excluded.itemId`,
     ),
     item: db.prepare(
       `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,

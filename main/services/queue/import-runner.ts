@@ -1,4 +1,5 @@
 import { importPictures } from '../../media/import-pictures.ts'
+import { isAllowed } from '../dataset.ts'
 import { findDuplicates } from '../duplicates.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
@@ -10,7 +11,9 @@ export function importRunner(project: OpenProject): Runner {
     try {
       const totals = await importPictures(payload.source, payload.options, {
         datasetFolder: project.folder.dataset,
+        originalsFolder: project.folder.originals,
         fs: project.fs,
+        mayRead: (path) => isAllowed(project.allowedRoots, path),
         signal,
         onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
       })

@@ -25,7 +25,7 @@ export function measureRunner(project: OpenProject): Runner {
     }
     try {
       for (const [root, wanted] of Map.groupBy(waiting, ({ root: one }) => one)) {
-        for await (const [{ id, source }, bytes] of readOriginals(root, wanted)) {
+        for await (const [{ id, source }, bytes] of readOriginals(root, wanted, project.folder.originals)) {
           signal.throwIfAborted()
           report({ done: done++, total, unit: 'pictures', note: source })
           const figures = bytes && (await measurePicture(bytes).catch(() => null)) // told as missing, and tried again next time

@@ -1,0 +1,148 @@
+import { PictureError } from '../picture.ts'
+import { captionKeys, decodeText, factColumns, sayRecord, tagKeys } from './caption.ts'
+import { csvRows } from './csv.ts'
+import { folderOf, type FileTree } from './file-tree.ts'
+import { parquetRows } from './parquet.ts'
+import type { RefusedItem, Remark, Said } from './source-item.ts'
+
+export const metadataNames = ['metadata.jsonl', 'metadata.csv', 'metadata.parquet']
+const listLimitBytes = 256 * 1024 * 1024
+const toldLimit = 100
+
+export function isMetadata(name: string): boolean {
+  return metadataNames.includes(name.slice(name.lastIndexOf('/') + 1))
+}
+
+/** What the metadata files of a tree say of its files, and what is wrong with them. */
+export class MetadataList {
+  /** Full name of a file -> its row as JSON; text takes less memory than what it means. */
+  readonly #rows = new Map<string, string>()
+  readonly #named = new Map<string, string>()
+  readonly #seen = new Set<string>()
+  readonly #told: RefusedItem[] = []
+
+  static async read(tree: FileTree): Promise<MetadataList> {
+    const list = new MetadataList()
+    for await (const file of tree.files()) {
+      if (!file.refused && isMetadata(file.name)) await list.#readFile(file.name, () => file.read(listLimitBytes))
+    }
+    return list
+  }
+
+  said(name: string): Said | null {
+    const row = this.#rows.get(name)
+    if (row === undefined) return null
+    this.#seen.add(name)
+    return sayRecord(JSON.parse(row), `the list of "${name}"`)
+  }
+
+  /** To be asked after all files were: rows that cannot be used, and rows of files that are not there. */
+  *told(): Generator<RefusedItem> {
+    const missing = [...this.#rows.keys()].filter((name) => !this.#seen.has(name))
+    yield* this.#told
+    yield* first(missing).map((name) => ({
+      source: this.#named.get(name)!,
+      refused: { reason: 'file-missing' as const, detail: `It names ${quoted(name)}, and there is no such picture in the source.` },
+    }))
+    if (missing.length > toldLimit)
+      yield {
+        source: `${missing.length - toldLimit} more rows of metadata`,
+        refused: {
+          reason: 'file-missing',
+          detail: `They name pictures that are not in the source, ${quoted(missing[toldLimit]!)} among them.`,
+        },
+      }
+  }
+
+  async #readFile(name: string, read: () => Promise<Uint8Array>): Promise<void> {
+    const broken: [where: string, what: string][] = []
+    const unused = new Set<string>()
+    try {
+      const bytes = await read()
+      for await (const { where, row, broken: what } of name.endsWith('.parquet') ? parquet(bytes) : lines(name, bytes)) {
+        const file = row?.file_name
+        if (what !== null) broken.push([where, what])
+        else if (typeof file !== 'string' || file === '') broken.push([where, 'it names no file in "file_name"'])
+        else {
+          const { file_name: _, ...columns } = row!
+          Object.keys(columns).forEach((column) => isUsed(column) || unused.add(column))
+          const full = [folderOf(name), file.replace(/^\.\//, '')].filter(Boolean).join('/')
+          this.#rows.set(full, JSON.stringify(Object.fromEntries(Object.entries(columns).filter(([column]) => isUsed(column)))))
+          this.#named.set(full, `${name}, ${where}`)
+        }
+      }
+    } catch (error) {
+      const why = error instanceof PictureError ? error.message : `The file is damaged (${(error as Error).message.slice(0, 100)}).`
+      this.#told.push({ source: name, refused: { reason: 'metadata-broken', detail: why } })
+    }
+    for (const [where, what] of first(broken)) this.#told.push({ source: `${name}, ${where}`, refused: notUsed(what) })
+    if (broken.length > toldLimit)
+      this.#told.push({ source: `${name}, ${broken.length - toldLimit} more rows`, refused: notUsed(broken[toldLimit]![1]) })
+    if (unused.size > 0) {
+      const columns = [...unused].slice(0, 10).map(quoted).join(', ')
+      const detail = `The columns ${columns}${unused.size > 10 ? ` and ${unused.size - 10} more` : ''} are not used.`
+      this.#told.push({ source: `${name}, columns`, refused: { reason: 'not-used', detail } })
+    }
+  }
+}
+
+function isUsed(column: string): boolean {
+  return captionKeys.includes(column) || tagKeys.includes(column) || factColumns.has(column)
+}
+
+function notUsed(what: string): Remark {
+  return { reason: 'metadata-broken', detail: `The row is not used: ${what}. Correct or remove it.` }
+}
+
+function first<T>(values: readonly T[]): T[] {
+  return values.slice(0, toldLimit)
+}
+
+/** A name as it can stand in a sentence: short and without control characters. */
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
+}
+
+interface Row {
+  where: string
+  row: Record<string, unknown> | null
+  broken: string | null
+}
+
+function* lines(name: string, bytes: Uint8Array): Generator<Row> {
+  const text = decodeText(bytes)
+  if (text === null) throw new PictureError('metadata-broken', 'The file is not UTF-8 text. Save it as UTF-8.')
+  yield* name.endsWith('.csv') ? csvLines(text) : jsonLines(text)
+}
+
+function* jsonLines(text: string): Generator<Row> {
+  for (const [i, line] of text.split('\n').entries()) if (line.trim() !== '') yield { where: `line ${i + 1}`, ...jsonRow(line) }
+}
+
+function jsonRow(line: string): Omit<Row, 'where'> {
+  try {
+    const row: unknown = JSON.parse(line)
+    const isRecord = typeof row === 'object' && row !== null && !Array.isArray(row)
+    return isRecord ? { row: row as Record<string, unknown>, broken: null } : { row: null, broken: 'it is not a record' }
+  } catch {
+    return { row: null, broken: 'it is not JSON' }
+  }
+}
+
+function* csvLines(text: string): Generator<Row> {
+  let header: readonly string[] | null = null
+  for (const { line, fields, broken } of csvRows(text)) {
+    const where = `line ${line}`
+    if (!header) {
+      header = fields
+      if (!header.includes('file_name')) throw new PictureError('metadata-broken', 'The first line has no column "file_name". Add one.')
+    } else if (broken !== null || fields.length !== header.length) {
+      yield { where, row: null, broken: broken ?? `it has ${fields.length} fields and the first line ${header.length}` }
+    } else yield { where, row: Object.fromEntries(header.map((column, i) => [column, fields[i]])), broken: null }
+  }
+}
+
+async function* parquet(bytes: Uint8Array): AsyncGenerator<Row> {
+  let number = 0
+  for await (const row of parquetRows(bytes)) yield { where: `row ${++number}`, row, broken: null }
+}
