@@ -5,7 +5,11 @@ import type { CardFacts, Tally } from '../store/dataset-figures.ts'
 const listed = 20
 
 /** A data set's card as Markdown with the front matter that Hugging Face reads: what is in it, where it comes from, who agreed, and what is not known. */
-export function datasetCard(name: string, { totals, imageSize, snapshot }: DatasetSummary, facts: CardFacts): string {
+export function datasetCard(
+  name: string,
+  { totals, imageSize, snapshot }: Pick<DatasetSummary, 'totals' | 'imageSize' | 'snapshot'>,
+  facts: CardFacts,
+): string {
   const count = (n: number) => `${n} ${n === 1 ? 'picture' : 'pictures'}`
   const lines = [
     ...['---', `pretty_name: ${JSON.stringify(name)}`, `license: ${licenceId(facts)}`, 'task_categories:', '- text-to-image'],
