@@ -35,16 +35,23 @@ export class DatasetIndex {
     this.#paths = { ledger: join(files.folder, 'ledger.jsonl'), journal: files.journal.path, measures: this.measureLog.path }
   }
 
-  /** Work on an index that is up to date, one after the other; what the work adds to the files is in the index when this resolves. */
+  /** Work on an index that is up to date, one after the other. */
   fresh<T>(work: () => T | Promise<T>): Promise<T> {
     const mine = this.#turn.then(async () => {
       await this.#catchUp()
+      return work()
+    })
+    this.#turn = mine.catch(() => undefined) // its caller hears of it
+    return mine
+  }
+
+  /** The same for work that adds to the files: what it adds is in the index when this resolves. */
+  change<T>(work: () => Promise<T>): Promise<T> {
+    return this.fresh(async () => {
       const result = await work()
       await this.#catchUp()
       return result
     })
-    this.#turn = mine.catch(() => undefined) // its caller hears of it
-    return mine
   }
 
   async #catchUp(): Promise<void> {
