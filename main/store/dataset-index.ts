@@ -2,7 +2,15 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { leafPrefix, ledgerLine, splitRank, validationCount, type DatasetFiles, type LedgerLine } from '../media/dataset-files.ts'
+import {
+  foundWords,
+  leafPrefix,
+  ledgerLine,
+  splitRank,
+  validationCount,
+  type DatasetFiles,
+  type LedgerLine,
+} from '../media/dataset-files.ts'
 import { isList, markColumn, markNames, type JournalStep, type MarkName } from './curation-journal.ts'
 import type { Db } from './database.ts'
 import { fingerprintBefore, readLines } from './line-reader.ts'
@@ -54,6 +62,11 @@ export class DatasetIndex {
     })
   }
 
+  /** Resolves when nothing is at work any more. */
+  async idle(): Promise<void> {
+    await this.#turn
+  }
+
   async #catchUp(): Promise<void> {
     for (const name of ['ledger', 'journal', 'measures'] as const) {
       const { offset, before } = this.#mark(name)
@@ -89,10 +102,12 @@ export class DatasetIndex {
     const before = this.#add.itemOf.get(root, source)
     this.#add.file.run(root, source, state, reason, detail, fileHash, id)
     if (item) {
-      const { captions = [], tags = [], author = '', licence = '', origin = '', split = null, ...rest } = item
+      const { author = '', licence = '', origin = '', split = null, ...rest } = item
+      const { caption, captions, tags } = foundWords(item)
       this.#add.item.run({
         ...rest,
         ...{ source, state, reason, author, licence, origin, split, splitRank: splitRank(item.id) },
+        caption,
         captions: JSON.stringify(captions),
         tags: JSON.stringify(tags),
       })
