@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { crop, marks, tag, type Marks } from '#contracts/curation.ts'
+import { crop, marks, type Marks } from '#contracts/curation.ts'
 import {
   datasetItem,
   datasetSplit,
@@ -40,7 +40,7 @@ export const ledgerLine = z.object({
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
     // What a source says beyond a caption; sources that say nothing leave it out.
-    .extend({ captions: z.array(z.string()), tags: z.array(tag) })
+    .extend({ captions: z.array(z.string()), tags: z.array(z.string()) })
     .partial({ captions: true, tags: true })
     .extend(sourceFacts.shape)
     // The ending of the copy that the project keeps of the file, under its hash.
@@ -147,11 +147,9 @@ export class DatasetFiles {
     const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
     const held = validationIds([...used.keys()])
     return [...used.values()]
-      .map(({ caption, captions = [], tags = [], split, ...item }): FileItem => ({
+      .map(({ split, ...item }): FileItem => ({
         ...item,
-        caption,
-        captions,
-        tags,
+        ...foundWords(item),
         rating: 0,
         pick: 'none',
         crop: { kind: 'center' },
@@ -201,6 +199,34 @@ export function totalsOf(ledger: readonly LedgerLine[]): LedgerTotals {
 const validationShare = 0.02
 const smallShare = 0.08
 const validationEnough = 16
+
+/** What a source says of an item, within what an item may have: a list of words in one tag is several, what is too long is cut. */
+export function foundWords({
+  caption,
+  captions = [],
+  tags = [],
+}: NonNullable<LedgerLine['item']>): Pick<Marks, 'caption' | 'captions' | 'tags'> {
+  const cut = (text: string) => text.slice(0, marks.shape.caption.maxLength!)
+  const words = tags
+    .flatMap((text) => text.split(','))
+    .map((text) =>
+      text
+        .normalize('NFC')
+        .replace(/[\s\p{Cc}]+/gu, ' ')
+        .trim()
+        .toLowerCase()
+        .slice(0, 100)
+        .trim(),
+    )
+  return {
+    caption: cut(caption),
+    captions: captions
+      .filter((text) => text.trim() !== '')
+      .slice(0, 20)
+      .map(cut),
+    tags: [...new Set(words)].filter((word) => word !== '').slice(0, 200),
+  }
+}
 
 /** How many of some items are held back: 2 %, in small sets up to 16 or 8 %. */
 export function validationCount(items: number): number {

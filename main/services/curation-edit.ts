@@ -17,7 +17,7 @@ type Changed = Pick<Marks, 'caption' | 'captions' | 'tags'>
  * @throws StudioError invalid-request when a caption or list would become too long, or a regular expression is wrong or slow.
  */
 export function applyRule(rule: Rule, items: readonly Words[]): Changed[] {
-  if (rule.kind === 'tag') return items.map((item) => ({ ...item, tags: changeTags(item, rule) }))
+  if (rule.kind === 'tag') return items.map((item) => ({ caption: item.caption, captions: item.captions, tags: changeTags(item, rule) }))
   const texts = items.flatMap(({ caption, captions }) => [caption, ...captions])
   const { after, tooLong } = rule.kind === 'affix' ? shorten(texts, (text) => affix(text, rule)) : replace(texts, rule)
   if (tooLong) throw tooLongCaption(items, tooLong)
@@ -77,7 +77,8 @@ function replace(texts: string[], { find, with: by, regularExpression, matchCase
 const patternRun = '{ const pattern = new RegExp(find, flags); shorten(texts, (text) => text.replace(pattern, by)) }'
 
 function changeTags({ tags, source }: Words, { add, remove }: Extract<Rule, { kind: 'tag' }>): string[] {
-  const changed = [...new Set([...tags, ...add])].filter((tag) => !remove.includes(tag))
+  const changed = tags.filter((tag) => !remove.includes(tag))
+  for (const tag of add) if (!changed.includes(tag) && !remove.includes(tag)) changed.push(tag)
   if (changed.length <= tagLimit || changed.length <= tags.length) return changed
   throw new StudioError(
     'invalid-request',

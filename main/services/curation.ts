@@ -54,7 +54,7 @@ export class Curation {
 
   /** @throws StudioError invalid-request when the edit cannot be done to all of its items; then it is done to none. */
   async edit({ target, change }: CurationEdit): Promise<EditOutcome> {
-    const { matched, ids } = await this.#index.fresh(async () => {
+    const { matched, ids } = await this.#index.change(async () => {
       const plan = this.#plan({ target, change })
       if (plan.ids.length > 0) await this.#files.journal.addEdit(change.kind, plan.ids, plan.fields)
       return plan
@@ -91,7 +91,7 @@ export class Curation {
   }
 
   async #step(kind: 'undo' | 'redo'): Promise<EditOutcome> {
-    const record = await this.#index.fresh(async () => {
+    const record = await this.#index.change(async () => {
       const next = this.#items.history()[kind]
       if (next) await (kind === 'undo' ? this.#files.journal.addUndo(next.seq) : this.#files.journal.addRedo(next.seq))
       return next

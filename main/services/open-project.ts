@@ -56,6 +56,7 @@ export class OpenProject {
   readonly queue: JobQueue
   /** What goes on in the background after a project was opened. */
   #settling: Promise<void> = Promise.resolve()
+  #closing = false
   readonly #db: Db
   readonly #unlock: () => Promise<void>
 
@@ -124,9 +125,11 @@ export class OpenProject {
   }
 
   async close(): Promise<void> {
+    this.#closing = true
     try {
       await this.queue.close()
       await this.#settling
+      await this.index.idle()
     } finally {
       this.#db.close()
       await this.#unlock()
@@ -160,7 +163,8 @@ export class OpenProject {
   tellDataset(): void {
     this.describeDataset().then(
       (summary) => this.publish('dataset.changed', summary),
-      (error: unknown) => this.publish('system.warned', { message: `The data set cannot be read (${toWire(error).message}).` }),
+      (error: unknown) =>
+        !this.#closing && this.publish('system.warned', { message: `The data set cannot be read (${toWire(error).message}).` }),
     )
   }
 

@@ -2,7 +2,15 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { leafPrefix, ledgerLine, splitRank, validationCount, type DatasetFiles, type LedgerLine } from '../media/dataset-files.ts'
+import {
+  foundWords,
+  leafPrefix,
+  ledgerLine,
+  splitRank,
+  validationCount,
+  type DatasetFiles,
+  type LedgerLine,
+} from '../media/dataset-files.ts'
 import { isList, markColumn, markNames, type JournalStep, type MarkName } from './curation-journal.ts'
 import type { Db } from './database.ts'
 import { fingerprintBefore, readLines } from './line-reader.ts'
@@ -35,16 +43,28 @@ export class DatasetIndex {
     this.#paths = { ledger: join(files.folder, 'ledger.jsonl'), journal: files.journal.path, measures: this.measureLog.path }
   }
 
-  /** Work on an index that is up to date, one after the other; what the work adds to the files is in the index when this resolves. */
+  /** Work on an index that is up to date, one after the other. */
   fresh<T>(work: () => T | Promise<T>): Promise<T> {
     const mine = this.#turn.then(async () => {
       await this.#catchUp()
+      return work()
+    })
+    this.#turn = mine.catch(() => undefined) // its caller hears of it
+    return mine
+  }
+
+  /** The same for work that adds to the files: what it adds is in the index when this resolves. */
+  change<T>(work: () => Promise<T>): Promise<T> {
+    return this.fresh(async () => {
       const result = await work()
       await this.#catchUp()
       return result
     })
-    this.#turn = mine.catch(() => undefined) // its caller hears of it
-    return mine
+  }
+
+  /** Resolves when nothing is at work any more. */
+  async idle(): Promise<void> {
+    await this.#turn
   }
 
   async #catchUp(): Promise<void> {
@@ -82,10 +102,12 @@ export class DatasetIndex {
     const before = this.#add.itemOf.get(root, source)
     this.#add.file.run(root, source, state, reason, detail, fileHash, item?.copied ?? null, id)
     if (item) {
-      const { captions = [], tags = [], author = '', licence = '', origin = '', split = null, ...rest } = item
+      const { author = '', licence = '', origin = '', split = null, ...rest } = item
+      const { caption, captions, tags } = foundWords(item)
       this.#add.item.run({
         ...rest,
         ...{ source, state, reason, author, licence, origin, split, splitRank: splitRank(item.id) },
+        caption,
         captions: JSON.stringify(captions),
         tags: JSON.stringify(tags),
       })

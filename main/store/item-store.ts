@@ -1,5 +1,6 @@
 import {
   marks,
+  sortKey,
   type CurationHistory,
   type CurationItem,
   type CurationQuery,
@@ -52,7 +53,8 @@ export class ItemStore {
     buckets: readonly Size[],
   ): { total: number; items: CurationItem[] } {
     const direction = descending ? 'DESC' : 'ASC'
-    const order = `ORDER BY ${sort === 'added' ? 'row' : sort} ${direction} NULLS LAST, row ${direction}`
+    const key = sortKey.parse(sort) // one of a few names, never what somebody typed
+    const order = `ORDER BY ${key === 'added' ? 'row' : key} ${direction} NULLS LAST, row ${direction}`
     const rows = this.#db
       .prepare(
         `SELECT ${itemColumns} FROM curated

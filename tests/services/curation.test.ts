@@ -481,6 +481,17 @@ describe('the index', () => {
     await studio.close()
   })
 
+  test('takes whatever a source says, cut to what an item may have', async () => {
+    const tags = ['Red,  Apple', 'a\tb', '', 'x'.repeat(300), ...Array.from({ length: 300 }, (_, i) => `t${i}`)]
+    const studio = await curatedStudio(ledgerOf(1, () => ({ caption: 'c'.repeat(5000), tags })))
+    const [item] = await items(studio)
+    expect(item).toMatchObject({ caption: 'c'.repeat(2000) })
+    expect(item!.tags.slice(0, 4)).toEqual(['red', 'apple', 'a b', 'x'.repeat(100)])
+    expect(item!.tags).toHaveLength(200)
+    expect(await studio.services['dataset.describe'](null, context)).toEqual(await studio.context.project().dataset.describe())
+    await studio.close()
+  })
+
   test('forgets a picture that was replaced and knows what was said of it when it comes back', async () => {
     const studio = await curatedStudio(ledgerOf(2))
     const { dataset } = studio.context.project()
