@@ -1,5 +1,5 @@
 import { PictureError } from '../picture.ts'
-import { join, readCaption } from './caption.ts'
+import { join, nameWords, readCaption } from './caption.ts'
 import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
 import { splitOf } from './image-folder.ts'
 import type { Said, SourceItem } from './source-item.ts'
@@ -48,7 +48,7 @@ export async function* shardItems(tar: FileTree, folder: string): AsyncGenerator
   for (const [key, { pictures, texts }] of samples) {
     const [picture, ...others] = pictures
     if (picture) {
-      const { captions, tags, facts, note } = await saidIn(texts)
+      const { captions, tags, facts, note } = await saidIn(key, texts)
       const read = () => picture.read(fileLimitBytes)
       yield { source: `${folder}${picture.name}`, captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note, read }
     } else if (texts.length > 0) {
@@ -104,12 +104,17 @@ function keyOf(name: string): [key: string, kind: string] {
 }
 
 /** Text files first, records behind them. */
-async function saidIn(texts: readonly TreeFile[]): Promise<Said> {
+async function saidIn(key: string, texts: readonly TreeFile[]): Promise<Said> {
   let said = noWords
   for (const file of texts.toSorted((a, b) => order(a) - order(b))) {
     said = join(said, await readCaption(file.name, () => file.read(captionLimitBytes)))
   }
-  return said.captions.length > 0 ? said : { ...said, captions: [''] }
+  return said.captions.length > 0 ? said : { ...said, captions: [isMadeUp(key) ? '' : nameWords(key)] }
+}
+
+/** Keys are mostly numbers and hashes, which say nothing of the picture. */
+function isMadeUp(key: string): boolean {
+  return /^[\d_-]*$|^[0-9a-f-]{8,}$/i.test(key.slice(key.lastIndexOf('/') + 1))
 }
 
 const order = ({ name }: TreeFile): number => (name.endsWith('.json') ? 1 : 0)
