@@ -130,7 +130,7 @@ describe('however it is damaged', () => {
           expect(new Set((items as ShortItem[]).map(({ source }) => source)).size).toBe(items.length)
         } else expect(items).toBeInstanceOf(StudioError)
       }),
-      { numRuns: process.env.ZIGMA_LONG ? 20_000 : 150 },
+      { numRuns: process.env.ZIGMA_LONG ? 20_000 : 100 },
     )
   })
 
@@ -165,7 +165,7 @@ describe('however it is damaged', () => {
           const count = await read(bytes, 0.5).catch((error: unknown) => error)
           expect(typeof count === 'number' || (count instanceof PictureError && count.reason === 'metadata-broken')).toBe(true)
         }),
-        { numRuns: process.env.ZIGMA_LONG ? 1000 : 25 },
+        { numRuns: process.env.ZIGMA_LONG ? 1000 : 12 },
       )
     })
   })
