@@ -11,19 +11,20 @@ export interface Line {
 
 /** The whole lines of a text file from a byte on, one after the other; none when there is no file. A last line that a crash cut short is left out. */
 export async function* readLines(path: string, from = 0): AsyncGenerator<Line> {
-  let rest: Buffer = Buffer.alloc(0)
+  let begun: Buffer[] = [] // of a line whose end is not read yet
   let offset = from
   const stream = createReadStream(path, { start: from, highWaterMark: 1024 * 1024 })
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk
       let start = 0
-      for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-        if (end > start) yield { text: bytes.toString('utf8', start, end), offset: offset + start, sizeBytes: end - start }
+      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+        const bytes = begun.length > 0 ? Buffer.concat([...begun, chunk.subarray(start, end)]) : chunk.subarray(start, end)
+        if (bytes.length > 0) yield { text: bytes.toString('utf8'), offset, sizeBytes: bytes.length }
+        offset += bytes.length + 1
         start = end + 1
+        begun = []
       }
-      offset += start
-      rest = bytes.subarray(start)
+      if (start < chunk.length) begun.push(chunk.subarray(start))
     }
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error
