@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ImportOptions, ImportSource, LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
@@ -47,6 +48,8 @@ export async function importPictures(
     await agreeOnSize(dataset, options.imageSize)
     const index = await LedgerIndex.read(dataset.ledgerPath, from.root)
     const copies = source.kind !== 'sample' && source.originals === 'copy' ? { folder: originalsFolder, fs } : null
+
+    if (copies) await sweepCopies(copies)
 
     const perShard = Math.max(1, Math.min(shardItems, Math.floor(shardBytes / (options.imageSize ** 2 * 3))))
     let shard = index.nextShard
@@ -129,7 +132,7 @@ async function settle(
   root: string,
   read: Read,
   index: LedgerIndex,
-  copies: { folder: string; fs: SafeFs } | null,
+  copies: Copies | null,
 ): Promise<{ line: LedgerLine | null; rgb: Uint8Array | null }> {
   const { source } = read.item
   const before = index.before(source)
@@ -146,9 +149,9 @@ async function settle(
     if (!before.item) return { line: null, rgb: null }
     const kept = before.item.copied ? { copied: before.item.copied } : await copy(copies, fileHash, bytes)
     const said = { ...remark(picture.note ?? cropNote(before.item)), item: { ...saidOf(picture), ...kept } }
-    const line = saidHash(said) === before.said ? null : await index.line(before)
-    if (!line?.item) return { line: null, rgb: null }
-    const { width, height, shard, slot, pixelHash } = line.item
+    if (saidHash(said) === before.said) return { line: null, rgb: null }
+    const line = await index.line(before)
+    const { width, height, shard, slot, pixelHash } = line.item!
     return { line: { ...line, ...said, item: { id, width, height, shard, slot, pixelHash, ...said.item } }, rgb: null }
   }
   if (twin !== undefined) return rejected({ reason: 'duplicate', detail: `The picture is the same as "${twin}", byte for byte.` }, fileHash)
@@ -171,8 +174,20 @@ function saidOf({ captions: [caption = '', ...captions], tags, facts }: Said) {
   return { caption, ...(captions.length > 0 ? { captions } : {}), ...(tags.length > 0 ? { tags: [...tags] } : {}), ...facts }
 }
 
+/** Where copies of originals go. */
+interface Copies {
+  folder: string
+  fs: SafeFs
+}
+
+/** What a killed import left half written. */
+async function sweepCopies({ folder, fs }: Copies): Promise<void> {
+  await fs.folder(folder)
+  for (const name of await readdir(folder)) await fs.sweep(join(folder, name))
+}
+
 /** Keeps the file itself, if that is wanted; it is there before any line speaks of it. */
-async function copy(copies: { folder: string; fs: SafeFs } | null, fileHash: string, bytes: Uint8Array): Promise<{ copied?: string }> {
+async function copy(copies: Copies | null, fileHash: string, bytes: Uint8Array): Promise<{ copied?: string }> {
   const format = copies && pictureFormat(bytes.subarray(0, 32))
   if (!format) return {}
   const folder = join(copies.folder, fileHash.slice(0, 2))

@@ -13,8 +13,8 @@ interface Remembered {
   item: { width: number; height: number; copied: string | undefined } | null
   /** Fingerprint of all that is said of the item. */
   said: string
-  /** Where the whole line lies; null for a line that is not in the file yet. */
-  offset: number | null
+  /** Where the whole line lies. */
+  offset: number
 }
 
 /** The ledger as an import sees it: what is known of the files of its source, and which pictures the data set has. */
@@ -54,13 +54,15 @@ export class LedgerIndex {
   }
 
   /** The whole line that was remembered. */
-  async line({ offset }: Remembered): Promise<LedgerLine | null> {
-    return offset === null ? null : ledgerLine.parse(JSON.parse(await readLineAt(this.#path, offset)))
+  async line({ offset }: Remembered): Promise<LedgerLine> {
+    return ledgerLine.parse(JSON.parse(await readLineAt(this.#path, offset)))
   }
 
+  /** Takes a line into account whose file does not come again in this import, so that nothing more of it need be remembered. */
   add(line: LedgerLine): void {
     if (line.item) this.known.set(line.item.id, line.source)
-    this.#remember(line, null)
+    this.#count(line)
+    this.#here.delete(line.source)
   }
 
   /** Of the files of this source. */
@@ -68,14 +70,19 @@ export class LedgerIndex {
     return { ...this.#totals }
   }
 
-  #remember(line: LedgerLine, offset: number | null): void {
+  #remember(line: LedgerLine, offset: number): void {
     const { source, fileHash, state, reason, item } = line
+    this.#count(line)
+    const kept = item && { width: item.width, height: item.height, copied: item.copied }
+    this.#here.set(source, { fileHash, state, reason, item: kept, said: saidHash(line), offset })
+  }
+
+  /** Only the last word on a file counts. */
+  #count({ source, state }: LedgerLine): void {
     const before = this.#here.get(source)
     if (before) this.#totals[before.state]--
     else this.#totals.found++
     this.#totals[state]++
-    const kept = item && { width: item.width, height: item.height, copied: item.copied }
-    this.#here.set(source, { fileHash, state, reason, item: kept, said: saidHash(line), offset })
   }
 }
 

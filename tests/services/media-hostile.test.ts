@@ -7,7 +7,9 @@ import { describe, expect, test } from 'vitest'
 import { StudioError } from '#contracts/errors.ts'
 import { DatasetFiles, readPixels } from '#main/media/dataset-files.ts'
 import { importPictures } from '#main/media/import-pictures.ts'
+import { PictureError } from '#main/media/picture.ts'
 import { archiveLimits } from '#main/media/sources/archive-entry.ts'
+import { parquetRows } from '#main/media/sources/parquet.ts'
 import { TarTree } from '#main/media/sources/tar-tree.ts'
 import { ZipTree } from '#main/media/sources/zip-tree.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
@@ -106,7 +108,6 @@ describe('however it is damaged', () => {
   const files = { 'a.png': 'picture', 'a.txt': 'a cat', 'metadata.jsonl': '{"file_name":"a.png","text":"x"}', 'b/c.png': 'other' }
   const entries = Object.entries(files).map(([name, bytes]) => ({ name, bytes, method: 8 }))
   const toml = '[general]\ncaption_prefix = "x"\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = "."\nnum_repeats = 3\n'
-  const table = { columnData: [{ name: 'file_name', data: ['a.png', 'b.png'], type: 'STRING' as const }] }
 
   test.each([
     ['a.zip', zip(entries)],
@@ -114,7 +115,6 @@ describe('however it is damaged', () => {
     ['a.tgz', gzipSync(tar(entries))],
     ['a.toml', Buffer.from(toml)],
     ['metadata.csv', Buffer.from('file_name,text\na.png,"x, ""y"""\nb/c.png,z\n')],
-    ['metadata.parquet', Buffer.from(parquetWriteBuffer(table))],
   ])('%s is read or refused, and nothing else happens', { timeout: 60_000 }, async (name, good) => {
     const folder = folderOf({ 'a.png': 'x' })
     const path = name.startsWith('a.') ? join(folder, name) : folder
@@ -130,7 +130,43 @@ describe('however it is damaged', () => {
           expect(new Set((items as ShortItem[]).map(({ source }) => source)).size).toBe(items.length)
         } else expect(items).toBeInstanceOf(StudioError)
       }),
-      { numRuns: process.env.ZIGMA_LONG ? 20_000 : 150 },
+      { numRuns: process.env.ZIGMA_LONG ? 20_000 : 100 },
     )
+  })
+
+  describe('a table in Parquet', () => {
+    const names = Array.from({ length: 300 }, (_, i) => `file${i % 7}.png`)
+    const column = (name: string) => ({ name, data: names, type: 'STRING' as const })
+    const numbers = { name: 'n', data: names.map((_, i) => BigInt(i)), type: 'INT64' as const }
+    const good = Buffer.from(parquetWriteBuffer({ codec: 'SNAPPY', columnData: [column('file_name'), column('text'), numbers] }))
+    const read = async (bytes: Buffer, secondsLimit: number) => {
+      let count = 0
+      for await (const { file_name: name } of parquetRows(bytes, ['file_name', 'text'], secondsLimit)) if (name !== null) count++
+      return count
+    }
+
+    test('is given up when it keeps its reader busy', async () => {
+      const busy = Buffer.from(good)
+      for (const [at, value] of [[197, 25], [276, 43], [298, 96]] as const) busy[at] = value // prettier-ignore
+      const started = performance.now()
+      await expect(Promise.all([read(good, 10), read(busy, 1)])).rejects.toMatchObject({
+        reason: 'metadata-broken',
+        message: 'The table is damaged (reading it takes more than 1 seconds). Write it anew.',
+      })
+      expect(performance.now() - started).toBeLessThan(5000)
+    })
+
+    test('is read or refused', { timeout: 120_000 }, async () => {
+      const damage = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 8 })
+      await fc.assert(
+        fc.asyncProperty(damage, async (changes) => {
+          const bytes = Buffer.from(good)
+          for (const [at, value] of changes) bytes[at] = value
+          const count = await read(bytes, 0.5).catch((error: unknown) => error)
+          expect(typeof count === 'number' || (count instanceof PictureError && count.reason === 'metadata-broken')).toBe(true)
+        }),
+        { numRuns: process.env.ZIGMA_LONG ? 1000 : 12 },
+      )
+    })
   })
 })

@@ -165,6 +165,7 @@ describe('WebDataset', () => {
       one('train-00000.tar/001.jpg', '001', { split: 'train' }),
       one('val-00000.tar/9.jpg', '9', { split: 'validation' }),
     ])
+    expect((await itemsOf(fileOf('test-1.tar', shard)))[0]).toEqual(one('000.jpg', '000', { split: 'test' }))
     expect(await recognized(fileOf('a.tar', shard))).toEqual(['tar', 'webdataset'])
     expect(await itemsOf(fileOf('a.tar', shard))).toEqual([one('000.jpg', '000', {}), one('001.jpg', '001', {})])
   })
@@ -189,16 +190,8 @@ describe('WebDataset', () => {
       ['2.image.jpg', [''], undefined],
       ['2.mask.png', 'not-used', 'The sample has two pictures; "2.image.jpg" is used.'],
       ['3', 'file-missing', 'The sample has no picture. Its maker noted: "404".'],
-      [
-        '*.img_feature256.npy',
-        'not-used',
-        '2 files ".img_feature256.npy" are not used; the studio makes its own features from the pictures.',
-      ],
-      [
-        '*.caption_feature.npy',
-        'not-used',
-        '1 files ".caption_feature.npy" are not used; the studio makes its own features from the pictures.',
-      ],
+      ['*.img_feature256.npy', 'not-used', '2 files ".img_feature256.npy" not used; the studio makes its own features from the pictures.'],
+      ['*.caption_feature.npy', 'not-used', '1 file ".caption_feature.npy" not used; the studio makes its own features from the pictures.'],
     ])
   })
 

@@ -34,15 +34,22 @@ export async function readBounded(path: string, limitBytes: number): Promise<Uin
 /** Exactly `count` bytes from `at` on. @throws PictureError unreadable when the file ends before. */
 export async function readRange(handle: FileHandle, at: number, count: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(count)
+  const done = await readInto(handle, at, bytes)
+  if (done < count) throw new PictureError('unreadable', `The file ends ${count - done} bytes early. Copy it again from its source.`)
+  return bytes
+}
+
+/** Fills `bytes` from `at` on; how many there were. @throws PictureError unreadable when the disk fails. */
+export async function readInto(handle: FileHandle, at: number, bytes: Uint8Array): Promise<number> {
   let done = 0
-  while (done < count) {
-    const { bytesRead } = await handle.read(bytes, done, count - done, at + done).catch((cause: unknown) => {
+  while (done < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, at + done).catch((cause: unknown) => {
       throw new PictureError('unreadable', 'The file could not be read to its end. Check the disk it lies on.', cause)
     })
-    if (bytesRead === 0) throw new PictureError('unreadable', `The file ends ${count - done} bytes early. Copy it again from its source.`)
+    if (bytesRead === 0) break
     done += bytesRead
   }
-  return bytes
+  return done
 }
 
 /** The first bytes of a file, at most `count`; none where it cannot be opened. */
@@ -52,6 +59,8 @@ export async function readHead(path: string, count: number): Promise<Uint8Array>
   try {
     const { buffer, bytesRead } = await handle.read(new Uint8Array(count), 0, count, 0)
     return buffer.subarray(0, bytesRead)
+  } catch {
+    return new Uint8Array() // whoever reads all of it is told why it cannot be read
   } finally {
     await handle.close()
   }

@@ -107,7 +107,8 @@ function factsOf(record: ReadonlyMap<string, unknown>): SourceFacts {
   return facts
 }
 
-function texts(value: unknown): string[] {
+/** The texts in a value of a record; none in one of another kind. */
+export function texts(value: unknown): string[] {
   if (typeof value === 'string') return [value]
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
 }

@@ -67,7 +67,13 @@ export class FolderTree implements FileTree {
     if (safeName(name).refused) return false
     const path = join(this.#root, name)
     const real = await realpath(path).catch(() => null)
-    return real === path && (await lstat(path)).isFile()
+    return (
+      real === path &&
+      (await lstat(path).then(
+        (info) => info.isFile(),
+        () => false,
+      ))
+    )
   }
 
   #file(name: string, refused: Remark | null): TreeFile {

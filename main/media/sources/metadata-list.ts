@@ -1,5 +1,5 @@
 import { PictureError } from '../picture.ts'
-import { captionKeys, decodeText, factColumns, sayRecord, tagKeys } from './caption.ts'
+import { captionKeys, decodeText, factColumns, sayRecord, tagKeys, texts } from './caption.ts'
 import { csvRows } from './csv.ts'
 import { folderOf, type FileTree } from './file-tree.ts'
 import { parquetRows } from './parquet.ts'
@@ -8,6 +8,7 @@ import type { RefusedItem, Remark, Said } from './source-item.ts'
 export const metadataNames = ['metadata.jsonl', 'metadata.csv', 'metadata.parquet']
 const listLimitBytes = 256 * 1024 * 1024
 const toldLimit = 100
+const rowsLimit = 2_000_000
 
 export function isMetadata(name: string): boolean {
   return metadataNames.includes(name.slice(name.lastIndexOf('/') + 1))
@@ -55,19 +56,31 @@ export class MetadataList {
   }
 
   async #readFile(name: string, read: () => Promise<Uint8Array>): Promise<void> {
-    const broken: [where: string, what: string][] = []
+    const broken: { count: number; told: [where: string, what: string][] } = { count: 0, told: [] }
+    const reject = (where: string, what: string) => {
+      if (++broken.count <= toldLimit) broken.told.push([where, what])
+    }
     const unused = new Set<string>()
     try {
       const bytes = await read()
       for await (const { where, row, broken: what } of name.endsWith('.parquet') ? parquet(bytes) : lines(name, bytes)) {
         const file = row?.file_name
-        if (what !== null) broken.push([where, what])
-        else if (typeof file !== 'string' || file === '') broken.push([where, 'it names no file in "file_name"'])
+        if (this.#rows.size >= rowsLimit)
+          throw new PictureError(
+            'metadata-broken',
+            `The list has more than ${rowsLimit.toLocaleString('en')} rows; what follows is not read. Split it.`,
+          )
+        if (what !== null) reject(where, what)
+        else if (typeof file !== 'string' || file === '') reject(where, 'it names no file in "file_name"')
         else {
-          const { file_name: _, ...columns } = row!
-          Object.keys(columns).forEach((column) => isUsed(column) || unused.add(column))
+          const said: Record<string, string[]> = {}
+          for (const [column, value] of Object.entries(row!)) {
+            if (column === 'file_name' || value === null || value === undefined) continue
+            if (isUsed(column) && texts(value).length > 0) said[column] = texts(value)
+            else unused.add(column)
+          }
           const full = [folderOf(name), file.replace(/^\.\//, '')].filter(Boolean).join('/')
-          this.#rows.set(full, JSON.stringify(Object.fromEntries(Object.entries(columns).filter(([column]) => isUsed(column)))))
+          this.#rows.set(full, JSON.stringify(said))
           this.#named.set(full, `${name}, ${where}`)
         }
       }
@@ -75,9 +88,9 @@ export class MetadataList {
       const why = error instanceof PictureError ? error.message : `The file is damaged (${(error as Error).message.slice(0, 100)}).`
       this.#told.push({ source: name, refused: { reason: 'metadata-broken', detail: why } })
     }
-    for (const [where, what] of first(broken)) this.#told.push({ source: `${name}, ${where}`, refused: notUsed(what) })
-    if (broken.length > toldLimit)
-      this.#told.push({ source: `${name}, ${broken.length - toldLimit} more rows`, refused: notUsed(broken[toldLimit]![1]) })
+    for (const [where, what] of broken.told) this.#told.push({ source: `${name}, ${where}`, refused: notUsed(what) })
+    if (broken.count > toldLimit)
+      this.#told.push({ source: `${name}, ${broken.count - toldLimit} more rows`, refused: notUsed('they are broken too') })
     if (unused.size > 0) {
       const columns = [...unused].slice(0, 10).map(quoted).join(', ')
       const detail = `The columns ${columns}${unused.size > 10 ? ` and ${unused.size - 10} more` : ''} are not used.`
@@ -116,7 +129,13 @@ function* lines(name: string, bytes: Uint8Array): Generator<Row> {
 }
 
 function* jsonLines(text: string): Generator<Row> {
-  for (const [i, line] of text.split('\n').entries()) if (line.trim() !== '') yield { where: `line ${i + 1}`, ...jsonRow(line) }
+  let number = 1
+  for (let at = 0; at < text.length; number++) {
+    const end = text.indexOf('\n', at)
+    const line = text.slice(at, end < 0 ? text.length : end)
+    if (line.trim() !== '') yield { where: `line ${number}`, ...jsonRow(line) }
+    at = end < 0 ? text.length : end + 1
+  }
 }
 
 function jsonRow(line: string): Omit<Row, 'where'> {
@@ -144,5 +163,6 @@ function* csvLines(text: string): Generator<Row> {
 
 async function* parquet(bytes: Uint8Array): AsyncGenerator<Row> {
   let number = 0
-  for await (const row of parquetRows(bytes)) yield { where: `row ${++number}`, row, broken: null }
+  for await (const row of parquetRows(bytes, ['file_name', ...captionKeys, ...tagKeys, ...factColumns]))
+    yield { where: `row ${++number}`, row, broken: null }
 }

@@ -106,7 +106,7 @@ function itemsOf(tree: FileTree, { real, layout, container }: OpenPath): AsyncIt
   if (layout === 'imagefolder') return imageFolder(tree)
   if (layout === 'kohya') return kohyaFolder(tree)
   if (layout === 'plain') return pictureFiles(tree, plainLayout)
-  return container === 'tar' ? shardItems(tree, '') : shardFolder(tree, (name) => TarTree.open(join(real, name)))
+  return container === 'tar' ? shardItems(tree, real, '') : shardFolder(tree, (name) => TarTree.open(join(real, name)))
 }
 
 async function* onePicture(path: string, mayRead: (path: string) => boolean): AsyncGenerator<SourceItem> {

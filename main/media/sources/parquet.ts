@@ -1,25 +1,70 @@
-import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { parquetMetadataAsync, parquetReadObjects, type AsyncBuffer } from 'hyparquet'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { PictureError } from '../picture.ts'
 
-const rowsAtATime = 10_000
-const pageLimitBytes = 256 * 1024 * 1024
+export interface ParquetWork {
+  bytes: Uint8Array
+  /** The columns that are read. */
+  wanted: readonly string[]
+}
 
-/** Only what is announced is unpacked, and no more than the limit. */
-const unpacked =
-  (unpack: (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array) => (bytes: Uint8Array, length: number) => {
-    if (length > pageLimitBytes) throw new RangeError(`a page of ${length} bytes`)
-    return unpack(bytes, { maxOutputLength: Math.max(1, length) })
+/** Some rows: the texts of the wanted columns, and the names of all others. */
+export interface ParquetAnswer {
+  rows: [column: string, text: string | string[] | null][][]
+  others: string[]
+}
+
+const secondsEnough = 30
+const memoryMegabytes = 1024
+
+/**
+ * The rows of a Parquet table: texts of the wanted columns, and all other columns by name. A thread of its own reads them under limits of
+ * time and memory: the format can be made to keep its reader busy for hours.
+ *
+ * @param secondsLimit of each ten thousand rows.
+ * @throws PictureError metadata-broken when it is damaged or takes too long.
+ */
+export async function* parquetRows(
+  bytes: Uint8Array,
+  wanted: readonly string[],
+  secondsLimit = secondsEnough,
+): AsyncGenerator<Record<string, unknown>> {
+  const worker = new Worker(workerFile(), {
+    workerData: { bytes, wanted } satisfies ParquetWork,
+    resourceLimits: { maxOldGenerationSizeMb: memoryMegabytes },
+  })
+  try {
+    for (;;) {
+      const answer = await ask(worker, secondsLimit)
+      if (answer === null) return
+      if (typeof answer === 'string') throw damaged(answer)
+      const others = Object.fromEntries(answer.others.map((name) => [name, 0]))
+      for (const row of answer.rows) yield { ...others, ...Object.fromEntries(row) }
+    }
+  } finally {
+    await worker.terminate()
   }
-const compressors = { GZIP: unpacked(gunzipSync), BROTLI: unpacked(brotliDecompressSync), ZSTD: unpacked(zstdDecompressSync) }
+}
 
-/** The rows of a Parquet table, some at a time. @throws what the reader throws on a damaged file. */
-export async function* parquetRows(bytes: Uint8Array): AsyncGenerator<Record<string, unknown>> {
-  const file: AsyncBuffer = { byteLength: bytes.length, slice: (start, end) => new Uint8Array(bytes.slice(start, end)).buffer }
-  const metadata = await parquetMetadataAsync(file)
-  const count = Number(metadata.num_rows)
-  for (let rowStart = 0; rowStart < count; rowStart += rowsAtATime) {
-    const rows = await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd: Math.min(count, rowStart + rowsAtATime) })
-    if (rows.length === 0) throw new RangeError(`${count} rows are announced and ${rowStart} are there`)
-    yield* rows
+async function ask(worker: Worker, secondsLimit: number): Promise<ParquetAnswer | string | null> {
+  worker.postMessage('next')
+  const signal = AbortSignal.timeout(secondsLimit * 1000)
+  try {
+    const [answer] = (await once(worker, 'message', { signal })) as [ParquetAnswer | string | null]
+    return answer
+  } catch (error) {
+    throw damaged(signal.aborted ? `reading it takes more than ${secondsLimit} seconds` : (error as Error).message)
   }
+}
+
+function damaged(why: string): PictureError {
+  return new PictureError('metadata-broken', `The table is damaged (${why.split('\n')[0]!.slice(0, 100)}). Write it anew.`)
+}
+
+/** Beside this file, as a source or bundled. */
+function workerFile(): string {
+  const source = join(import.meta.dirname, 'parquet-worker.ts')
+  return existsSync(source) ? source : join(import.meta.dirname, 'parquet-worker.cjs')
 }

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { createGunzip, type Gunzip } from 'node:zlib'
 import { PictureError } from '../picture.ts'
 import type { ArchiveLimits } from './archive-entry.ts'
-import { openRegular } from './bounded-file.ts'
+import { openRegular, readInto } from './bounded-file.ts'
 import type { ByteReader } from './tar-entry.ts'
 
 /** The bytes of a tar, compressed by gzip or not. */
@@ -33,13 +33,7 @@ class PlainBytes implements TarBytes {
 
   async read(at: number, count: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(Math.max(0, Math.min(count, this.#sizeBytes - at)))
-    let done = 0
-    while (done < bytes.length) {
-      const { bytesRead } = await this.#handle.read(bytes, done, bytes.length - done, at + done)
-      if (bytesRead === 0) break
-      done += bytesRead
-    }
-    return bytes.subarray(0, done)
+    return bytes.subarray(0, await readInto(this.#handle, at, bytes))
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { PictureError } from '../picture.ts'
-import { join, readCaption } from './caption.ts'
+import { join, nameWords, readCaption } from './caption.ts'
 import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
 import { splitOf } from './image-folder.ts'
 import type { Said, SourceItem } from './source-item.ts'
@@ -7,6 +7,7 @@ import { TarTree } from './tar-tree.ts'
 
 const pictureEndings = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'])
 const textEndings = new Set(['.txt', '.caption', '.json'])
+const featureEndings = /(npy|npz|pth?|pyd|safetensors)$/i
 const captionLimitBytes = 1024 * 1024
 
 /** Files of a tar that share a key: all of a name up to the first dot behind its last slash. */
@@ -26,12 +27,13 @@ export function isShard(name: string): boolean {
  * Samples as WebDataset, img2dataset and ZigMa keep them: "0001.jpg", "0001.txt" and "0001.json", or "0001.image.png" and
  * "0001.caption.json".
  *
+ * @param shard the tar's name, of which "train-00000.tar" tells the split.
  * @param folder prefix of the names in the ledger: '' for a tar on its own.
  */
-export async function* shardItems(tar: FileTree, folder: string): AsyncGenerator<SourceItem> {
+export async function* shardItems(tar: FileTree, shard: string, folder: string): AsyncGenerator<SourceItem> {
   const samples = new Map<string, Sample>()
   const unused = new Map<string, number>()
-  const split = splitOf(/^[a-z]+/i.exec(folder.split('/').at(-2) ?? '')?.[0].toLowerCase() ?? '')
+  const split = splitOf(/^[a-z]+/i.exec(shard.slice(shard.lastIndexOf('/') + 1))?.[0].toLowerCase() ?? '')
   for await (const file of tar.files()) {
     if (file.refused) {
       yield { source: `${folder}${file.name}`, refused: file.refused }
@@ -48,7 +50,7 @@ export async function* shardItems(tar: FileTree, folder: string): AsyncGenerator
   for (const [key, { pictures, texts }] of samples) {
     const [picture, ...others] = pictures
     if (picture) {
-      const { captions, tags, facts, note } = await saidIn(texts)
+      const { captions, tags, facts, note } = await saidIn(key, texts)
       const read = () => picture.read(fileLimitBytes)
       yield { source: `${folder}${picture.name}`, captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note, read }
     } else if (texts.length > 0) {
@@ -62,7 +64,10 @@ export async function* shardItems(tar: FileTree, folder: string): AsyncGenerator
       }
   }
   for (const [kind, count] of unused) {
-    const detail = `${count.toLocaleString('en')} files ".${kind}" are not used; the studio makes its own features from the pictures.`
+    const why = featureEndings.test(kind)
+      ? 'the studio makes its own features from the pictures'
+      : 'they are no pictures, captions or records'
+    const detail = `${count.toLocaleString('en')} ${count === 1 ? 'file' : 'files'} ".${kind}" not used; ${why}.`
     yield { source: `${folder}*.${kind}`, refused: { reason: 'not-used', detail } }
   }
 }
@@ -91,7 +96,7 @@ async function* oneShard(name: string, openShard: (name: string) => Promise<TarT
     return
   }
   try {
-    yield* shardItems(tar, `${name}/`)
+    yield* shardItems(tar, name, `${name}/`)
   } finally {
     await tar.close()
   }
@@ -104,12 +109,17 @@ function keyOf(name: string): [key: string, kind: string] {
 }
 
 /** Text files first, records behind them. */
-async function saidIn(texts: readonly TreeFile[]): Promise<Said> {
+async function saidIn(key: string, texts: readonly TreeFile[]): Promise<Said> {
   let said = noWords
   for (const file of texts.toSorted((a, b) => order(a) - order(b))) {
     said = join(said, await readCaption(file.name, () => file.read(captionLimitBytes)))
   }
-  return said.captions.length > 0 ? said : { ...said, captions: [''] }
+  return said.captions.length > 0 ? said : { ...said, captions: [isMadeUp(key) ? '' : nameWords(key)] }
+}
+
+/** Keys are mostly numbers and hashes, which say nothing of the picture. */
+function isMadeUp(key: string): boolean {
+  return /^[\d_-]*$|^[0-9a-f-]{8,}$/i.test(key.slice(key.lastIndexOf('/') + 1))
 }
 
 const order = ({ name }: TreeFile): number => (name.endsWith('.json') ? 1 : 0)
