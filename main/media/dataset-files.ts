@@ -77,6 +77,7 @@ export class DatasetFiles {
   readonly folder: string
   readonly journal: CurationJournal
   readonly #fs: SafeFs
+  #ledgerRead: { version: string; lines: Promise<readonly LedgerLine[]> } | null = null
   #itemsRead: { version: string; items: Promise<FileItem[]> } | null = null
 
   constructor(folder: string, fs: SafeFs) {
@@ -102,8 +103,14 @@ export class DatasetFiles {
     await this.#fs.writeFile(join(this.folder, 'dataset.json'), `${JSON.stringify({ schema: 1, imageSize })}\n`)
   }
 
-  /** The last word on every file, in the order in which files were first seen. */
-  async ledger(): Promise<LedgerLine[]> {
+  /** The last word on every file, in the order in which files were first seen. Read once for each state of the file: it is shown page by page. */
+  async ledger(): Promise<readonly LedgerLine[]> {
+    const version = await fileVersion(join(this.folder, 'ledger.jsonl'))
+    if (this.#ledgerRead?.version !== version) this.#ledgerRead = { version, lines: this.#readLedger() }
+    return this.#ledgerRead.lines
+  }
+
+  async #readLedger(): Promise<LedgerLine[]> {
     const lines = await readJsonLines(join(this.folder, 'ledger.jsonl'), ledgerLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
