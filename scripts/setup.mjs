@@ -146,6 +146,9 @@ function build({ stamp, products, sources, make }) {
   writeFileSync(at(stamp), hash)
 }
 
+/** The operations for NVIDIA GPUs take minutes to compile, so they are built where such a GPU is, or where ZIGMA_CUDA=1 asks for them. */
+const wantsCuda = () => process.env.ZIGMA_CUDA === '1' || (process.env.ZIGMA_CUDA !== '0' && existsSync('/proc/driver/nvidia/version'))
+
 function buildNative() {
   build({
     stamp: 'build/native/.sources',
@@ -153,7 +156,8 @@ function buildNative() {
     sources: ['native-ops/CMakeLists.txt', 'native-ops/src', 'native-ops/tests', '.cache/ort-headers/.sha512'],
     make() {
       say('building the native library')
-      run('Configuring the native build', 'cmake', ['-S', 'native-ops', '-B', 'build/native', '-DCMAKE_BUILD_TYPE=Release'])
+      const cuda = `-DZIGMA_CUDA=${wantsCuda() ? 'ON' : 'OFF'}`
+      run('Configuring the native build', 'cmake', ['-S', 'native-ops', '-B', 'build/native', '-DCMAKE_BUILD_TYPE=Release', cuda])
       run('Building the native library', 'cmake', ['--build', 'build/native', '--parallel', String(availableParallelism())])
     },
   })

@@ -1,4 +1,3 @@
-import { scanChunk } from '../graph/fused.ts'
 import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { sizeOf } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
@@ -92,7 +91,15 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Expand: rule((g, { x: [a], dy }) => [g.sumTo(dy, a!.shape)]),
   Slice: rule((g, { x: [a], dy, node }) => {
     const [axis, start, end] = [number(node, 'axis'), number(node, 'start'), number(node, 'end')]
-    const zeros = (length: number) => (length > 0 ? [g.zeros(a!.shape.map((n, i) => (i === axis ? length : n)))] : [])
+    const zeros = (length: number) =>
+      length > 0
+        ? [
+            g.zeros(
+              a!.shape.map((n, i) => (i === axis ? length : n)),
+              a!.dtype,
+            ),
+          ]
+        : []
     return [g.concat([...zeros(start), dy, ...zeros(a!.shape[axis]! - end)], axis)]
   }),
   Concat: rule((g, { x, dy, node }) => {
@@ -105,7 +112,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   }),
   Split: (g, node, dy) => [
     g.concat(
-      node.outputs.map((y, i) => dy[i] ?? g.zeros(y.shape)),
+      node.outputs.map((y, i) => dy[i] ?? g.zeros(y.shape, y.dtype)),
       number(node, 'axis'),
     ),
   ],
@@ -126,7 +133,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   SelectiveScan: (g, node, [dy]) => {
     const [u, delta, A, B, C, D, z, deltaBias] = node.inputs
     const borders = node.outputs[1]!
-    const gradients = fused(g, 'SelectiveScanGrad', [...node.inputs, borders, dy!], { ...node.attributes, chunk: scanChunk }, [
+    const gradients = fused(g, 'SelectiveScanGrad', [...node.inputs, borders, dy!], node.attributes, [
       u!,
       delta!,
       A!,
@@ -141,7 +148,8 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   AddNormModulate: (g, node, [dModulated, dNormalized, dResidual]) => {
     const [h, residual, weight, bias, shift, scale, keep] = node.inputs
     const [modulated, , r, mean, rstd] = node.outputs
-    const summed = residual || keep ? r! : h!
+    const mixed = h!.dtype !== r!.dtype
+    const summed = residual || keep || mixed ? r! : h!
     const inputs = [
       summed,
       weight!,
@@ -151,11 +159,11 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       keep!,
       mean!,
       rstd!,
-      dModulated ?? g.zeros(modulated!.shape),
+      dModulated ?? g.zeros(modulated!.shape, modulated!.dtype),
       dNormalized ?? null,
       dResidual ?? null,
     ]
-    const separate = keep !== null && residual !== null
+    const separate = residual !== null && (keep !== null || mixed)
     const [dh, dResidualIn, ...rest] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
       h!,
       separate ? residual! : null,

@@ -1,16 +1,14 @@
 import type { GenerationRequest } from '#contracts/gallery.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
-import { GraphBuilder } from '../graph/graph-builder.ts'
-import { zigma } from '../models/zigma/zigma.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
 import { Program } from '../runtime/program.ts'
 import { guide } from '../samplers/guidance.ts'
 import { samplers } from '../samplers/ode.ts'
 import { uniformTimes } from '../samplers/sampler.ts'
-import { encodeText } from '../text/text-encoder.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
+import { velocityGraph } from './velocity-graph.ts'
 
 export type DrawSettings = Pick<GenerationRequest, 'steps' | 'sampler' | 'cfgScale' | 'negativePrompt'>
 
@@ -42,7 +40,7 @@ export class Drawer implements Disposable {
     weights: ReadonlyMap<string, DeviceTensor>,
     { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
-    const graph = velocityGraph(recipe, batchSize, guided && tokenizer !== null)
+    const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null })
     const program = await Program.compile(runtime, graph)
     const inputs = new Buffers(runtime, graph.inputs)
     const outputs = new Buffers(runtime, graph.outputs)
@@ -94,17 +92,4 @@ export class Drawer implements Disposable {
     if (ids.length > this.batchSize * tokens) for (let i = 0; i < this.batchSize; i++) put(this.batchSize + i, negativePrompt)
     this.#inputs.write('ids', ids)
   }
-}
-
-/** The velocity of `batchSize` pictures; guided, of all with their prompts and once more with the negative prompt, [2B, C, H, W]. */
-function velocityGraph(recipe: Recipe, batchSize: number, guided: boolean): GraphBuilder {
-  const { model, textEncoder } = recipe
-  const g = new GraphBuilder('f32')
-  const image = g.input('image', [batchSize, model.channels, model.height, model.width])
-  const t = g.input('t', [batchSize])
-  const rows = guided ? 2 * batchSize : batchSize
-  const condition = textEncoder ? encodeText(g, textEncoder, g.input('ids', [rows, textEncoder.tokens], 'i32')) : null
-  const twice = (x: typeof image) => (guided ? g.concat([x, x], 0) : x)
-  g.output('velocity', zigma(g, model, { image: twice(image), t: twice(t), condition }))
-  return g
 }

@@ -1,10 +1,11 @@
 import type { GraphBuilder } from './graph-builder.ts'
 import { sameShape, ShapeError, show } from './shape.ts'
-import type { Shape, Value } from './value.ts'
+import { wideOf, type Shape, type Value } from './value.ts'
 
 /*
  * Builder functions of the fused operations, ONNX domain `zigma`. Tokens are channel-last: [B, L, E].
  * A permutation is a value of int32 [L]: position j of the scan reads token permutation[j].
+ * Where tokens have 16 bits, small weights, statistics, states and the running residual have 32.
  */
 
 export interface ScanOptions {
@@ -40,9 +41,6 @@ export interface SelectiveScanInputs {
   /** int32 [L]; null is the identity */ permutation: Value | null
 }
 
-/** Positions between the states that are kept for the gradient. */
-export const scanChunk = 32
-
 /** The selective scan of Mamba (spec 1.6), scattered back to token order: [B,L,E]. */
 export function selectiveScan(
   g: GraphBuilder,
@@ -59,10 +57,10 @@ export function selectiveScan(
   if (z) expectShape('selectiveScan', 'z', z, u.shape)
   if (deltaBias) expectShape('selectiveScan', 'deltaBias', deltaBias, [e])
   if (permutation) expectShape('selectiveScan', 'permutation', permutation, [l])
-  const attributes = { segment, deltaSoftplus: Number(deltaSoftplus), chunk: scanChunk }
+  const attributes = { segment, deltaSoftplus: Number(deltaSoftplus), chunk: g.scanChunk }
   return g.node('SelectiveScan', [u, delta, A, B, C, D, z, deltaBias, permutation], attributes, [
     [u.shape, u.dtype],
-    [[b, Math.ceil(l / scanChunk), n, e], u.dtype],
+    [[b, Math.ceil(l / g.scanChunk), n, e], u.dtype],
   ])[0]!
 }
 
@@ -102,9 +100,9 @@ export function addNormModulate(
     [
       [h.shape, h.dtype],
       [h.shape, h.dtype],
-      [h.shape, h.dtype],
-      [[b, l], h.dtype],
-      [[b, l], h.dtype],
+      [h.shape, wideOf(h.dtype)],
+      [[b, l], wideOf(h.dtype)],
+      [[b, l], wideOf(h.dtype)],
     ],
   )
   return { modulated: modulated!, normalized: normalized!, residual: newResidual! }
@@ -127,7 +125,7 @@ export function attention(g: GraphBuilder, q: Value, k: Value, v: Value, { heads
   if (inner % heads !== 0) throw new ShapeError(`attention: width ${inner} does not divide into ${heads} heads.`)
   return g.node('Attention', [q, k, v], { heads, scale: { float: scale } }, [
     [q.shape, q.dtype],
-    [[b, heads, lq], q.dtype],
+    [[b, heads, lq], wideOf(q.dtype)],
   ])[0]!
 }
 

@@ -1,5 +1,5 @@
 import { broadcastShape, normalizeAxis, sameShape, ShapeError, show, sizeOf } from './shape.ts'
-import { isFloat, type Attributes, type ConstantData, type DType, type Node, type Shape, type Value } from './value.ts'
+import { isFloat, wideOf, type Attributes, type ConstantData, type DType, type Node, type Shape, type Value } from './value.ts'
 
 export interface GemmOptions {
   transA?: boolean
@@ -8,22 +8,35 @@ export interface GemmOptions {
   bias?: Value
 }
 
+export interface Precision {
+  /** Type of tokens and of matrix products; default: that of the graph. Weights, statistics, states and losses stay in the graph's own. */
+  compute?: DType
+  /** Positions between the states that a selective scan keeps for its gradient. */
+  scanChunk?: number
+}
+
 /**
  * Builds a typed graph, one function per operation. Shapes are static and are checked as the graph is built,
  * so a size that does not fit is reported where the network is written and not where it runs.
  */
 export class GraphBuilder {
-  /** Float type of the whole graph: 'f32' to run, 'f64' to check gradients. */
+  /** Float type of weights, statistics and losses: 'f32' to run, 'f64' to check gradients. */
   readonly float: DType
+  readonly compute: DType
+  readonly scanChunk: number
   readonly nodes: Node[] = []
   readonly inputs = new Map<string, Value>()
   readonly parameters = new Map<string, Value>()
   readonly constants = new Map<Value, ConstantData>()
   readonly outputs = new Map<string, Value>()
+  /** Parameters in the type of computation, cast once however often they are used. */
+  readonly #computed = new Map<Value, Value>()
   #nextId = 0
 
-  constructor(float: DType = 'f32') {
+  constructor(float: DType = 'f32', { compute = float, scanChunk = 32 }: Precision = {}) {
     this.float = float
+    this.compute = compute
+    this.scanChunk = scanChunk
   }
 
   /** A tensor that is handed in at every run. */
@@ -49,6 +62,31 @@ export class GraphBuilder {
     return value
   }
 
+  /** A weight in the type of computation. */
+  computed(parameter: Value): Value {
+    if (parameter.dtype === this.compute) return parameter
+    const known = this.#computed.get(parameter) ?? this.cast(parameter, this.compute)
+    this.#computed.set(parameter, known)
+    return known
+  }
+
+  /**
+   * What a trained parameter is read through: its cast to the type of computation where nothing reads it otherwise, else itself. Its gradient is
+   * taken there, with the bits that it has, and is never widened.
+   */
+  leafOf(parameter: Value): Value {
+    const cast = this.#computed.get(parameter)
+    const readers = this.nodes.filter((node) => node.inputs.includes(parameter))
+    return cast && readers.length === 1 ? cast : parameter
+  }
+
+  /**
+   * From here on weights that are read only through their cast are handed in as that: a network that draws keeps them in the type of computation.
+   */
+  narrowParameters(): void {
+    for (const [name, parameter] of this.parameters) this.parameters.set(name, this.leafOf(parameter))
+  }
+
   /** A float constant in the graph's own precision. */
   floats(data: ArrayLike<number>, shape: Shape): Value {
     return this.constant(this.float === 'f64' ? Float64Array.from(data) : Float32Array.from(data), shape, this.float)
@@ -62,8 +100,8 @@ export class GraphBuilder {
     return this.floats([x], [])
   }
 
-  zeros(shape: Shape): Value {
-    return this.expand(this.scalar(0), shape)
+  zeros(shape: Shape, dtype: DType = this.float): Value {
+    return this.cast(this.expand(this.scalar(0), shape), dtype)
   }
 
   // Element by element. Shapes broadcast.
@@ -107,7 +145,7 @@ export class GraphBuilder {
     if (sameShape(x.shape, shape)) return x
     const lead = x.shape.length - shape.length
     const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []))
-    return this.reshape(this.sum(x, axes, true), shape)
+    return this.reshape(this.cast(this.sum(this.cast(x, wideOf(x.dtype)), axes, true), x.dtype), shape)
   }
 
   softmax(x: Value, axis = -1): Value {

@@ -24,6 +24,11 @@ export interface Node {
 
 export type ConstantData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
 
+/** The type in which sums, states and statistics over elements of `dtype` are kept. */
+export function wideOf(dtype: DType): DType {
+  return dtype === 'f16' || dtype === 'bf16' ? 'f32' : dtype
+}
+
 export function isFloat(dtype: DType): boolean {
   return dtype === 'f32' || dtype === 'f64' || dtype === 'f16' || dtype === 'bf16'
 }

@@ -1,6 +1,7 @@
 import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { ShapeError } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
+import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
 import { nativeOp } from './native-ops.ts'
 import type { OnnxGraph } from './onnx/model.ts'
@@ -16,20 +17,22 @@ export type Form = 'native' | 'portable'
  * @throws ShapeError for an operation that has no portable form (gradients, optimizer, random numbers).
  */
 export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
-  const needed = neededValues(g)
+  const outputValues = new Set(g.outputs.values())
+  const nodes = form === 'native' ? absorbSums(g.nodes, outputValues) : g.nodes
+  const given = new Set([...g.inputs.values(), ...g.parameters.values()])
+  const needed = neededValues(nodes, outputValues, given)
   const isNeeded = (value: Value) => needed.has(value)
   const e = new Emitter(g)
   const outputs = [...g.outputs].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }))
 
-  const isOutput = new Set(g.outputs.values())
   for (const [value, data] of g.constants) if (isNeeded(value)) e.rename(value, e.constant(data, value.shape, value.dtype))
   // A computed output is written under its own name; an Identity would copy it, and a weight is updated in place.
   for (const { name, value } of outputs) if (value.node) e.rename(value, name)
-  for (const node of g.nodes) {
-    if (!node.outputs.some(isNeeded)) continue
+  for (const node of nodes) {
+    if (!node.outputs.some(isNeeded) || node.outputs.every((value) => given.has(value))) continue
     loweringOf(node, form, isNeeded)(e, node)
     for (const value of node.outputs)
-      if (isNeeded(value) && !isOutput.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
+      if (isNeeded(value) && !outputValues.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
   }
   for (const { name, value } of outputs) {
     if (e.name(value) !== name) e.graph.nodes.push({ op: 'Identity', domain: '', inputs: [e.name(value)], outputs: [name], attributes: {} })
@@ -50,10 +53,11 @@ function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean)
   return lowering
 }
 
-/** The values that the outputs depend on. */
-function neededValues(g: GraphBuilder): Set<Value> {
-  const needed = new Set(g.outputs.values())
-  for (const node of g.nodes.slice().reverse()) {
+/** The values that the outputs depend on, back to those that are handed in. */
+function neededValues(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): Set<Value> {
+  const needed = new Set(outputs)
+  for (const node of nodes.slice().reverse()) {
+    if (node.outputs.every((value) => given.has(value))) continue
     if (node.outputs.some((value) => needed.has(value))) for (const input of node.inputs) if (input) needed.add(input)
   }
   return needed

@@ -17,7 +17,8 @@ export function initialParameters(g: GraphBuilder, seed: number, depth: number):
   )
 }
 
-function initialValues(name: string, shape: Shape, depth: number, counter: Counter): Float32Array {
+/** Starting values of one parameter, by its official name. */
+export function initialValues(name: string, shape: Shape, depth: number, counter: Counter): Float32Array {
   const size = sizeOf(shape)
   const fanIn = size / shape[0]!
   const within = (bound: number) => uniform(size, counter).map((u) => bound * (2 * u - 1))

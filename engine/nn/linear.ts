@@ -11,9 +11,10 @@ export function linear(g: GraphBuilder, x: Value, name: string, out: number, { b
   return project(g, x, weight, bias ? g.parameter(`${name}.bias`, [out]) : undefined)
 }
 
-/** y = x Wᵀ + b for weights that are there already: x [..., in], weight [out, in], bias [out]. */
+/** y = x Wᵀ + b for weights that are there already: x [..., in], weight [out, in], bias [out]; y has the graph's type of computation. */
 export function project(g: GraphBuilder, x: Value, weight: Value, bias?: Value): Value {
   const lead = x.shape.slice(0, -1)
-  const rows = g.reshape(x, [sizeOf(lead), x.shape.at(-1)!])
-  return g.reshape(g.gemm(rows, weight, { transB: true, ...(bias ? { bias } : {}) }), [...lead, weight.shape[0]!])
+  const rows = g.cast(g.reshape(x, [sizeOf(lead), x.shape.at(-1)!]), g.compute)
+  const product = g.gemm(rows, g.computed(weight), { transB: true, ...(bias ? { bias: g.computed(bias) } : {}) })
+  return g.reshape(product, [...lead, weight.shape[0]!])
 }

@@ -44,7 +44,7 @@ export function trainStep(g: GraphBuilder, loss: Value): void {
   const gradients = backward(
     g,
     loss,
-    parameters.map(([, value]) => value),
+    parameters.map(([, value]) => g.leafOf(value)),
   )
   const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
   const hyper = g.input('hyper', [8])

@@ -3,6 +3,7 @@ import type { GraphBuilder } from '../graph/graph-builder.ts'
 import type { ConstantData } from '../graph/value.ts'
 import type { Form } from '../lowering/lower.ts'
 import { Buffers } from './buffers.ts'
+import { decode, encode } from './elements.ts'
 import { Program } from './program.ts'
 
 /** Runs a graph once: values of its inputs and parameters by name -> values of its outputs by name, as numbers in the graph's float type. */
@@ -15,16 +16,15 @@ export async function evaluate(
   using program = await Program.compile(runtime, g, form)
   using inputs = new Buffers(runtime, program.reads)
   using outputs = new Buffers(runtime, program.writes)
-  for (const name of program.reads.keys()) {
+  for (const [name, { dtype }] of program.reads) {
     const data = feeds[name]
     if (!data) throw new TypeError(`evaluate: no values were given for "${name}"`)
-    inputs.write(name, data)
+    inputs.write(name, encode(data, dtype))
   }
   await program.bind(inputs.tensors, outputs.tensors).run()
   return Object.fromEntries(
     [...program.writes].map(([name, { dtype }]) => {
-      const { buffer } = outputs.get(name).read()
-      return [name, dtype === 'f64' ? new Float64Array(buffer) : new Float32Array(buffer)]
+      return [name, decode(outputs.get(name).read(), dtype)]
     }),
   )
 }

@@ -21,11 +21,13 @@ export class Program implements Disposable {
   }
 
   static async compile(runtime: NativeRuntime, g: GraphBuilder, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
-    // ONNX Runtime's extended fusions know float32 only.
-    const optimization = g.float === 'f64' ? 'basic' : 'all'
+    // ONNX Runtime's extended fusions know float32 on the CPU only.
+    const optimization = g.float === 'f64' || runtime.device === 'cuda' ? 'basic' : 'all'
+    // On a GPU the arena keeps what the first run took, so a plan made afterwards would need all of it a second time.
+    const memoryPattern = runtime.device === 'cpu'
     return new Program(
       g,
-      await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' }),
+      await runtime.createSession(encodeModel(lower(g, form)), { optimization, memoryPattern, ...options, customOps: form === 'native' }),
     )
   }
 

@@ -13,6 +13,7 @@ const prefix = 'text_encoder'
  */
 export function encodeText(g: GraphBuilder, spec: TextEncoderSpec, ids: Value): Value {
   const { dim, tokens, vocabularySize } = spec
+  const wide = (x: Value) => g.cast(x, g.float) // a few tokens: only its products are worth fewer bits
   let x = g.add(
     g.gather(g.parameter(`${prefix}.embedding_table.weight`, [vocabularySize, dim]), ids),
     g.parameter(`${prefix}.pos_embed`, [1, tokens, dim]),
@@ -20,9 +21,11 @@ export function encodeText(g: GraphBuilder, spec: TextEncoderSpec, ids: Value): 
   for (let layer = 0; layer < spec.depth; layer++) {
     const name = `${prefix}.blocks.${layer}`
     const attended = norm(g, x, `${name}.norm1`)
-    const [q, k, v] = ['q', 'k', 'v'].map((part) => linear(g, attended, `${name}.attn.to_${part}`, dim)) as [Value, Value, Value]
-    x = g.add(x, linear(g, attention(g, q, k, v, { heads: spec.heads, scale: (dim / spec.heads) ** -0.5 }), `${name}.attn.to_out`, dim))
-    x = g.add(x, linear(g, g.silu(linear(g, norm(g, x, `${name}.norm2`), `${name}.mlp.0`, 4 * dim)), `${name}.mlp.2`, dim))
+    const [q, k, v] = ['q', 'k', 'v'].map((part) => wide(linear(g, attended, `${name}.attn.to_${part}`, dim))) as [Value, Value, Value]
+    const mixed = attention(g, q, k, v, { heads: spec.heads, scale: (dim / spec.heads) ** -0.5 })
+    x = g.add(x, wide(linear(g, mixed, `${name}.attn.to_out`, dim)))
+    const hidden = g.silu(wide(linear(g, norm(g, x, `${name}.norm2`), `${name}.mlp.0`, 4 * dim)))
+    x = g.add(x, wide(linear(g, hidden, `${name}.mlp.2`, dim)))
   }
   return norm(g, x, `${prefix}.norm_f`)
 }

@@ -1,6 +1,6 @@
 import type { Recipe } from '#contracts/recipe.ts'
 import { philox } from '../graph/fused.ts'
-import { GraphBuilder } from '../graph/graph-builder.ts'
+import { GraphBuilder, type Precision } from '../graph/graph-builder.ts'
 import type { Value } from '../graph/value.ts'
 import { linearPath, meanSquare } from '../interpolant/loss.ts'
 import { zigma } from '../models/zigma/zigma.ts'
@@ -9,12 +9,16 @@ import { encodeText } from '../text/text-encoder.ts'
 
 /**
  * The velocity loss of one batch (spec 3.2), with its noise, times and dropped conditions drawn in the graph. Inputs: `images`
- * [B, C, H, W], `ids` int32 [B, tokens] with text, and the counters `seed`, `step` int64 [1], `sample` int64 [B].
+ * [B, C, H, W], with text `ids` int32 [B, tokens], or features `text` [B, tokens, dim] where the recipe has no encoder of its own, and the counters `seed`, `step` int64 [1], `sample` int64 [B].
  * `training` switches on condition dropout and stochastic depth.
  */
-export function lossGraph(recipe: Recipe, batchSize: number, { training }: { training: boolean }): { graph: GraphBuilder; loss: Value } {
+export function lossGraph(
+  recipe: Recipe,
+  batchSize: number,
+  { training, ...precision }: { training: boolean } & Precision,
+): { graph: GraphBuilder; loss: Value } {
   const { model } = recipe
-  const g = new GraphBuilder('f32')
+  const g = new GraphBuilder('f32', precision)
   const data = g.input('images', [batchSize, model.channels, model.height, model.width])
   const counter = { seed: g.input('seed', [1], 'i64'), step: g.input('step', [1], 'i64'), sample: g.input('sample', [batchSize], 'i64') }
   const uniform = (size: number, stream: number) => philox(g, counter, { shape: [size], distribution: 'uniform', stream })
@@ -30,6 +34,8 @@ export function lossGraph(recipe: Recipe, batchSize: number, { training }: { tra
       ids = g.where(g.less(uniform(1, streams.conditionDropout), g.scalar(recipe.conditionDropout)), g.ints([0], [1, 1]), ids)
     }
     condition = encodeText(g, recipe.textEncoder, ids)
+  } else if (model.condition.kind === 'text') {
+    condition = g.input('text', [batchSize, model.condition.contextTokens, model.condition.contextDim])
   }
   const keep = training && model.dropPath > 0 ? stochasticDepth(g, recipe, uniform(model.depth, streams.dropPath)) : () => null
   const loss = meanSquare(g, zigma(g, model, { image: point, t, condition, keep }), velocity)

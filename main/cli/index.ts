@@ -102,6 +102,7 @@ program
   .description('compare the engine with reference vectors')
   .argument('<dir>', 'folder of reference files')
   .option('--skip <words>', 'comma-separated words; files whose names hold one are left out')
+  .addOption(new Option('--device <device>', 'where to compute').choices(['cpu', 'cuda']).default('cpu'))
   .addOption(json())
   .action(run(parity))
 

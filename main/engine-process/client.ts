@@ -34,8 +34,13 @@ type EngineCall = Client<EngineMethods, EngineEvents>['call']
 /** News of the engine with its name, so that `name` tells what `news` is. */
 export type EngineNews = { [K in keyof EngineEvents]: { name: K; news: EngineEvents[K] } }[keyof EngineEvents]
 type NewsListener = (heard: EngineNews) => void
-/** A process that has not answered for so long is taken for lost; the engine computes beside its JS thread, so it always can. */
-const patience = { askEveryMs: 15_000, silenceMs: 300_000 }
+const patience = {
+  askEveryMs: 15_000,
+  /** A process that has not answered for so long is taken for lost; the engine computes beside its JS thread, so it always can. */
+  silenceMs: 300_000,
+  /** So long the device is waited for; loading the library takes a second or two, from a slow disk more. */
+  describeMs: 20_000,
+}
 const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed'] as const
 
 /** Starts the engine when it is first needed, watches it, and starts it again after it was lost. */
@@ -64,15 +69,37 @@ export class EngineClient {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Asks the engine what it runs on; from then on the device is shown. Never fails: what is wrong becomes the status. */
+  /**
+   * Asks the engine what it runs on; from then on the device is shown. Never fails and never waits for longer than its patience:
+   * what is wrong becomes the status, until an answer that comes late after all puts it right.
+   */
   async describe(): Promise<EngineStatus> {
+    let timer: NodeJS.Timeout | undefined
+    const silence = new Promise<void>((resolve) => {
+      const { describeMs } = this.#patience
+      timer = setTimeout(() => {
+        this.#unavailable(
+          `The engine was started but has not answered for ${describeMs / 1000} seconds. Wait a little longer, or end the studio and start it again.`,
+        )
+        resolve()
+      }, describeMs)
+    })
+    await Promise.race([this.#askDevice(), silence])
+    clearTimeout(timer)
+    return this.#status
+  }
+
+  async #askDevice(): Promise<void> {
     try {
       const { name, memoryBytes, memoryTotalBytes } = await this.#client().call('engine.describe', null)
       this.#set({ state: this.#busy > 0 ? 'busy' : 'idle', device: name, memoryBytes, memoryTotalBytes, problem: null })
     } catch (error) {
-      this.#set({ ...this.#status, state: 'unavailable', problem: (error as Error).message })
+      this.#unavailable((error as Error).message)
     }
-    return this.#status
+  }
+
+  #unavailable(problem: string): void {
+    this.#set({ ...this.#status, state: 'unavailable', problem })
   }
 
   /** A call to the engine; while one runs the engine is shown as busy. */

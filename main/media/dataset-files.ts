@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { crop, marks, type Marks } from '#contracts/curation.ts'
@@ -80,7 +80,6 @@ export class DatasetFiles {
   readonly folder: string
   readonly journal: CurationJournal
   readonly #fs: SafeFs
-  #itemsRead: { version: string; items: Promise<FileItem[]> } | null = null
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
@@ -109,8 +108,8 @@ export class DatasetFiles {
     await this.#fs.writeFile(join(this.folder, 'dataset.json'), `${JSON.stringify({ schema: 1, imageSize })}\n`)
   }
 
-  /** The last word on every file, in the order in which files were first seen. */
-  async ledger(): Promise<LedgerLine[]> {
+  /** The last word on every file, in the order in which files were first seen. All of it: pages of it come from the index. */
+  async ledger(): Promise<readonly LedgerLine[]> {
     const lines = await readJsonLines(this.ledgerPath, ledgerLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
@@ -134,15 +133,8 @@ export class DatasetFiles {
     return new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), oldCaption)).map(({ id, caption }) => [id, { caption }]))
   }
 
-  /** Items as edited, by id. Read once for each state of the files. */
+  /** Items as edited, by id, from the files alone; what is shown comes from the index. */
   async items(): Promise<readonly FileItem[]> {
-    const versions = ['ledger.jsonl', 'captions.jsonl', 'curation.jsonl'].map((name) => fileVersion(join(this.folder, name)))
-    const version = (await Promise.all(versions)).join()
-    if (this.#itemsRead?.version !== version) this.#itemsRead = { version, items: this.#readItems() }
-    return this.#itemsRead.items
-  }
-
-  async #readItems(): Promise<FileItem[]> {
     const said = await this.journal.fold(await this.oldMarks())
     const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
     const held = validationIds([...used.keys()])
@@ -252,14 +244,6 @@ function validationIds(ids: readonly ItemId[]): ReadonlySet<ItemId> {
 /** A rejected picture stays in the data set and out of every training. */
 function isTrained({ pick }: Pick<Marks, 'pick'>): boolean {
   return pick !== 'reject'
-}
-
-async function fileVersion(path: string): Promise<string> {
-  const info = await stat(path).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return null
-    throw error
-  })
-  return info ? `${info.size}-${info.mtimeMs}` : 'none'
 }
 
 /**

@@ -1,5 +1,5 @@
-import { realpath, stat } from 'node:fs/promises'
-import { isAbsolute, relative, resolve } from 'node:path'
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { dirname, isAbsolute, relative, resolve } from 'node:path'
 import type { ImportSource } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
@@ -18,7 +18,7 @@ export function datasetServices(context: StudioContext): DatasetServices {
     'dataset.import': async ({ source, options }) => {
       const project = context.project()
       const checked = await checkSource(context, source)
-      const title = checked.kind === 'sample' ? 'Noto Emoji' : checked.path
+      const title = checked.kind === 'sample' ? 'Noto Emoji' : await titleOf(checked.path, project.folder.staging)
       return project.queue.add(title, { kind: 'import', source: checked, options })
     },
     'dataset.items': async ({ offset, limit, text }) => {
@@ -35,6 +35,13 @@ export function datasetServices(context: StudioContext): DatasetServices {
       return items.get(id)!
     },
   }
+}
+
+/** What people know a folder by: its path, and for a copy of what was dropped the names of what is in it. */
+async function titleOf(folder: string, staging: string): Promise<string> {
+  const dropped = dirname(folder) === (await realpath(staging).catch(() => null))
+  const [first, ...others] = dropped ? (await readdir(folder)).sort() : [folder]
+  return `${first ?? folder}${others.length > 0 ? ` + ${others.length}` : ''}`
 }
 
 /** A source as it may be read: a real folder or file under one of the host's roots. */

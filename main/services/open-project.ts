@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { DatasetSummary } from '#contracts/dataset.ts'
 import type { GalleryItem } from '#contracts/gallery.ts'
-import type { Job, JobKind } from '#contracts/job.ts'
+import type { Job, JobKind, JobPayload } from '#contracts/job.ts'
 import type { PictureId, RunId } from '#contracts/project.ts'
 import type { Run } from '#contracts/studio.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
@@ -26,6 +26,7 @@ import { PictureMarks } from '../store/picture-marks.ts'
 import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
+import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
@@ -54,6 +55,8 @@ export class OpenProject {
   readonly runs: RunStore
   readonly runRecords: RunRecords
   readonly queue: JobQueue
+  readonly #drops: StagedDrops
+  #releasing: Promise<void> = Promise.resolve()
   /** What goes on in the background after a project was opened. */
   #settling: Promise<void> = Promise.resolve()
   #closing = false
@@ -86,6 +89,7 @@ export class OpenProject {
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
+    this.#drops = new StagedDrops(folder.staging, fs)
     this.#db = db
     this.#unlock = unlock
     const runners: Record<JobKind, Runner> = {
@@ -97,6 +101,7 @@ export class OpenProject {
     this.queue = new JobQueue(new JobStore(db), runners, {
       changed: (job) => {
         this.#followRun(job)
+        if (job.state === 'done') this.#releaseDrop(job)
         publish('job.changed', job)
       },
       progressed: (progress) => publish('job.progressed', progress),
@@ -114,6 +119,7 @@ export class OpenProject {
     try {
       const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
       await project.#reconcile()
+      await project.#sweepDrops()
       project.#settling = project.#indexDataset()
       if (startQueue) project.queue.pump()
       else project.queue.standBy()
@@ -128,6 +134,7 @@ export class OpenProject {
     this.#closing = true
     try {
       await this.queue.close()
+      await this.#releasing
       await this.#settling
       await this.index.idle()
     } finally {
@@ -213,6 +220,26 @@ export class OpenProject {
     )
   }
 
+  /** What was dropped for an import goes once it is done, unless another job is still to read it. */
+  #releaseDrop({ payload }: Job): void {
+    const source = folderOf(payload)
+    const unfinished = this.queue.list().filter(({ state }) => !['done', 'failed', 'cancelled'].includes(state))
+    if (source === null || unfinished.some((job) => folderOf(job.payload) === source)) return
+    this.#releasing = this.#releasing.then(() => this.#drops.release(source)).catch((error: unknown) => this.#warnOfDrops(error))
+  }
+
+  /** Drops that no import came of, or that a killed studio left. What an import can still be tried again with is kept. */
+  async #sweepDrops(): Promise<void> {
+    const wanted = this.queue.list().flatMap(({ state, payload }) => (state === 'done' ? [] : (folderOf(payload) ?? [])))
+    await this.#drops.sweep(wanted).catch((error: unknown) => this.#warnOfDrops(error))
+  }
+
+  #warnOfDrops(error: unknown): void {
+    this.publish('system.warned', {
+      message: `Copies of dropped files that are no longer needed could not be deleted from "${this.folder.staging}" (${toWire(error).message}).`,
+    })
+  }
+
   /** Files are the truth: runs and pictures that the index does not know (a new index, a copied folder) are added from their own records. */
   async #reconcile(): Promise<void> {
     for (const job of this.queue.list()) if (job.state === 'interrupted') this.#followRun(job)
@@ -237,6 +264,11 @@ export class OpenProject {
   announce(item: GalleryItem): void {
     this.publish('gallery.added', item)
   }
+}
+
+/** The folder that an import reads; null for other jobs and sources. */
+function folderOf(payload: JobPayload): string | null {
+  return payload.kind === 'import' && payload.source.kind === 'folder' ? payload.source.path : null
 }
 
 export interface ProjectTools {

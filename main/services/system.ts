@@ -4,6 +4,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
 import { engineVersion } from '#engine/version.ts'
 import { findFfmpeg } from '../media/ffmpeg.ts'
+import { isCode } from '../store/safe-fs.ts'
 import type { StudioContext } from './context.ts'
 import { isAllowed } from './dataset.ts'
 
@@ -52,7 +53,13 @@ export function systemServices(context: StudioContext): SystemServices {
   }
 }
 
+/** Free space in bytes where a folder is or, while it is not made yet, would come to be; null where the system does not say. */
 async function freeBytes(folder: string): Promise<number | null> {
-  const info = await statfs(folder).catch(() => null)
-  return info ? info.bavail * info.bsize : null
+  try {
+    const { bavail, bsize } = await statfs(folder)
+    return bavail * bsize
+  } catch (error) {
+    const parent = dirname(folder)
+    return isCode(error, 'ENOENT') && parent !== folder ? freeBytes(parent) : null
+  }
 }

@@ -2,6 +2,8 @@
 
 export type DType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool'
 
+export type Device = 'cpu' | 'cuda'
+
 export type NativeErrorCode =
   | 'ArgumentError' // an argument of the wrong type, range or name
   | 'ShapeError' // shape, type or size of a tensor does not fit
@@ -40,8 +42,10 @@ export function isNativeError(error: unknown, code?: NativeErrorCode): error is 
 export interface RuntimeOptions {
   /** Path of libonnxruntime, 1.29 or newer. One per process: a second path is refused. */
   readonly ortLibrary: string
-  /** Path of libzigma_ops; '' opens a runtime with standard ONNX ops only. */
+  /** Path of the device's library of native ops; '' opens a runtime with standard ONNX ops only. */
   readonly opsLibrary: string
+  /** Where arenas lie and sessions run. */
+  readonly device: Device
   /** Threads that compute in a run, the calling one included; at least 1. Each session has its own pool. */
   readonly threads: number
 }
@@ -56,6 +60,10 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean
   /** Path prefix of a trace in Chrome's format, which `endProfiling` completes; default none. */
   readonly profile?: string
+  /** On CUDA: record a run as one graph once memory has settled, the fifth, and replay it from then on; default false. Bindings must not change afterwards. */
+  readonly cudaGraph?: boolean
+  /** On CUDA: multiply float32 matrices with 10 bits of mantissa; default false. */
+  readonly tensorFloat?: boolean
   /** Whether ops of the domain `zigma` are known; default: whether the runtime has the library. */
   readonly customOps?: boolean
 }
@@ -67,13 +75,24 @@ export interface ValueInfo {
   readonly shape: readonly (number | string)[]
 }
 
+export interface GpuDescription {
+  readonly name: string
+  /** The CUDA version that the driver speaks, as "13.0". */
+  readonly driver: string
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
+
 export interface NativeRuntime {
   readonly ortVersion: string
   /** The widest vector instructions of this processor that the kernels know. */
   readonly instructionSet: 'avx512' | 'avx2' | 'baseline'
   readonly threads: number
-  /** A block of `sizeBytes` >= 1 zeroed bytes, aligned to 64. Throws OutOfMemory. */
-  createArena(sizeBytes: number, device?: 'cpu'): Arena
+  readonly device: Device
+  /** What the driver says of the GPU now; null on the CPU. */
+  describeGpu(): GpuDescription | null
+  /** A block of `sizeBytes` >= 1 zeroed bytes on the device, aligned to 64. Throws OutOfMemory. */
+  createArena(sizeBytes: number): Arena
   /** Compiles an ONNX model off the JavaScript thread. Rejects with ModelError or OutOfMemory. */
   createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>
 }

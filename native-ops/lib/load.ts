@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
+export type { Device } from './binding.ts'
 import { abortable } from './abortable.ts'
 import type { RawNative } from './abortable.ts'
 import type { NativeBinding, NativeError, NativeErrorCode, NativeRuntime, RuntimeOptions } from './binding.ts'
@@ -12,6 +13,8 @@ const require = createRequire(import.meta.url)
 export interface NativeFiles {
   readonly addon: string
   readonly opsLibrary: string
+  /** The native ops on NVIDIA GPUs; only where they were built. */
+  readonly cudaOpsLibrary: string
   readonly ortLibrary: string
 }
 
@@ -28,11 +31,19 @@ export class NativeLoadError extends Error implements NativeError {
 export function findNative(): NativeFiles {
   const ort = process.platform === 'darwin' ? 'libonnxruntime.1.29.0.dylib' : 'libonnxruntime.so.1'
   const ops = process.platform === 'darwin' ? 'libzigma_ops.dylib' : 'libzigma_ops.so'
+  const cudaOps = 'libzigma_ops_cuda.so'
   const folder = process.env['ZIGMA_NATIVE']
-  if (folder) return { addon: join(folder, 'zigma_addon.node'), opsLibrary: join(folder, ops), ortLibrary: join(folder, ort) }
+  if (folder)
+    return {
+      addon: join(folder, 'zigma_addon.node'),
+      opsLibrary: join(folder, ops),
+      cudaOpsLibrary: join(folder, cudaOps),
+      ortLibrary: join(folder, ort),
+    }
   return {
     addon: inTree(join('build', 'native', 'zigma_addon.node')),
     opsLibrary: inTree(join('build', 'native', ops)),
+    cudaOpsLibrary: inTree(join('build', 'native', cudaOps)),
     ortLibrary: inTree(join('node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, ort)),
   }
 }
@@ -52,12 +63,19 @@ export function loadNative(addon: string = findNative().addon): NativeBinding {
 }
 
 /**
- * Opens the runtime with the files found on this machine; `threads` defaults to one per processor core available.
+ * Opens the runtime with the files found on this machine; the device defaults to the CPU, `threads` to one per processor core available.
  * Throws {@link NativeLoadError}, or an error of the addon with the code `LoadError`.
  */
 export function openRuntime(options: Partial<RuntimeOptions> = {}): NativeRuntime {
-  const { addon, ...libraries } = findNative()
-  const settings = { ...libraries, threads: availableParallelism(), ...options }
+  const { addon, ortLibrary, opsLibrary, cudaOpsLibrary } = findNative()
+  const device = options.device ?? 'cpu'
+  const settings = {
+    ortLibrary,
+    opsLibrary: device === 'cuda' ? cudaOpsLibrary : opsLibrary,
+    device,
+    threads: availableParallelism(),
+    ...options,
+  }
   for (const library of [settings.ortLibrary, settings.opsLibrary]) if (library !== '') requireFile(library)
   return loadNative(addon).openRuntime(settings)
 }

@@ -11,6 +11,11 @@ export function count(n: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(n)
 }
 
+/** A large number in the language's own words: 2.53 million, 253万. */
+export function rounded(n: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { notation: 'compact', compactDisplay: 'long', maximumSignificantDigits: 3 }).format(n)
+}
+
 /** Bytes in the largest unit that keeps a number of at least 1: 1.5 GiB. */
 export function bytes(n: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
@@ -19,12 +24,16 @@ export function bytes(n: number): string {
   return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`
 }
 
-/** The exponential average that makes a noisy curve readable; `weight` of each new value. */
-export function smooth(values: readonly (number | null)[], weight: number): (number | null)[] {
-  let mean: number | null = null
-  return values.map((value) => {
-    if (value === null) return mean
-    mean = mean === null ? value : mean + weight * (value - mean)
-    return mean
+/**
+ * The average that makes a noisy curve readable. Losses fall fast at first and slowly later, so it reaches further the further it comes: to both
+ * sides by a `share` of the way so far, by `most` points at most. Points that were not measured count for nothing.
+ */
+export function smooth(values: readonly (number | null)[], share = 0.1, most = 50): (number | null)[] {
+  let last: number | null = null
+  return values.map((_, i) => {
+    const reach = Math.min(Math.floor(i * share), most)
+    const near = values.slice(i - reach, i + reach + 1).filter((value) => value !== null)
+    if (near.length > 0) last = near.reduce((sum, value) => sum + value, 0) / near.length
+    return last
   })
 }

@@ -10,13 +10,14 @@ export function keyName(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey'
   return `${event.ctrlKey || event.metaKey ? 'Ctrl+' : ''}${event.altKey ? 'Alt+' : ''}${shifted ? 'Shift+' : ''}${key}`
 }
 
-/** Single keys sleep while text is being typed; those with Ctrl do not. */
+/** Single keys sleep while text is being typed; those with Ctrl do not. Under a dialog or a menu all sleep: its own Escape and arrows count. */
 export function useKeys(map: KeyMap): void {
   const listen = (event: KeyboardEvent) => {
     const name = keyName(event)
     const action = map[name]
     if (!action || event.defaultPrevented) return
     const target = event.target as HTMLElement | null
+    if (target?.closest('[role="dialog"], [role="menu"]')) return
     if (!name.startsWith('Ctrl+') && target?.closest('input, textarea, select, [contenteditable]')) return
     event.preventDefault()
     action(event)

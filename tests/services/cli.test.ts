@@ -3,6 +3,8 @@ import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { writeSafetensors } from '#engine/checkpoint/safetensors.ts'
+import { storeFloats } from '#engine/checkpoint/tensor-bytes.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const cli = join(import.meta.dirname, '../../main/cli/index.ts')
@@ -159,6 +161,98 @@ describe('zigma', { timeout: 60_000 }, () => {
     const { code, stdout } = await zigma('--help')
     expect(code).toBe(0)
     expect(stdout).toContain('0 done · 1 failed · 2 the request cannot be done as it is · 3 a check said no · 130 interrupted')
+  })
+})
+
+describe('zigma parity', { timeout: 60_000 }, () => {
+  // One token, two channels, one state: delta + bias is 0.5 and 1, so h = delta B u is 3 and -3, and out = C h + D u.
+  const byHand: Record<string, [shape: number[], values: number[]]> = {
+    'in.u': [
+      [1, 2, 1],
+      [2, -1],
+    ],
+    'in.delta': [
+      [1, 2, 1],
+      [0.25, 0.75],
+    ],
+    'in.delta_bias': [[2], [0.25, 0.25]],
+    'in.A': [
+      [2, 1],
+      [-1, -2],
+    ],
+    'in.B': [[1, 1, 1], [3]],
+    'in.C': [[1, 1, 1], [4]],
+    'in.D': [[2], [0.25, 1]],
+    'in.dout': [
+      [1, 2, 1],
+      [2, 1],
+    ],
+    out: [
+      [1, 2, 1],
+      [12.5, -13],
+    ],
+    'grad.u': [
+      [1, 2, 1],
+      [12.5, 13],
+    ],
+    'grad.delta': [
+      [1, 2, 1],
+      [48, -12],
+    ],
+    'grad.delta_bias': [[2], [48, -12]],
+    'grad.B': [[1, 1, 1], [4]],
+    'grad.C': [[1, 1, 1], [3]],
+    'grad.D': [[2], [4, -1]],
+  }
+  const goldenFile = (tensors: typeof byHand) =>
+    writeSafetensors({
+      metadata: { delta_softplus: 'false', has_z: 'false' },
+      tensors: new Map(Object.entries(tensors).map(([name, [shape, values]]) => [name, storeFloats(new Float32Array(values), shape)])),
+    })
+  const goldenFolder = (files: Record<string, Uint8Array>) => {
+    const folder = temporaryFolder()
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes)
+    return folder
+  }
+  const outcomes = ({ stdout }: Ended) =>
+    Object.fromEntries(
+      (JSON.parse(stdout) as { cases: { file: string; outcome: string }[] }).cases.map(({ file, outcome }) => [file, outcome]),
+    )
+  const file = 'selective_scan_by_hand.safetensors'
+
+  test('passes a scan of one token that was computed by hand, with its gradients', async () => {
+    const { code, stdout } = await zigma('parity', goldenFolder({ [file]: goldenFile(byHand) }))
+    expect(stdout).toMatch(new RegExp(`^pass +${file} · output \\S+ · portable \\S+ · gradient \\S+`))
+    expect(stdout).toContain('1 passed, 0 failed, 0 skipped')
+    expect(code).toBe(0)
+  })
+
+  test.each([
+    ['an output', 'out', [12.501, -13]],
+    ['a gradient', 'grad.D', [4, -1.001]],
+    ['an input', 'in.C', [4.001]],
+  ])('fails the same scan with one number of %s changed, and names the file', async (_what, name, values) => {
+    const changed = { ...byHand, [name]: [byHand[name]![0], values] } as typeof byHand
+    const ended = await zigma('parity', goldenFolder({ [file]: goldenFile(changed) }), '--json')
+    expect(outcomes(ended)).toEqual({ [file]: 'fail' })
+    expect(ended.stderr).toContain(`Not equal to the reference: ${file}.`)
+    expect(ended.code).toBe(3)
+  })
+
+  test('a file that it cannot run is a failure, unless --skip names it; the other files are compared all the same', async () => {
+    const broken = goldenFile(byHand).subarray(0, 100)
+    const folder = goldenFolder({ [file]: goldenFile(byHand), 'selective_scan_torn.safetensors': broken, 'unheard_of.safetensors': broken })
+    const all = await zigma('parity', folder, '--json')
+    expect(outcomes(all)).toEqual({
+      [file]: 'pass',
+      'selective_scan_torn.safetensors': 'cannot-run',
+      'unheard_of.safetensors': 'cannot-run',
+    })
+    expect(all.code).toBe(3)
+    expect((await zigma('parity', folder, '--skip', 'torn')).code).toBe(3)
+    const skipped = await zigma('parity', folder, '--skip', 'torn,unheard', '--json')
+    expect(JSON.parse(skipped.stdout)).toMatchObject({ passed: 1, failed: 0, skipped: 2 })
+    expect(skipped.code).toBe(0)
   })
 })
 

@@ -6,7 +6,7 @@ import { fakeEngine } from '../support/fake-engine.ts'
 
 const never = () => new Promise<never>(() => undefined)
 const request = { runFolder: '/run', indices: [0], request: { model: { runId: 'run' as never, step: null }, seed: 0 } }
-const patience = { askEveryMs: 5, silenceMs: 30 }
+const patience = { askEveryMs: 5, silenceMs: 30, describeMs: 20 }
 
 test('an engine that no longer answers while it has work is ended, and the next call starts a new one', async () => {
   let dumb = true
@@ -43,5 +43,22 @@ test('an engine that cannot start is shown as unavailable, with its sentence', a
   })
   const client = new EngineClient(engine.launch, () => undefined)
   expect(await client.describe()).toMatchObject({ state: 'unavailable', problem: 'The native library is not built. Run the set-up.' })
+  client.close()
+})
+
+test('an engine that starts and never answers is told of in one sentence, and an answer that comes late puts it right', async () => {
+  let answer = () => undefined as void
+  const device = { name: 'Slow', kind: 'cpu' as const, threads: 1, ortVersion: '0', instructionSet: 'none' }
+  const engine = fakeEngine({
+    'engine.describe': () => new Promise((resolve) => (answer = () => resolve({ ...device, memoryBytes: null, memoryTotalBytes: null }))),
+  })
+  const client = new EngineClient(engine.launch, () => undefined, patience)
+  expect(await client.describe()).toMatchObject({
+    state: 'unavailable',
+    device: '',
+    problem: 'The engine was started but has not answered for 0.02 seconds. Wait a little longer, or end the studio and start it again.',
+  })
+  answer()
+  await expect.poll(() => client.status).toMatchObject({ state: 'idle', device: 'Slow', problem: null })
   client.close()
 })

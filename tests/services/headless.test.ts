@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -285,6 +285,8 @@ describe('pictures dropped on the page', () => {
     expect(readFileSync(join(path, 'cats', 'a blue "square".png'))).toEqual(png)
     await importFolder(client, path)
 
+    const { jobs } = await client.call('queue.list', null)
+    expect(jobs.map(({ title }) => title)).toEqual(['cats'])
     const { items } = await client.call('dataset.items', { offset: 0, limit: 10 })
     expect(items.map(({ caption }) => caption)).toEqual(['a blue "square"'])
     const shown = await send(`/${mediaUrl.item(items[0]!.id)}`, { headers: { cookie } })
@@ -293,6 +295,38 @@ describe('pictures dropped on the page', () => {
     const stored = (await project.dataset.items())[0]!
     const read = readPixels(project.folder.dataset, stored, 16)
     expect(new Uint8Array(await sharp(shown.body).raw().toBuffer())).toEqual(read)
+    client.socket.terminate()
+  })
+
+  test('are kept until their import is done, and no longer', async () => {
+    const client = await connected()
+    await client.call('projects.create', { name: 'Kept' })
+    const png = await sharp({ create: { width: 24, height: 24, channels: 3, background: '#996633' } })
+      .png()
+      .toBuffer()
+    const dropAll = async (name: string, body: Buffer) => {
+      await drop(name, body)
+      return (JSON.parse((await done()).body.toString()) as { path: string }).path
+    }
+    const imported = await dropAll('a.png', png)
+    await importFolder(client, imported)
+    await expect.poll(() => existsSync(imported)).toBe(false)
+    expect((await client.call('dataset.items', { offset: 0, limit: 10 })).total).toBe(1)
+
+    const failed = await dropAll('no picture.xyz', Buffer.from('x'))
+    const forgotten = await dropAll('b.png', png)
+    const failing = new Promise<void>((resolve) => client.subscribe('job.changed', ({ state }) => state === 'failed' && resolve()))
+    await client.call('dataset.import', { source: { kind: 'folder', path: failed }, options: { imageSize: 16, background: '#ffffff' } })
+    await failing
+    expect([existsSync(failed), existsSync(forgotten)]).toEqual([true, true])
+    const { id } = (await client.call('projects.current', null))!
+    await client.call('projects.close', null)
+    await client.call('projects.open', { id })
+    expect([existsSync(failed), existsSync(forgotten)]).toEqual([true, false])
+    await client.call('queue.clearEnded', null)
+    await client.call('projects.close', null)
+    await client.call('projects.open', { id })
+    expect(existsSync(failed)).toBe(false)
     client.socket.terminate()
   })
 

@@ -1,6 +1,6 @@
 import { backward } from '#engine/autodiff/backward.ts'
 import { meanSquare } from '#engine/interpolant/loss.ts'
-import { relativeError } from '#engine/parity.ts'
+import { relativeError } from '#engine/relative-error.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { runtime } from './differences.ts'
 import { smallFeeds, smallNetwork, smallSpec, textCondition } from './small-networks.ts'

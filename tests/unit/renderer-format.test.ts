@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bytes, clock, count, smooth } from '#renderer/composables/format.ts'
+import { bytes, clock, count, rounded, smooth } from '#renderer/composables/format.ts'
 import { keyName } from '#renderer/composables/keys.ts'
 import { en } from '#renderer/locales/en.ts'
 import { zhCN } from '#renderer/locales/zh-CN.ts'
@@ -11,6 +11,13 @@ describe('numbers for people', () => {
   test('a time is rounded to whole seconds and never negative', () => {
     expect([clock(59.6), clock(-3)]).toEqual(['01:00', '00:00'])
   })
+  test('a large number is rounded to the words of each language', () => {
+    expect([rounded(2_534_021, 'en'), rounded(2_534_021, 'zh-CN'), rounded(133_912_345, 'zh-CN')]).toEqual([
+      '2.53 million',
+      '253万',
+      '1.34亿',
+    ])
+  })
   test('thousands are marked as each language does', () => {
     expect([count(1240, 'en'), count(1240, 'zh-CN')]).toEqual(['1,240', '1,240'])
   })
@@ -21,13 +28,23 @@ describe('numbers for people', () => {
 
 describe('a smoothed curve', () => {
   test('of equal values is that value', () => {
-    expect(smooth([2, 2, 2], 0.1)).toEqual([2, 2, 2])
+    expect(smooth([2, 2, 2], 0.5)).toEqual([2, 2, 2])
   })
-  test('moves toward each new value by the weight', () => {
-    expect(smooth([0, 10, 10], 0.5)).toEqual([0, 5, 7.5])
+  test('stays on a straight line: it does not trail behind a loss that falls', () => {
+    const line = Array.from({ length: 201 }, (_, i) => 1000 - 5 * i)
+    expect(smooth(line, 0.1).slice(0, 181)).toEqual(line.slice(0, 181))
   })
-  test('holds over steps that were not measured', () => {
-    expect(smooth([null, 4, null, 8], 0.5)).toEqual([null, 4, 4, 6])
+  test('starts where the curve starts, and flattens a late spike', () => {
+    const spike = Array.from({ length: 101 }, (_, i) => (i === 50 ? 11 : 0))
+    expect(smooth(spike, 0.1)[50]).toBe(1)
+    expect(smooth([7, 1, 1], 0.1)[0]).toBe(7)
+  })
+  test('reaches no further than it may', () => {
+    const late = Array.from({ length: 1001 }, (_, i) => (i === 1000 ? 3 : 0))
+    expect(smooth(late, 0.5, 2).slice(996)).toEqual([0, 0, 0.6, 0.75, 1])
+  })
+  test('is nothing before the first value, and goes on over steps that were not measured', () => {
+    expect(smooth([null, 4, null, 8], 0.1)).toEqual([null, 4, 4, 8])
   })
 })
 
@@ -56,7 +73,7 @@ describe('the Chinese sentences', () => {
     )
   const english = new Map(sentences(en))
   const chinese = new Map(sentences(zhCN))
-  const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort()
+  const placeholders = (text: string) => [...new Set([...text.matchAll(/\{\w+\}/g)].map(String))].sort() // once, where a singular stands beside its plural
 
   test('are there for every English one and for nothing else', () => {
     expect([...chinese.keys()].sort()).toEqual([...english.keys()].sort())

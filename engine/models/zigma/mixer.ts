@@ -21,7 +21,7 @@ export function deltaRank(spec: ModelSpec): number {
  */
 export function mixer(g: GraphBuilder, spec: ModelSpec, tokens: Value, name: string, directions: readonly Direction[]): Value {
   const e = spec.expand * spec.embedDim
-  const [xWeight, zWeight] = g.split(g.parameter(`${name}.in_proj.weight`, [2 * e, spec.embedDim]), 0, [e, e]) as [Value, Value]
+  const [xWeight, zWeight] = g.split(g.computed(g.parameter(`${name}.in_proj.weight`, [2 * e, spec.embedDim])), 0, [e, e]) as [Value, Value]
   const x = project(g, tokens, xWeight)
   const z = project(g, tokens, zWeight)
   const scanned = directions.map((direction) => scan(g, spec, x, z, name, direction)).reduce((sum, y) => g.add(sum, y))

@@ -36,8 +36,9 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   const kernel = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
   let h = project(g, patches, kernel, g.parameter('x_embedder.proj.bias', [d]))
   const length = h.shape[1]!
-  if (spec.positionEmbedding === 1) h = g.add(h, g.floats(sinCosPositions(spec.height / p, spec.width / p, d), [1, length, d]))
-  if (spec.positionEmbedding === 2) h = g.add(h, g.parameter('pos_embed', [1, length, d]))
+  if (spec.positionEmbedding === 1)
+    h = g.add(h, g.cast(g.floats(sinCosPositions(spec.height / p, spec.width / p, d), [1, length, d]), g.compute))
+  if (spec.positionEmbedding === 2) h = g.add(h, g.computed(g.parameter('pos_embed', [1, length, d])))
 
   const { vector, context } = embedCondition(g, spec, t, condition)
   const modulation = g.silu(vector)
@@ -56,13 +57,15 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   const centered = addNormModulate(g, { h: summed.normalized }, { norm: 'layer', epsilon: finalNormEpsilon })
   const out = linear(g, centered.normalized, 'final_layer.linear', p * p * spec.channels)
   if (b !== out.shape[0]) throw new ShapeError(`zigma: batch ${b} became ${out.shape[0]}.`)
-  return unpatchify(g, out, p, spec)
+  return g.cast(unpatchify(g, out, p, spec), g.float)
 }
 
 /** Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). */
 function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: Value | null): { vector: Value; context: Value | null } {
   const d = spec.embedDim
-  const time = linear(g, g.silu(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d)), 't_embedder.mlp.2', d)
+  const wide = (x: Value) => g.cast(x, g.float)
+  const hidden = g.silu(wide(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d)))
+  const time = wide(linear(g, hidden, 't_embedder.mlp.2', d))
   if (spec.condition.kind === 'none') return { vector: time, context: null }
   if (!condition) throw new ShapeError(`zigma: the model is conditioned on ${spec.condition.kind}, but no condition was given.`)
   if (spec.condition.kind === 'class') {
@@ -70,5 +73,5 @@ function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: V
     return { vector: g.add(time, g.gather(table, condition)), context: null }
   }
   const context = linear(g, condition, 'y_embedder', d)
-  return { vector: g.add(time, g.mean(context, [1])), context }
+  return { vector: g.add(time, g.mean(wide(context), [1])), context }
 }

@@ -1,7 +1,5 @@
 #include "arena.h"
 
-#include <cstring>
-
 #include "arguments.h"
 #include "tensor.h"
 
@@ -53,7 +51,7 @@ void Arena::Write(const Napi::CallbackInfo& info) {
     const size_t offset = SizeArgument(info[0], "offsetBytes");
     const ByteSpan bytes = BytesArgument(info[1], "bytes");
     memory->CheckRange(offset, bytes.size_bytes);
-    if (bytes.size_bytes != 0) std::memcpy(memory->data() + offset, bytes.data, bytes.size_bytes);
+    memory->Write(offset, bytes.data, bytes.size_bytes);
   });
 }
 
@@ -64,7 +62,7 @@ Napi::Value Arena::Read(const Napi::CallbackInfo& info) {
     const size_t size = SizeArgument(info[1], "sizeBytes");
     memory->CheckRange(offset, size);
     auto bytes = Napi::Uint8Array::New(info.Env(), size);
-    if (size != 0) std::memcpy(bytes.Data(), memory->data() + offset, size);
+    memory->Read(offset, bytes.Data(), size);
     return bytes;
   });
 }

@@ -6,6 +6,8 @@
 namespace zigma::addon {
 namespace {
 
+constexpr int kRunsBeforeRecording = 3;
+
 const ValueInfo& ValueNamed(const std::vector<ValueInfo>& values, const std::string& name, const char* kind) {
   std::string known;
   for (const ValueInfo& value : values) {
@@ -94,6 +96,8 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
     auto options = std::make_shared<Ort::RunOptions>();
     options->SetRunLogSeverityLevel(
         ORT_LOGGING_LEVEL_FATAL);  // the promise tells what went wrong; no second telling on stderr
+    // A graph may not take memory while it is recorded, and the arena of the first runs still grows.
+    if (binding->session->cuda_graph && binding->runs_done++ < kRunsBeforeRecording) options->AddConfigEntry("gpu_graph_id", "-1");
     Realm& realm = Realm::Of(info.Env());
     realm.runs.insert(options);
     binding->run = options;

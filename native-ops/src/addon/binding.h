@@ -18,6 +18,7 @@ struct BindingState {
   Ort::IoBinding io;
   std::map<std::string, std::shared_ptr<TensorState>> inputs, outputs;
   std::shared_ptr<Ort::RunOptions> run;  // set while a run is in progress
+  int runs_done = 0;
 };
 
 class Binding : public Handle<Binding, BindingState> {

@@ -2,15 +2,23 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <mutex>
 
 #include "arena.h"
 #include "arguments.h"
+#include "cuda_driver.h"
 #include "session.h"
 #include "task.h"
 
 namespace zigma::addon {
 namespace {
+
+DeviceKind DeviceNamed(const std::string& name) {
+  if (name == "cpu") return DeviceKind::kCpu;
+  if (name == "cuda") return DeviceKind::kCuda;
+  throw AddonError("DeviceError", "There is no device '" + name + "'. Use 'cpu' or 'cuda'.");
+}
 
 void* Load(const std::string& path, const char* what) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -51,6 +59,27 @@ Ort::Env& OpenOrt(const std::string& path, std::string& version) {
   return *env;
 }
 
+bool Supports(const std::string& instruction_set) {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (instruction_set == "avx2") return avx2;
+  if (instruction_set == "avx512") {
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  }
+#endif
+  return instruction_set == "baseline";
+}
+
+// The set of kernels that the native ops take on this processor, by the same rule as they do (BestKernels, dispatch.cc).
+std::string ChosenInstructionSet() {
+  const char* wanted = std::getenv("ZIGMA_INSTRUCTION_SET");
+  if (wanted && Supports(wanted)) return wanted;
+  for (const char* widest_first : {"avx512", "avx2"})
+    if (Supports(widest_first)) return widest_first;
+  return "baseline";
+}
+
 }  // namespace
 
 Napi::Function Runtime::Define(Napi::Env env) {
@@ -59,6 +88,8 @@ Napi::Function Runtime::Define(Napi::Env env) {
                          InstanceAccessor<&Runtime::OrtVersion>("ortVersion"),
                          InstanceAccessor<&Runtime::InstructionSet>("instructionSet"),
                          InstanceAccessor<&Runtime::Threads>("threads"),
+                         InstanceAccessor<&Runtime::Device>("device"),
+                         InstanceMethod<&Runtime::DescribeGpu>("describeGpu"),
                          InstanceMethod<&Runtime::CreateArena>("createArena"),
                          InstanceMethod<&Runtime::CreateSession>("createSession", napi_default_method),
                      });
@@ -71,6 +102,8 @@ Napi::Value Runtime::Open(const Napi::CallbackInfo& info) {
     runtime->ort_library = StringArgument(options.Get("ortLibrary"), "ortLibrary");
     runtime->ops_library = StringArgument(options.Get("opsLibrary"), "opsLibrary");
     runtime->threads = static_cast<int>(SizeArgument(options.Get("threads"), "threads", 1));
+    runtime->device = DeviceNamed(StringArgument(options.Get("device"), "device"));
+    if (runtime->device == DeviceKind::kCuda) CudaDriver::Get();
     runtime->env = &OpenOrt(runtime->ort_library, runtime->ort_version);
     // Held open for good: sessions register and release it, and its threads may outlive the last of them.
     if (!runtime->ops_library.empty()) Load(runtime->ops_library, "The library of native ops");
@@ -83,27 +116,34 @@ Napi::Value Runtime::OrtVersion(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Runtime::InstructionSet(const Napi::CallbackInfo& info) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return Napi::String::New(info.Env(), "avx512");
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Napi::String::New(info.Env(), "avx2");
-#endif
-  return Napi::String::New(info.Env(), "baseline");
+  return Guard(info.Env(), [&] { return Napi::String::New(info.Env(), ChosenInstructionSet()); });
 }
 
 Napi::Value Runtime::Threads(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] { return Napi::Number::New(info.Env(), state()->threads); });
 }
 
+Napi::Value Runtime::Device(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] { return Napi::String::New(info.Env(), state()->device == DeviceKind::kCuda ? "cuda" : "cpu"); });
+}
+
+Napi::Value Runtime::DescribeGpu(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    if (state()->device != DeviceKind::kCuda) return info.Env().Null();
+    const GpuDescription gpu = CudaDriver::Get().Describe();
+    auto object = Napi::Object::New(info.Env());
+    object.Set("name", gpu.name);
+    object.Set("driver", gpu.driver);
+    object.Set("freeBytes", static_cast<double>(gpu.free_bytes));
+    object.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+    return object;
+  });
+}
+
 Napi::Value Runtime::CreateArena(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     const size_t size_bytes = SizeArgument(info[0], "sizeBytes", 1);
-    const std::string device = info[1].IsUndefined() ? "cpu" : StringArgument(info[1], "device");
-    if (device != "cpu") {
-      throw AddonError("DeviceError", "There is no device '" + device + "' in this build. Use 'cpu'.");
-    }
-    return Arena::Wrap(info.Env(), Realm::Of(info.Env()).arena, Memory::Allocate(size_bytes));
+    return Arena::Wrap(info.Env(), Realm::Of(info.Env()).arena, Memory::Allocate(size_bytes, state()->device));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "handle.h"
+#include "memory.h"
 #include "ort.h"
 
 namespace zigma::addon {
@@ -12,6 +13,7 @@ namespace zigma::addon {
 struct RuntimeState {
   std::string ort_library;
   std::string ops_library;  // empty: standard ops only
+  DeviceKind device;        // where arenas lie and sessions run
   int threads;
   std::string ort_version;
   Ort::Env* env;  // one for the process, never torn down
@@ -24,13 +26,15 @@ class Runtime : public Handle<Runtime, RuntimeState> {
 
   using Handle::Handle;
   static Napi::Function Define(Napi::Env env);
-  /// openRuntime({ortLibrary, opsLibrary, threads})
+  /// openRuntime({ortLibrary, opsLibrary, device, threads})
   static Napi::Value Open(const Napi::CallbackInfo& info);
 
  private:
   Napi::Value OrtVersion(const Napi::CallbackInfo& info);
   Napi::Value InstructionSet(const Napi::CallbackInfo& info);
   Napi::Value Threads(const Napi::CallbackInfo& info);
+  Napi::Value Device(const Napi::CallbackInfo& info);
+  Napi::Value DescribeGpu(const Napi::CallbackInfo& info);
   Napi::Value CreateArena(const Napi::CallbackInfo& info);
   Napi::Value CreateSession(const Napi::CallbackInfo& info);
 };

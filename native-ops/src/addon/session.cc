@@ -65,12 +65,31 @@ SessionSettings SessionSettings::From(const Napi::Value& value, const RuntimeSta
   if (given("threads")) settings.threads = static_cast<int>(SizeArgument(options.Get("threads"), "threads", 1));
   if (given("memoryPattern")) settings.memory_pattern = BoolArgument(options.Get("memoryPattern"), "memoryPattern");
   if (given("profile")) settings.profile = StringArgument(options.Get("profile"), "profile");
+  if (given("cudaGraph")) settings.cuda_graph = BoolArgument(options.Get("cudaGraph"), "cudaGraph");
+  if (given("tensorFloat")) settings.tensor_float = BoolArgument(options.Get("tensorFloat"), "tensorFloat");
   if (given("customOps")) settings.custom_ops = BoolArgument(options.Get("customOps"), "customOps");
   if (settings.custom_ops && runtime.ops_library.empty()) {
     throw AddonError("ArgumentError", "customOps is true, but the runtime was opened without a library of native ops.");
   }
   return settings;
 }
+
+namespace {
+
+// No node may fall back to the CPU unseen: a graph that the GPU cannot run whole is refused.
+void UseCuda(Ort::SessionOptions& options, const SessionSettings& settings) {
+  OrtCUDAProviderOptionsV2* cuda = nullptr;
+  Ort::ThrowOnError(Ort::GetApi().CreateCUDAProviderOptions(&cuda));
+  const std::unique_ptr<OrtCUDAProviderOptionsV2, void (*)(OrtCUDAProviderOptionsV2*)> owner(
+      cuda, [](OrtCUDAProviderOptionsV2* it) { Ort::GetApi().ReleaseCUDAProviderOptions(it); });
+  const char* keys[] = {"device_id", "arena_extend_strategy", "enable_cuda_graph", "use_tf32"};
+  const char* values[] = {"0", "kSameAsRequested", settings.cuda_graph ? "1" : "0", settings.tensor_float ? "1" : "0"};
+  Ort::ThrowOnError(Ort::GetApi().UpdateCUDAProviderOptions(cuda, keys, values, std::size(keys)));
+  options.AppendExecutionProvider_CUDA_V2(*cuda);
+  options.AddConfigEntry("session.disable_cpu_ep_fallback", "1");
+}
+
+}  // namespace
 
 std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> runtime,
                                                  const std::vector<uint8_t>& model, const SessionSettings& settings) {
@@ -82,6 +101,7 @@ std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> r
   options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_ERROR);
   if (!settings.memory_pattern) options.DisableMemPattern();
   if (!settings.profile.empty()) options.EnableProfiling(settings.profile.c_str());
+  if (runtime->device == DeviceKind::kCuda) UseCuda(options, settings);
   if (settings.custom_ops) options.RegisterCustomOpsLibrary(runtime->ops_library.c_str());
 
   Ort::Session session(*runtime->env, model.data(), model.size(), options);
@@ -94,7 +114,7 @@ std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> r
     outputs.push_back(Describe(session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i)));
   }
   return std::shared_ptr<SessionState>(new SessionState{std::move(runtime), std::move(session), std::move(inputs),
-                                                        std::move(outputs), !settings.profile.empty()});
+                                                        std::move(outputs), !settings.profile.empty(), settings.cuda_graph});
 }
 
 Napi::Function Session::Define(Napi::Env env) {

@@ -18,6 +18,8 @@ struct SessionSettings {
   int threads = 1;
   bool memory_pattern = true;
   bool custom_ops = true;
+  bool cuda_graph = false;
+  bool tensor_float = false;
   std::string profile;  // path prefix of the trace; empty: none
 
   /// Throws ArgumentError for a setting that is not known or not of its type.
@@ -36,7 +38,7 @@ struct SessionState {
   std::shared_ptr<RuntimeState> runtime;
   Ort::Session session;
   std::vector<ValueInfo> inputs, outputs;
-  bool profiling;
+  bool profiling, cuda_graph;
 
   /// Parses, checks, optimizes and plans: may take seconds.
   static std::shared_ptr<SessionState> Make(std::shared_ptr<RuntimeState> runtime, const std::vector<uint8_t>& model,

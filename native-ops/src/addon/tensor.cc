@@ -1,6 +1,5 @@
 #include "tensor.h"
 
-#include <cstring>
 #include <limits>
 
 #include "arguments.h"
@@ -30,11 +29,13 @@ std::shared_ptr<TensorState> TensorState::View(std::shared_ptr<Memory> memory, s
     throw AddonError("ArgumentError", "offsetBytes must be a multiple of " + std::to_string(dtype.size_bytes) +
                                           " for " + dtype.name + ", not " + std::to_string(offset) + ".");
   }
-  uint8_t* data = memory->data() + offset;
-  const auto host = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
-  auto value = Ort::Value::CreateTensor(host, data, size_bytes, shape.data(), shape.size(), dtype.onnx);
+  uint8_t* const data = memory->data() + offset;
+  const auto place = memory->device() == DeviceKind::kCuda
+                         ? Ort::MemoryInfo("Cuda", OrtDeviceAllocator, 0, OrtMemTypeDefault)
+                         : Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+  auto value = Ort::Value::CreateTensor(place, data, size_bytes, shape.data(), shape.size(), dtype.onnx);
   return std::shared_ptr<TensorState>(
-      new TensorState{std::move(memory), dtype, std::move(shape), data, size_bytes, std::move(value)});
+      new TensorState{std::move(memory), dtype, std::move(shape), offset, size_bytes, std::move(value)});
 }
 
 Napi::Function DeviceTensor::Define(Napi::Env env) {
@@ -80,7 +81,7 @@ void DeviceTensor::Write(const Napi::CallbackInfo& info) {
                                          std::to_string(bytes.size_bytes) +
                                          " were given. Pass an array of the same type and size.");
     }
-    if (bytes.size_bytes != 0) std::memcpy(tensor.data, bytes.data, bytes.size_bytes);
+    tensor.memory->Write(tensor.offset, bytes.data, bytes.size_bytes);
   });
 }
 
@@ -89,7 +90,7 @@ Napi::Value DeviceTensor::Read(const Napi::CallbackInfo& info) {
     const TensorState& tensor = AtRest();
     // Electron forbids external ArrayBuffers (V8 memory cage), so bytes are copied once, here.
     auto bytes = Napi::Uint8Array::New(info.Env(), tensor.size_bytes);
-    if (tensor.size_bytes != 0) std::memcpy(bytes.Data(), tensor.data, tensor.size_bytes);
+    tensor.memory->Read(tensor.offset, bytes.Data(), tensor.size_bytes);
     return bytes;
   });
 }

@@ -17,7 +17,7 @@ struct TensorState {
   std::shared_ptr<Memory> memory;
   const DType& dtype;
   std::vector<int64_t> shape;
-  uint8_t* data;
+  size_t offset;  // in the memory
   size_t size_bytes;
   Ort::Value value;
   std::atomic<int> runs{0};  // in progress; the host keeps its hands off while there are any

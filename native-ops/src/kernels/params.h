@@ -9,13 +9,17 @@ namespace zigma {
 
 constexpr int kMaxConvWidth = 8;
 
+// What is summed over many elements (statistics, states, small weights) stays in float where the elements have 16 bits.
+template <typename T> struct WideOf { using type = T; };
+template <typename T> using Wide = typename WideOf<T>::type;
+
 template <typename T>
 struct ScanConvParams {
   int64_t batch, length, dim, width, segment;  // segment: positions after which the window starts anew, 1..length
   const T* x;                                  // [batch, length, dim] token order
   const int32_t* permutation;                  // [length]
-  const T* weight;                             // [dim, width], the oldest position first
-  const T* bias;                               // [dim]
+  const Wide<T>* weight;                             // [dim, width], the oldest position first
+  const Wide<T>* bias;                               // [dim]
   T* y;                                        // [batch, length, dim] scan order
 };
 
@@ -24,12 +28,13 @@ struct ScanConvGradParams {
   int64_t batch, length, dim, width, segment;
   const T* x;
   const int32_t* permutation;
-  const T* weight;
-  const T* bias;
-  const T* dy;  // [batch, length, dim] scan order
+  const Wide<T>* weight;
+  const Wide<T>* bias;
+  const T* dy;       // [batch, length, dim] scan order
+  const T* dy_more;  // same, added to dy; or null
   T* dx;        // [batch, length, dim] token order
-  T* d_weight;  // [dim, width]
-  T* d_bias;    // [dim]
+  Wide<T>* d_weight;  // [dim, width]
+  Wide<T>* d_bias;    // [dim]
 };
 
 template <typename T>
@@ -38,12 +43,12 @@ struct SelectiveScanParams {
   bool delta_softplus;
   const T* u;                  // [batch, length, dim] scan order
   const T* delta;              // [batch, length, dim] scan order, before bias and softplus
-  const T* a;                  // [dim, state]
+  const Wide<T>* a;                  // [dim, state]
   const T* b;                  // [batch, length, state] scan order
   const T* c;                  // [batch, length, state] scan order
-  const T* d;                  // [dim] or null
+  const Wide<T>* d;                  // [dim] or null
   const T* z;                  // [batch, length, dim] token order, or null
-  const T* delta_bias;         // [dim] or null
+  const Wide<T>* delta_bias;         // [dim] or null
   const int32_t* permutation;  // [length] or null for the identity
   T* y;                        // [batch, length, dim] token order
   T* borders;                  // [batch, chunks, state, dim]: the state before the first position of each chunk; or null
@@ -55,12 +60,12 @@ struct SelectiveScanGradParams {
   const T* dy;                     // [batch, length, dim] token order
   T* du;                           // [batch, length, dim] scan order
   T* d_delta;                      // [batch, length, dim] scan order
-  T* d_a;                          // [dim, state]
+  Wide<T>* d_a;                          // [dim, state]
   T* d_b;                          // [batch, length, state]
   T* d_c;                          // [batch, length, state]
-  T* d_d;                          // [dim] or null
+  Wide<T>* d_d;                          // [dim] or null
   T* dz;                           // [batch, length, dim] token order, or null
-  T* d_delta_bias;                 // [dim] or null
+  Wide<T>* d_delta_bias;                 // [dim] or null
 };
 
 template <typename T>
@@ -69,38 +74,39 @@ struct AddNormModulateParams {
   bool layer_norm;  // false: root mean square
   double epsilon;
   const T* h;         // [batch, length, dim]
-  const T* residual;  // same, or null
-  const T* weight;    // [dim] or null
-  const T* bias;      // [dim] or null
+  const Wide<T>* residual;  // same, or null
+  const Wide<T>* weight;    // [dim] or null
+  const Wide<T>* bias;      // [dim] or null
   const T* shift;     // [batch, dim] or null
   const T* scale;     // [batch, dim] or null
-  const T* keep;      // [batch] or null
+  const Wide<T>* keep;      // [batch] or null
   T* modulated;       // [batch, length, dim]
   T* normalized;      // same, or null
-  T* new_residual;    // same, or null
-  T* mean;            // [batch, length] or null
-  T* rstd;            // [batch, length] or null
+  Wide<T>* new_residual;    // same, or null
+  Wide<T>* mean;            // [batch, length] or null
+  Wide<T>* rstd;            // [batch, length] or null
 };
 
 template <typename T>
 struct AddNormModulateGradParams {
   int64_t batch, length, dim;
   bool layer_norm;
-  const T* r;             // [batch, length, dim] what was normalized
-  const T* weight;        // [dim] or null
-  const T* bias;          // [dim] or null
+  const Wide<T>* r;             // [batch, length, dim] what was normalized
+  const Wide<T>* weight;        // [dim] or null
+  const Wide<T>* bias;          // [dim] or null
   const T* shift;         // [batch, dim] or null; only whether it is there matters
   const T* scale;         // [batch, dim] or null
-  const T* keep;          // [batch] or null
-  const T* mean;          // [batch, length]
-  const T* rstd;          // [batch, length]
+  const Wide<T>* keep;          // [batch] or null
+  const Wide<T>* mean;          // [batch, length]
+  const Wide<T>* rstd;          // [batch, length]
   const T* d_modulated;   // [batch, length, dim]
+  const T* d_modulated_more;  // same, added to it; or null
   const T* d_normalized;  // same, or null
-  const T* d_residual;    // same, or null
+  const Wide<T>* d_residual;    // same, or null
   T* dh;                  // [batch, length, dim]
-  T* d_residual_in;       // same, or null
-  T* d_weight;            // [dim] or null
-  T* d_bias;              // [dim] or null
+  Wide<T>* d_residual_in;       // same, or null
+  Wide<T>* d_weight;            // [dim] or null
+  Wide<T>* d_bias;              // [dim] or null
   T* d_shift;             // [batch, dim] or null
   T* d_scale;             // [batch, dim] or null
 };
@@ -132,7 +138,7 @@ struct AttentionParams {
   const T* k;         // [batch, keys, heads * head_dim]
   const T* v;         // [batch, keys, heads * head_dim]
   T* o;               // [batch, queries, heads * head_dim]
-  T* log_sum_exp;     // [batch, heads, queries] or null
+  Wide<T>* log_sum_exp;     // [batch, heads, queries] or null
 };
 
 template <typename T>
@@ -143,7 +149,7 @@ struct AttentionGradParams {
   const T* k;
   const T* v;
   const T* o;
-  const T* log_sum_exp;
+  const Wide<T>* log_sum_exp;
   const T* d_o;
   T* dq;
   T* dk;

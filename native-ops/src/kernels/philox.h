@@ -7,13 +7,19 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__CUDACC__)
+#define ZIGMA_BOTH __host__ __device__
+#else
+#define ZIGMA_BOTH
+#endif
+
 namespace zigma {
 
 struct PhiloxBlock {
   uint32_t x[4];
 };
 
-inline PhiloxBlock Philox4x32(uint32_t block, uint32_t stream, uint32_t step, uint32_t sample, uint64_t seed) {
+ZIGMA_BOTH inline PhiloxBlock Philox4x32(uint32_t block, uint32_t stream, uint32_t step, uint32_t sample, uint64_t seed) {
   uint32_t c0 = block, c1 = stream, c2 = step, c3 = sample;
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -26,11 +32,11 @@ inline PhiloxBlock Philox4x32(uint32_t block, uint32_t stream, uint32_t step, ui
 }
 
 // [0, 1) with 24 bits.
-inline float UniformFloat(uint32_t x) { return float(x >> 8) * 0x1p-24f; }
+ZIGMA_BOTH inline float UniformFloat(uint32_t x) { return float(x >> 8) * 0x1p-24f; }
 
 // Natural logarithm of a normal positive float, relative error below 1e-6: x = m 2^e with m in [sqrt(1/2), sqrt(2)),
 // log m = 2 atanh(s), s = (m - 1) / (m + 1).
-inline float PortableLog(float x) {
+ZIGMA_BOTH inline float PortableLog(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, 4);
   int32_t e = int32_t(bits >> 23) - 127;
@@ -50,7 +56,7 @@ inline float PortableLog(float x) {
 }
 
 // cos(2 pi x) and sin(2 pi x) for x in [0, 1): the nearest quarter turn, and polynomials on [-pi/4, pi/4].
-inline void PortableCosSin(float x, float* cosine, float* sine) {
+ZIGMA_BOTH inline void PortableCosSin(float x, float* cosine, float* sine) {
   const float quarters = x * 4.0f;
   const int32_t q = int32_t(quarters + 0.5f);
   const float r = (quarters - float(q)) * 1.57079637f;
@@ -75,7 +81,7 @@ inline void PortableCosSin(float x, float* cosine, float* sine) {
 }
 
 // Two standard normal numbers of two words (Box and Muller). The radius uses (x + 1) 2^-24, which is never 0.
-inline void NormalPair(uint32_t a, uint32_t b, float* first, float* second) {
+ZIGMA_BOTH inline void NormalPair(uint32_t a, uint32_t b, float* first, float* second) {
   const float u = float((a >> 8) + 1u) * 0x1p-24f;
   const float radius = std::sqrt(-2.0f * PortableLog(u));
   float cosine, sine;

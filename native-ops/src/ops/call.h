@@ -34,9 +34,10 @@ class Call {
     if (index >= InputCount()) return nullptr;
     const OrtValue* value = nullptr;
     Ort::ThrowOnError(Ort::GetApi().KernelContext_GetInput(context_, index, &value));
-    return value ? Ort::ConstValue{value}.GetTensorData<T>() : nullptr;
+    return value ? static_cast<const T*>(Ort::ConstValue{value}.GetTensorRawData()) : nullptr;
   }
 
+  ONNXTensorElementDataType TypeOf(size_t index) const { return kernel_.GetInput(index).GetTensorTypeAndShapeInfo().GetElementType(); }
   Dims DimsOf(size_t index) const { return kernel_.GetInput(index).GetTensorTypeAndShapeInfo().GetShape(); }
 
   // The input's elements, after checking its shape.
@@ -71,6 +72,9 @@ class Call {
       Ort::ThrowOnError(Ort::GetApi().KernelContext_ParallelFor(context, one, size_t(count), 0, const_cast<Task*>(&task)));
     }};
   }
+
+  const char* op() const { return op_; }
+  OrtKernelContext* context() const { return context_; }
 
  private:
   const char* op_;

@@ -1,32 +1,42 @@
-// A custom operation from a description: its name, its inputs and outputs, and what it computes. An operation on floats is registered twice under
-// one name, for float (the fast kernels) and double (the reference).
+// A custom operation from a description: its name, its inputs and outputs, and what it computes. One operation is registered under one name for
+// each type of its elements: on the CPU float (the fast kernels) and double (the reference), on CUDA float and both types of 16 bits.
 #pragma once
 
 #include <memory>
 
+#include "../kernels/params.h"
 #include "call.h"
 
 namespace zigma::ops {
 
-// kFloats: the element type of this registration.
-enum class Element { kFloats, kInt32, kInt64, kFloat32 };
+// kFloats: the element type of this registration; kWide: the one of its sums and states; kAny: told at run time.
+enum class Element { kFloats, kWide, kInt32, kInt64, kFloat32, kAny };
 
 struct Slot {
   Element element = Element::kFloats;
   OrtCustomOpInputOutputCharacteristic presence = INPUT_OUTPUT_REQUIRED;
 };
 
+using Slots = std::vector<Slot>;
+
 inline Slot Required(Element element = Element::kFloats) { return {element, INPUT_OUTPUT_REQUIRED}; }
 inline Slot Optional(Element element = Element::kFloats) { return {element, INPUT_OUTPUT_OPTIONAL}; }
-inline Slot Variadic() { return {Element::kFloats, INPUT_OUTPUT_VARIADIC}; }
+inline Slot Variadic(Element element = Element::kFloats) { return {element, INPUT_OUTPUT_VARIADIC}; }
+
+// ONNX's name of an element type.
+template <typename T> struct Onnx;
+template <> struct Onnx<float> { static constexpr auto type = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; };
+template <> struct Onnx<double> { static constexpr auto type = ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE; };
 
 template <typename T>
 ONNXTensorElementDataType ElementType(Element element) {
   switch (element) {
+    case Element::kWide: return Onnx<Wide<T>>::type;
     case Element::kInt32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
     case Element::kInt64: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
     case Element::kFloat32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-    default: return sizeof(T) == 8 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    case Element::kAny: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    default: return Onnx<T>::type;
   }
 }
 
@@ -59,12 +69,14 @@ struct CustomOp : Ort::CustomOpBase<CustomOp<Op, T>, Kernel<Op>, true> {
     }
   }
   const char* GetName() const { return Op::kName; }
+  const char* GetExecutionProviderType() const { return Op::Backend::kProvider; }
   size_t GetInputTypeCount() const { return Op::Inputs().size(); }
   size_t GetOutputTypeCount() const { return Op::Outputs().size(); }
   ONNXTensorElementDataType GetInputType(size_t i) const { return ElementType<T>(Op::Inputs()[i].element); }
   ONNXTensorElementDataType GetOutputType(size_t i) const { return ElementType<T>(Op::Outputs()[i].element); }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t i) const { return Op::Inputs()[i].presence; }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t i) const { return Op::Outputs()[i].presence; }
+  bool GetVariadicInputHomogeneity() const { return Op::Inputs().back().element != Element::kAny; }
 };
 
 // Keeps operations alive for as long as the library is loaded, as ORT requires.
@@ -73,10 +85,5 @@ void Add(OrtCustomOpDomain* domain) {
   static const CustomOp<Op, T> op;
   Ort::ThrowOnError(Ort::GetApi().CustomOpDomain_Add(domain, &op));
 }
-
-void RegisterScans(OrtCustomOpDomain* domain);
-void RegisterBlock(OrtCustomOpDomain* domain);
-void RegisterOptimizer(OrtCustomOpDomain* domain);
-void RegisterRandom(OrtCustomOpDomain* domain);
 
 }  // namespace zigma::ops

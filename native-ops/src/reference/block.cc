@@ -42,7 +42,7 @@ void AddNormModulateGrad(const AddNormModulateGradParams<T>& p) {
     const T mean = p.layer_norm ? p.mean[row] : T(0), rstd = p.rstd[row];
     T mean_g = 0, mean_gn = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
-      const T dm = p.d_modulated[at + i];
+      const T dm = p.d_modulated[at + i] + (p.d_modulated_more ? p.d_modulated_more[at + i] : T(0));
       normal[i] = (p.r[at + i] - mean) * rstd;
       const T n = normal[i] * (p.weight ? p.weight[i] : T(1)) + (p.bias ? p.bias[i] : T(0));
       const T dn = dm * (T(1) + (p.scale ? p.scale[b * p.dim + i] : T(0))) + (p.d_normalized ? p.d_normalized[at + i] : T(0));

@@ -41,7 +41,7 @@ void ScanConvGrad(const ScanConvGradParams<T>& p) {
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t j = 0; j < p.length; ++j)
       for (int64_t e = 0; e < p.dim; ++e) {
-        const T g = p.dy[(b * p.length + j) * p.dim + e] * DSilu(ConvSum<T>(p, b, j, e));
+        const T g = (p.dy[(b * p.length + j) * p.dim + e] + (p.dy_more ? p.dy_more[(b * p.length + j) * p.dim + e] : T(0))) * DSilu(ConvSum<T>(p, b, j, e));
         p.d_bias[e] += g;
         for (int64_t k = 0; k < p.width; ++k) {
           const int64_t i = j - (p.width - 1) + k;

@@ -99,7 +99,9 @@ void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Worker
       Lanes sum_g = {}, sum_gn = {};
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
-        const Lanes dm = LoadSome(p.d_modulated + at + i, count), x = (LoadSome(p.r + at + i, count) - mean) * rstd;
+        Lanes dm = LoadSome(p.d_modulated + at + i, count);
+        if (p.d_modulated_more) dm += LoadSome(p.d_modulated_more + at + i, count);
+        const Lanes x = (LoadSome(p.r + at + i, count) - mean) * rstd;
         const Lanes w = Or(p.weight, i, count, 1.0f);
         Lanes dn = dm * (1.0f + Or(p.scale, b * p.dim + i, count, 0.0f));
         if (p.d_normalized) dn += LoadSome(p.d_normalized + at + i, count);

@@ -58,6 +58,7 @@ void ScanConvGrad(const ScanConvGradParams<float>& p, const Workers& workers) {
     const Taps taps = LoadTaps(p.weight, p.bias, e, count);
     const float* x = p.x + b * p.length * p.dim + e;
     const float* dy = p.dy + b * p.length * p.dim + e;
+    const float* more = p.dy_more ? p.dy_more + b * p.length * p.dim + e : nullptr;
     float* dx = p.dx + b * p.length * p.dim + e;
     Taps sums = {};
     for (int64_t start = 0; start < p.length; start += p.segment) {
@@ -69,7 +70,8 @@ void ScanConvGrad(const ScanConvGradParams<float>& p, const Workers& workers) {
           x0 = LoadSome(x + p.permutation[j] * p.dim, count);
           const Lanes sum = taps.bias + taps.weight[0] * x3 + taps.weight[1] * x2 + taps.weight[2] * x1 + taps.weight[3] * x0;
           const Lanes s = Sigmoid(sum);
-          g0 = LoadSome(dy + j * p.dim, count) * (s * (1.0f + sum * (1.0f - s)));
+          const Lanes arrived = LoadSome(dy + j * p.dim, count);
+          g0 = (more ? arrived + LoadSome(more + j * p.dim, count) : arrived) * (s * (1.0f + sum * (1.0f - s)));
           sums.bias += g0;
           sums.weight[0] += g0 * x3, sums.weight[1] += g0 * x2, sums.weight[2] += g0 * x1, sums.weight[3] += g0 * x0;
         }

@@ -1,6 +1,5 @@
-#include "../kernels/philox.h"
-#include "../kernels/workers.h"
-#include "custom_op.h"
+#include "../../kernels/philox.h"
+#include "backend.h"
 
 namespace zigma::ops {
 namespace {
@@ -9,6 +8,7 @@ constexpr int64_t kBlocksPerTask = 1024;
 
 // Four words a counter: four uniform numbers, or two pairs of normal ones.
 struct PhiloxOp {
+  using Backend = CpuBackend;
   static constexpr const char* kName = "Philox";
   static std::vector<Slot> Inputs() { return {Required(Element::kInt64), Required(Element::kInt64), Required(Element::kInt64)}; }
   static std::vector<Slot> Outputs() { return {Required(Element::kFloat32)}; }
@@ -51,6 +51,6 @@ struct PhiloxOp {
 
 }  // namespace
 
-void RegisterRandom(OrtCustomOpDomain* domain) { Add<PhiloxOp, float>(domain); }
+void AddRandom(OrtCustomOpDomain* domain) { Add<PhiloxOp, float>(domain); }
 
 }  // namespace zigma::ops

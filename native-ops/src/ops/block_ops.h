@@ -1,23 +1,24 @@
-#include "../kernels/cpu/kernels.h"
-#include "../reference/reference.h"
+// Norm, gate, attention and their gradients: names, slots and checks, the same on every device. `Backend` computes.
+#pragma once
+
 #include "custom_op.h"
 
 namespace zigma::ops {
-namespace {
 
-using Slots = std::vector<Slot>;
-
-bool IsLayerNorm(Ort::ConstKernelInfo info) {
+inline bool IsLayerNorm(Ort::ConstKernelInfo info) {
   const std::string norm = info.GetAttribute<std::string>("norm");
   if (norm != "rms" && norm != "layer") Refuse("AddNormModulate: norm is \"" + norm + "\"; it must be \"rms\" or \"layer\".");
   return norm == "layer";
 }
 
-template <typename T>
+template <typename B, typename T>
 struct AddNormModulateOp {
+  using Backend = B;
   static constexpr const char* kName = "AddNormModulate";
-  static Slots Inputs() { return {Required(), Optional(), Optional(), Optional(), Optional(), Optional(), Optional()}; }
-  static Slots Outputs() { return {Required(), Optional(), Optional(), Optional(), Optional()}; }
+  static Slots Inputs() {
+    return {Required(), Optional(Element::kWide), Optional(Element::kWide), Optional(Element::kWide), Optional(), Optional(), Optional(Element::kWide)};
+  }
+  static Slots Outputs() { return {Required(), Optional(), Optional(Element::kWide), Optional(Element::kWide), Optional(Element::kWide)}; }
 
   bool layer_norm;
   double epsilon;
@@ -28,29 +29,33 @@ struct AddNormModulateOp {
     AddNormModulateParams<T> p = {};
     p.batch = h[0], p.length = h[1], p.dim = h[2], p.layer_norm = layer_norm, p.epsilon = epsilon;
     p.h = call.In<T>(0);
-    p.residual = call.In<T>(1, "residual", h);
-    p.weight = call.In<T>(2, "weight", {p.dim});
-    p.bias = call.In<T>(3, "bias", {p.dim});
+    p.residual = call.In<Wide<T>>(1, "residual", h);
+    p.weight = call.In<Wide<T>>(2, "weight", {p.dim});
+    p.bias = call.In<Wide<T>>(3, "bias", {p.dim});
     p.shift = call.In<T>(4, "shift", {p.batch, p.dim});
     p.scale = call.In<T>(5, "scale", {p.batch, p.dim});
-    p.keep = call.In<T>(6, "keep", {p.batch});
+    p.keep = call.In<Wide<T>>(6, "keep", {p.batch});
     p.modulated = call.Out<T>(0, h);
     p.normalized = call.Out<T>(1, h);
-    p.new_residual = call.Out<T>(2, h);
-    p.mean = call.Out<T>(3, {p.batch, p.length});
-    p.rstd = call.Out<T>(4, {p.batch, p.length});
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().add_norm_modulate(p, call.Threads());
-    else reference::AddNormModulate(p);
+    p.new_residual = call.Out<Wide<T>>(2, h);
+    p.mean = call.Out<Wide<T>>(3, {p.batch, p.length});
+    p.rstd = call.Out<Wide<T>>(4, {p.batch, p.length});
+    Backend::AddNormModulate(p, call);
   }
 };
 
-template <typename T>
+template <typename B, typename T>
 struct AddNormModulateGradOp {
+  using Backend = B;
   static constexpr const char* kName = "AddNormModulateGrad";
   static Slots Inputs() {
-    return {Required(), Optional(), Optional(), Optional(), Optional(), Optional(), Optional(), Required(), Required(), Optional(), Optional()};
+    const Slot wide = Optional(Element::kWide);
+    return {Required(Element::kWide), wide, wide, Optional(), Optional(), wide, wide, Required(Element::kWide), Required(), Optional(), wide, Optional()};
   }
-  static Slots Outputs() { return {Required(), Optional(), Optional(), Optional(), Optional(), Optional()}; }
+  static Slots Outputs() {
+    const Slot wide = Optional(Element::kWide);
+    return {Required(), wide, wide, wide, Optional(), Optional()};
+  }
 
   bool layer_norm;
   explicit AddNormModulateGradOp(Ort::ConstKernelInfo info) : layer_norm(IsLayerNorm(info)) {}
@@ -60,31 +65,32 @@ struct AddNormModulateGradOp {
     AddNormModulateGradParams<T> p = {};
     p.batch = r[0], p.length = r[1], p.dim = r[2], p.layer_norm = layer_norm;
     const Dims rows = {p.batch, p.length}, samples = {p.batch, p.dim};
-    p.r = call.In<T>(0);
-    p.weight = call.In<T>(1, "weight", {p.dim});
-    p.bias = call.In<T>(2, "bias", {p.dim});
+    p.r = call.In<Wide<T>>(0);
+    p.weight = call.In<Wide<T>>(1, "weight", {p.dim});
+    p.bias = call.In<Wide<T>>(2, "bias", {p.dim});
     p.shift = call.In<T>(3, "shift", samples);
     p.scale = call.In<T>(4, "scale", samples);
-    p.keep = call.In<T>(5, "keep", {p.batch});
-    p.mean = call.In<T>(6, "mean", rows);
+    p.keep = call.In<Wide<T>>(5, "keep", {p.batch});
+    p.mean = call.In<Wide<T>>(6, "mean", rows);
     if (layer_norm && !p.mean) Refuse("AddNormModulateGrad: a layer norm needs the mean of the forward pass.");
-    p.rstd = call.In<T>(7, "rstd", rows);
+    p.rstd = call.In<Wide<T>>(7, "rstd", rows);
     p.d_modulated = call.In<T>(8, "dModulated", r);
     p.d_normalized = call.In<T>(9, "dNormalized", r);
-    p.d_residual = call.In<T>(10, "dResidual", r);
+    p.d_modulated_more = call.In<T>(11, "dModulatedMore", r);
+    p.d_residual = call.In<Wide<T>>(10, "dResidual", r);
     p.dh = call.Out<T>(0, r);
-    p.d_residual_in = call.Out<T>(1, r);
-    p.d_weight = call.Out<T>(2, {p.dim});
-    p.d_bias = call.Out<T>(3, {p.dim});
+    p.d_residual_in = call.Out<Wide<T>>(1, r);
+    p.d_weight = call.Out<Wide<T>>(2, {p.dim});
+    p.d_bias = call.Out<Wide<T>>(3, {p.dim});
     p.d_shift = call.Out<T>(4, samples);
     p.d_scale = call.Out<T>(5, samples);
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().add_norm_modulate_grad(p, call.Threads());
-    else reference::AddNormModulateGrad(p);
+    Backend::AddNormModulateGrad(p, call);
   }
 };
 
-template <typename T>
+template <typename B, typename T>
 struct GateAddOp {
+  using Backend = B;
   static constexpr const char* kName = "GateAdd";
   static Slots Inputs() { return {Required(), Required(), Required()}; }
   static Slots Outputs() { return {Required()}; }
@@ -93,13 +99,13 @@ struct GateAddOp {
   void Run(const Call& call) const {
     const Dims n = call.Sizes(0, "n", 3);
     GateAddParams<T> p = {n[0], n[1], n[2], call.In<T>(0), call.In<T>(1, "gate", {n[0], n[2]}), call.In<T>(2, "y", n), call.Out<T>(0, n)};
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().gate_add(p, call.Threads());
-    else reference::GateAdd(p);
+    Backend::GateAdd(p, call);
   }
 };
 
-template <typename T>
+template <typename B, typename T>
 struct GateAddGradOp {
+  using Backend = B;
   static constexpr const char* kName = "GateAddGrad";
   static Slots Inputs() { return {Required(), Required(), Required()}; }
   static Slots Outputs() { return {Required(), Required()}; }
@@ -108,16 +114,16 @@ struct GateAddGradOp {
   void Run(const Call& call) const {
     const Dims y = call.Sizes(1, "y", 3), gate = {y[0], y[2]};
     GateAddGradParams<T> p = {y[0], y[1], y[2], call.In<T>(0, "gate", gate), call.In<T>(1), call.In<T>(2, "dOut", y), call.Out<T>(0, gate), call.Out<T>(1, y)};
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().gate_add_grad(p, call.Threads());
-    else reference::GateAddGrad(p);
+    Backend::GateAddGrad(p, call);
   }
 };
 
-template <typename T>
+template <typename B, typename T>
 struct AttentionOp {
+  using Backend = B;
   static constexpr const char* kName = "Attention";
   static Slots Inputs() { return {Required(), Required(), Required()}; }
-  static Slots Outputs() { return {Required(), Optional()}; }
+  static Slots Outputs() { return {Required(), Optional(Element::kWide)}; }
 
   int64_t heads;
   double scale;
@@ -139,48 +145,40 @@ struct AttentionOp {
   void Run(const Call& call) const {
     auto p = Prepare<AttentionParams<T>>(call);
     p.o = call.Out<T>(0, {p.batch, p.queries, p.heads * p.head_dim});
-    p.log_sum_exp = call.Out<T>(1, {p.batch, p.heads, p.queries});
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().attention(p, call.Threads());
-    else reference::Attention(p);
+    p.log_sum_exp = call.Out<Wide<T>>(1, {p.batch, p.heads, p.queries});
+    Backend::Attention(p, call);
   }
 };
 
-template <typename T>
-struct AttentionGradOp : AttentionOp<T> {
+template <typename B, typename T>
+struct AttentionGradOp : AttentionOp<B, T> {
+  using Backend = B;
   static constexpr const char* kName = "AttentionGrad";
-  static Slots Inputs() { return {Required(), Required(), Required(), Required(), Required(), Required()}; }
+  static Slots Inputs() { return {Required(), Required(), Required(), Required(), Required(Element::kWide), Required()}; }
   static Slots Outputs() { return {Required(), Required(), Required()}; }
-  using AttentionOp<T>::AttentionOp;
+  using AttentionOp<B, T>::AttentionOp;
 
   void Run(const Call& call) const {
     auto p = this->template Prepare<AttentionGradParams<T>>(call);
     const Dims q = {p.batch, p.queries, p.heads * p.head_dim}, k = {p.batch, p.keys, p.heads * p.head_dim};
     p.o = call.In<T>(3, "o", q);
-    p.log_sum_exp = call.In<T>(4, "logSumExp", {p.batch, p.heads, p.queries});
+    p.log_sum_exp = call.In<Wide<T>>(4, "logSumExp", {p.batch, p.heads, p.queries});
     p.d_o = call.In<T>(5, "dO", q);
     p.dq = call.Out<T>(0, q);
     p.dk = call.Out<T>(1, k);
     p.dv = call.Out<T>(2, k);
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().attention_grad(p, call.Threads());
-    else reference::AttentionGrad(p);
+    Backend::AttentionGrad(p, call);
   }
 };
 
-template <typename T>
-void AddAll(OrtCustomOpDomain* domain) {
-  Add<AddNormModulateOp<T>, T>(domain);
-  Add<AddNormModulateGradOp<T>, T>(domain);
-  Add<GateAddOp<T>, T>(domain);
-  Add<GateAddGradOp<T>, T>(domain);
-  Add<AttentionOp<T>, T>(domain);
-  Add<AttentionGradOp<T>, T>(domain);
-}
-
-}  // namespace
-
-void RegisterBlock(OrtCustomOpDomain* domain) {
-  AddAll<float>(domain);
-  AddAll<double>(domain);
+template <typename B, typename T>
+void AddBlock(OrtCustomOpDomain* domain) {
+  Add<AddNormModulateOp<B, T>, T>(domain);
+  Add<AddNormModulateGradOp<B, T>, T>(domain);
+  Add<GateAddOp<B, T>, T>(domain);
+  Add<GateAddGradOp<B, T>, T>(domain);
+  Add<AttentionOp<B, T>, T>(domain);
+  Add<AttentionGradOp<B, T>, T>(domain);
 }
 
 }  // namespace zigma::ops

@@ -1,31 +1,33 @@
-#include "../kernels/cpu/kernels.h"
-#include "../reference/reference.h"
+// ScanConv, SelectiveScan and their gradients: names, slots and checks, the same on every device. `Backend` computes.
+#pragma once
+
+#include <algorithm>
+
 #include "custom_op.h"
 
 namespace zigma::ops {
-namespace {
-
-using Slots = std::vector<Slot>;
 
 // `segment` positions share a state; 0 stands for the whole sequence.
-int64_t SegmentOf(int64_t segment, int64_t length) {
+inline int64_t SegmentOf(int64_t segment, int64_t length) {
   if (segment < 0) Refuse("segment is " + std::to_string(segment) + "; it must be 0 (the whole sequence) or a number of positions.");
   return segment == 0 ? length : std::min(segment, length);
 }
 
-// Permutations index memory, so they are checked at every run.
+// Permutations index memory. Where the host can read them they are checked at every run; elsewhere the kernels keep inside the sequence.
+template <typename Backend>
 const int32_t* Checked(const int32_t* permutation, int64_t length) {
-  if (permutation)
+  if (permutation && Backend::kOnHost)
     for (int64_t i = 0; i < length; ++i)
       if (permutation[i] < 0 || permutation[i] >= length)
         Refuse("permutation: position " + std::to_string(i) + " names token " + std::to_string(permutation[i]) + " of " + std::to_string(length) + ".");
   return permutation;
 }
 
-template <typename T>
+template <typename B, typename T>
 struct ScanConvOp {
+  using Backend = B;
   static constexpr const char* kName = "ScanConv";
-  static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(), Required()}; }
+  static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(Element::kWide), Required(Element::kWide)}; }
   static Slots Outputs() { return {Required()}; }
 
   int64_t segment;
@@ -38,43 +40,46 @@ struct ScanConvOp {
     p.batch = x[0], p.length = x[1], p.dim = x[2], p.width = weight[1], p.segment = SegmentOf(segment, x[1]);
     if (p.width < 1 || p.width > kMaxConvWidth) Refuse("ScanConv: a width of " + std::to_string(p.width) + " is outside 1 to 8.");
     p.x = call.In<T>(0);
-    p.permutation = Checked(call.In<int32_t>(1, "permutation", {p.length}), p.length);
-    p.weight = call.In<T>(2, "weight", {p.dim, p.width});
-    p.bias = call.In<T>(3, "bias", {p.dim});
+    p.permutation = Checked<Backend>(call.In<int32_t>(1, "permutation", {p.length}), p.length);
+    p.weight = call.In<Wide<T>>(2, "weight", {p.dim, p.width});
+    p.bias = call.In<Wide<T>>(3, "bias", {p.dim});
     return p;
   }
 
   void Run(const Call& call) const {
     auto p = Prepare<ScanConvParams<T>>(call);
     p.y = call.Out<T>(0, {p.batch, p.length, p.dim});
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().scan_conv(p, call.Threads());
-    else reference::ScanConv(p);
+    Backend::ScanConv(p, call);
   }
 };
 
-template <typename T>
-struct ScanConvGradOp : ScanConvOp<T> {
+template <typename B, typename T>
+struct ScanConvGradOp : ScanConvOp<B, T> {
+  using Backend = B;
   static constexpr const char* kName = "ScanConvGrad";
-  static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(), Required(), Required()}; }
-  static Slots Outputs() { return {Required(), Required(), Required()}; }
-  using ScanConvOp<T>::ScanConvOp;
+  static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(Element::kWide), Required(Element::kWide), Required(), Optional()}; }
+  static Slots Outputs() { return {Required(), Required(Element::kWide), Required(Element::kWide)}; }
+  using ScanConvOp<B, T>::ScanConvOp;
 
   void Run(const Call& call) const {
     auto p = this->template Prepare<ScanConvGradParams<T>>(call);
     p.dy = call.In<T>(4, "dy", {p.batch, p.length, p.dim});
+    p.dy_more = call.In<T>(5, "dyMore", {p.batch, p.length, p.dim});
     p.dx = call.Out<T>(0, {p.batch, p.length, p.dim});
-    p.d_weight = call.Out<T>(1, {p.dim, p.width});
-    p.d_bias = call.Out<T>(2, {p.dim});
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().scan_conv_grad(p, call.Threads());
-    else reference::ScanConvGrad(p);
+    p.d_weight = call.Out<Wide<T>>(1, {p.dim, p.width});
+    p.d_bias = call.Out<Wide<T>>(2, {p.dim});
+    Backend::ScanConvGrad(p, call);
   }
 };
 
-template <typename T>
+template <typename B, typename T>
 struct SelectiveScanOp {
+  using Backend = B;
   static constexpr const char* kName = "SelectiveScan";
   static Slots Inputs() {
-    return {Required(), Required(), Required(), Required(), Required(), Optional(), Optional(), Optional(), Optional(Element::kInt32)};
+    return {Required(),           Required(), Required(Element::kWide), Required(),
+            Required(),           Optional(Element::kWide), Optional(), Optional(Element::kWide),
+            Optional(Element::kInt32)};
   }
   static Slots Outputs() { return {Required(), Optional()}; }
 
@@ -94,13 +99,13 @@ struct SelectiveScanOp {
     p.segment = SegmentOf(segment, p.length), p.chunk = chunk, p.delta_softplus = delta_softplus;
     p.u = call.In<T>(0);
     p.delta = call.In<T>(1, "delta", u);
-    p.a = call.In<T>(2, "A", {p.dim, p.state});
+    p.a = call.In<Wide<T>>(2, "A", {p.dim, p.state});
     p.b = call.In<T>(3, "B", {p.batch, p.length, p.state});
     p.c = call.In<T>(4, "C", {p.batch, p.length, p.state});
-    p.d = call.In<T>(5, "D", {p.dim});
+    p.d = call.In<Wide<T>>(5, "D", {p.dim});
     p.z = call.In<T>(6, "z", u);
-    p.delta_bias = call.In<T>(7, "deltaBias", {p.dim});
-    p.permutation = Checked(call.In<int32_t>(8, "permutation", {p.length}), p.length);
+    p.delta_bias = call.In<Wide<T>>(7, "deltaBias", {p.dim});
+    p.permutation = Checked<Backend>(call.In<int32_t>(8, "permutation", {p.length}), p.length);
     return p;
   }
 
@@ -110,22 +115,24 @@ struct SelectiveScanOp {
     auto p = Prepare(call);
     p.y = call.Out<T>(0, {p.batch, p.length, p.dim});
     p.borders = call.Out<T>(1, Borders(p));
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().selective_scan(p, call.Threads());
-    else reference::SelectiveScan(p);
+    Backend::SelectiveScan(p, call);
   }
 };
 
-template <typename T>
-struct SelectiveScanGradOp : SelectiveScanOp<T> {
+template <typename B, typename T>
+struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
+  using Backend = B;
   static constexpr const char* kName = "SelectiveScanGrad";
   static Slots Inputs() {
-    Slots slots = SelectiveScanOp<T>::Inputs();
+    Slots slots = SelectiveScanOp<Backend, T>::Inputs();
     slots.push_back(Required());
     slots.push_back(Required());
     return slots;
   }
-  static Slots Outputs() { return {Required(), Required(), Required(), Required(), Required(), Optional(), Optional(), Optional()}; }
-  using SelectiveScanOp<T>::SelectiveScanOp;
+  static Slots Outputs() {
+    return {Required(), Required(), Required(Element::kWide), Required(), Required(), Optional(Element::kWide), Optional(), Optional(Element::kWide)};
+  }
+  using SelectiveScanOp<B, T>::SelectiveScanOp;
 
   void Run(const Call& call) const {
     SelectiveScanGradParams<T> g = {};
@@ -136,30 +143,22 @@ struct SelectiveScanGradOp : SelectiveScanOp<T> {
     g.dy = call.In<T>(10, "dy", tokens);
     g.du = call.Out<T>(0, tokens);
     g.d_delta = call.Out<T>(1, tokens);
-    g.d_a = call.Out<T>(2, {p.dim, p.state});
+    g.d_a = call.Out<Wide<T>>(2, {p.dim, p.state});
     g.d_b = call.Out<T>(3, states);
     g.d_c = call.Out<T>(4, states);
-    g.d_d = p.d ? call.Out<T>(5, {p.dim}) : nullptr;
+    g.d_d = p.d ? call.Out<Wide<T>>(5, {p.dim}) : nullptr;
     g.dz = p.z ? call.Out<T>(6, tokens) : nullptr;
-    g.d_delta_bias = p.delta_bias ? call.Out<T>(7, {p.dim}) : nullptr;
-    if constexpr (sizeof(T) == 4) cpu::BestKernels().selective_scan_grad(g, call.Threads());
-    else reference::SelectiveScanGrad(g);
+    g.d_delta_bias = p.delta_bias ? call.Out<Wide<T>>(7, {p.dim}) : nullptr;
+    Backend::SelectiveScanGrad(g, call);
   }
 };
 
-template <typename T>
-void AddAll(OrtCustomOpDomain* domain) {
-  Add<ScanConvOp<T>, T>(domain);
-  Add<ScanConvGradOp<T>, T>(domain);
-  Add<SelectiveScanOp<T>, T>(domain);
-  Add<SelectiveScanGradOp<T>, T>(domain);
-}
-
-}  // namespace
-
-void RegisterScans(OrtCustomOpDomain* domain) {
-  AddAll<float>(domain);
-  AddAll<double>(domain);
+template <typename B, typename T>
+void AddScans(OrtCustomOpDomain* domain) {
+  Add<ScanConvOp<B, T>, T>(domain);
+  Add<ScanConvGradOp<B, T>, T>(domain);
+  Add<SelectiveScanOp<B, T>, T>(domain);
+  Add<SelectiveScanGradOp<B, T>, T>(domain);
 }
 
 }  // namespace zigma::ops

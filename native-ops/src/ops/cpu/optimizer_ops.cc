@@ -1,13 +1,9 @@
 #include <cmath>
 
-#include "../kernels/cpu/kernels.h"
-#include "../reference/reference.h"
-#include "custom_op.h"
+#include "backend.h"
 
 namespace zigma::ops {
 namespace {
-
-using Slots = std::vector<Slot>;
 
 constexpr int64_t kElementsPerTask = 16384;
 
@@ -20,6 +16,7 @@ int64_t SizeOf(const Dims& dims) {
 // Square root of the sum of all squares. Every task sums one stretch of one tensor in double; the stretches are added in order.
 template <typename T>
 struct GlobalNormOp {
+  using Backend = CpuBackend;
   static constexpr const char* kName = "GlobalNorm";
   static Slots Inputs() { return {Variadic()}; }
   static Slots Outputs() { return {Required()}; }
@@ -51,6 +48,7 @@ struct GlobalNormOp {
 
 template <typename T>
 struct AdamWOp {
+  using Backend = CpuBackend;
   static constexpr const char* kName = "AdamW";
   static Slots Inputs() { return {Required(), Required(), Required(), Variadic()}; }
   static Slots Outputs() { return {Variadic()}; }
@@ -94,17 +92,14 @@ struct AdamWOp {
   }
 };
 
+}  // namespace
+
 template <typename T>
-void AddAll(OrtCustomOpDomain* domain) {
+void AddOptimizer(OrtCustomOpDomain* domain) {
   Add<GlobalNormOp<T>, T>(domain);
   Add<AdamWOp<T>, T>(domain);
 }
-
-}  // namespace
-
-void RegisterOptimizer(OrtCustomOpDomain* domain) {
-  AddAll<float>(domain);
-  AddAll<double>(domain);
-}
+template void AddOptimizer<float>(OrtCustomOpDomain* domain);
+template void AddOptimizer<double>(OrtCustomOpDomain* domain);
 
 }  // namespace zigma::ops

@@ -1,0 +1,31 @@
+import { sameShape } from '../graph/shape.ts'
+import type { Node, Value } from '../graph/value.ts'
+
+/** Operations that add a second gradient to one they are given: where that is, and where the second goes. */
+const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
+  ScanConvGrad: { gradient: 4, more: 5 },
+  AddNormModulateGrad: { gradient: 8, more: 11 },
+}
+
+/**
+ * Sums of two gradients that only one of these operations reads are left to it: the sum would be written and read once more. The nodes in their
+ * order, without those sums.
+ */
+export function absorbSums(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
+  const readers = new Map<Value, number>()
+  for (const { inputs } of nodes) for (const input of inputs) if (input) readers.set(input, (readers.get(input) ?? 0) + 1)
+  const absorbed = new Set<Node>()
+  const rewritten = nodes.map((node) => {
+    const place = taking[node.op]
+    const sum = place && node.inputs[place.gradient]
+    if (!place || sum?.node?.op !== 'Add' || readers.get(sum) !== 1 || outputs.has(sum)) return node
+    const [a, b] = sum.node.inputs
+    if (!a || !b || !sameShape(a.shape, b.shape)) return node
+    absorbed.add(sum.node)
+    const inputs = Array.from({ length: place.more + 1 }, (_, i) =>
+      i === place.gradient ? a : i === place.more ? b : (node.inputs[i] ?? null),
+    )
+    return { ...node, inputs }
+  })
+  return rewritten.filter((node) => !absorbed.has(node))
+}

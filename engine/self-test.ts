@@ -1,0 +1,206 @@
+import { gradientRules } from './autodiff/rules.ts'
+import { addNormModulate, attention, gateAdd, scanConv, selectiveScan } from './graph/fused.ts'
+import { GraphBuilder } from './graph/graph-builder.ts'
+import { sizeOf } from './graph/shape.ts'
+import { wideOf, type ConstantData, type DType, type Shape, type Value } from './graph/value.ts'
+import { normal, uniform } from './random/philox.ts'
+import { relativeError } from './relative-error.ts'
+import { decode, encode } from './runtime/elements.ts'
+import { evaluate } from './runtime/evaluate.ts'
+import type { NativeRuntime } from './runtime/native.ts'
+
+/** How one operation on a device compares with the double-precision reference: the worst of its outputs and gradients. */
+export interface KernelCheck {
+  operation: string
+  dtype: DType
+  /** Norm of the difference over norm of the reference. */
+  error: number
+  tolerance: number
+  worst: string
+  passes: boolean
+}
+
+/** What rounding alone explains: of the elements, of what is kept of a state, of sums of many. */
+export const kernelTolerance: Readonly<Record<'f32' | 'f16' | 'bf16', number>> = { f32: 2e-5, f16: 4e-3, bf16: 1.5e-2 }
+
+interface Operand {
+  shape: Shape
+  /** Tokens have the type that is checked, `wide` ones the type of its sums. */
+  wide?: boolean
+  low?: number
+  high?: number
+}
+type Operands = Readonly<Record<string, Operand>>
+
+interface Case {
+  operation: string
+  operands: Operands
+  /** The node's first output. */
+  build: (g: GraphBuilder, x: Record<string, Value>) => Value
+}
+
+const order = (length: number, stride: number) => Int32Array.from({ length }, (_, i) => (i * stride) % length)
+
+function scanCase(
+  name: string,
+  { batch, length, dim, state }: { batch: number; length: number; dim: number; state: number },
+  segment = 0,
+): Case {
+  const tokens = [batch, length, dim]
+  const states = [batch, length, state]
+  return {
+    operation: `SelectiveScan ${name}`,
+    operands: {
+      u: { shape: tokens },
+      delta: { shape: tokens, low: -4, high: 1 },
+      A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
+      B: { shape: states },
+      C: { shape: states },
+      D: { shape: [dim], wide: true },
+      z: { shape: tokens },
+      deltaBias: { shape: [dim], wide: true },
+    },
+    build: (g, { u, delta, A, B, C, D, z, deltaBias }) =>
+      selectiveScan(
+        g,
+        {
+          u: u!,
+          delta: delta!,
+          A: A!,
+          B: B!,
+          C: C!,
+          D: D!,
+          z: z!,
+          deltaBias: deltaBias!,
+          permutation: g.ints(order(length, 7), [length]),
+        },
+        { segment },
+      ),
+  }
+}
+
+function convCase(name: string, [batch, length, dim]: [number, number, number], segment = 0): Case {
+  return {
+    operation: `ScanConv ${name}`,
+    operands: { x: { shape: [batch, length, dim] }, weight: { shape: [dim, 4], wide: true }, bias: { shape: [dim], wide: true } },
+    build: (g, { x, weight, bias }) => scanConv(g, x!, g.ints(order(length, 3), [length]), weight!, bias!, { segment }),
+  }
+}
+
+function normCase(name: string, norm: 'rms' | 'layer', [b, l, d]: [number, number, number], whole: boolean): Case {
+  const stream = { shape: [b, l, d] }
+  return {
+    operation: `AddNormModulate ${name}`,
+    operands: whole
+      ? {
+          h: stream,
+          residual: { ...stream, wide: true },
+          weight: { shape: [d], wide: true },
+          bias: { shape: [d], wide: true },
+          shift: { shape: [b, d] },
+          scale: { shape: [b, d] },
+          keep: { shape: [b], wide: true, low: 0.5, high: 1.5 },
+        }
+      : { h: stream, shift: { shape: [b, d] }, scale: { shape: [b, d] } },
+    build: (g, { h, ...rest }) => addNormModulate(g, { h: h!, ...rest }, { norm, epsilon: 1e-5 }).modulated,
+  }
+}
+
+function attentionCase(name: string, [b, queries, keys, heads, width]: [number, number, number, number, number]): Case {
+  return {
+    operation: `Attention ${name}`,
+    operands: {
+      q: { shape: [b, queries, heads * width] },
+      k: { shape: [b, keys, heads * width] },
+      v: { shape: [b, keys, heads * width] },
+    },
+    build: (g, { q, k, v }) => attention(g, q!, k!, v!, { heads, scale: width ** -0.5 }),
+  }
+}
+
+const cases: readonly Case[] = [
+  convCase('of whole vectors', [2, 77, 64]),
+  convCase('of odd width', [2, 50, 13]),
+  convCase('by segments', [1, 64, 32], 16),
+  scanCase('of one span', { batch: 20, length: 40, dim: 1280, state: 16 }),
+  scanCase('of many spans', { batch: 2, length: 400, dim: 40, state: 16 }),
+  scanCase('of few states', { batch: 2, length: 45, dim: 33, state: 3 }),
+  scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, 24),
+  normCase('rms, all of it', 'rms', [3, 70, 768], true),
+  normCase('layer, all of it', 'layer', [3, 70, 96], true),
+  normCase('layer, modulated only', 'layer', [2, 9, 384], false),
+  normCase('of odd width', 'layer', [2, 9, 27], true),
+  {
+    operation: 'GateAdd',
+    operands: { n: { shape: [3, 70, 768] }, gate: { shape: [3, 768] }, y: { shape: [3, 70, 768] } },
+    build: (g, { n, gate, y }) => gateAdd(g, n!, gate!, y!),
+  },
+  attentionCase('on itself', [2, 65, 65, 3, 32]),
+  attentionCase('across, 77 keys', [2, 150, 77, 2, 64]),
+  attentionCase('of 48 channels a head', [2, 20, 16, 2, 48]),
+  attentionCase('of 128 channels a head', [1, 40, 33, 2, 128]),
+]
+
+/**
+ * Every fused operation and its gradient on `device`, with numbers never used before for each `seed`, against the reference in float64 on `host`.
+ * Inputs are rounded to the checked type first, so that both compute from the same numbers.
+ */
+export async function checkKernels(
+  host: NativeRuntime,
+  device: NativeRuntime,
+  { dtypes, seed }: { dtypes: readonly ('f32' | 'f16' | 'bf16')[]; seed: number },
+): Promise<KernelCheck[]> {
+  const checks: KernelCheck[] = []
+  for (const one of cases) for (const dtype of dtypes) checks.push(await checkKernel(host, device, one, dtype, seed))
+  return checks
+}
+
+async function checkKernel(
+  host: NativeRuntime,
+  device: NativeRuntime,
+  { operation, operands, build }: Case,
+  dtype: 'f32' | 'f16' | 'bf16',
+  seed: number,
+): Promise<KernelCheck> {
+  const assemble = (float: DType, tokens: DType, scanChunk: number) => {
+    const g = new GraphBuilder(float, { compute: tokens, scanChunk })
+    const x = Object.fromEntries(
+      Object.entries(operands).map(([name, { shape, wide }]) => [name, g.input(name, shape, wide ? wideOf(tokens) : tokens)]),
+    )
+    const { node, ...y } = build(g, x)
+    const dy = node!.outputs.map((output, i) => (isGraded(operation, i) ? g.input(`dy${i}`, output.shape, output.dtype) : null))
+    g.output('result', node!.outputs[0]!)
+    const gradients = gradientRules[node!.op]!(g, node!, dy)
+    node!.inputs.forEach((input, i) => {
+      const name = Object.keys(x).find((key) => x[key] === input)
+      if (gradients[i] && name) g.output(`gradient of ${name}`, gradients[i])
+    })
+    return { g, shapes: new Map([...g.inputs].map(([name, value]) => [name, value])), y }
+  }
+  const tested = assemble('f32', dtype, 16)
+  const feeds: Record<string, ConstantData> = {}
+  let stream = 0
+  for (const [name, value] of tested.shapes) {
+    const { low, high } = operands[name] ?? {}
+    const count = sizeOf(value.shape)
+    const drawn = low === undefined ? normal(count, { seed, stream: ++stream }) : uniform(count, { seed, stream: ++stream })
+    const numbers = low === undefined ? drawn : drawn.map((u) => low + u * (high! - low))
+    feeds[name] = decode(new Uint8Array(copyOf(encode(numbers, value.dtype))), value.dtype)
+  }
+  const reference = await evaluate(host, assemble('f64', 'f64', 32).g, feeds)
+  const actual = await evaluate(device, tested.g, feeds)
+  let [error, worst] = [0, 'result']
+  for (const [name, expected] of Object.entries(reference)) {
+    const one = relativeError(actual[name]!, expected)
+    if (!(one <= error)) [error, worst] = [one, name]
+  }
+  const tolerance = kernelTolerance[dtype]
+  return { operation, dtype, error, tolerance, worst, passes: error <= tolerance }
+}
+
+/** The norm hands on three tensors; the others one. */
+const isGraded = (operation: string, output: number): boolean => output === 0 || (operation.startsWith('AddNorm') && output < 3)
+
+function copyOf(view: ArrayBufferView): ArrayBuffer {
+  return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer
+}

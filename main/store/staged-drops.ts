@@ -1,0 +1,33 @@
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { isCode, type SafeFs } from './safe-fs.ts'
+
+/** Copies of what was dropped on a browser's window: each in a folder of its own name, kept until its import is done. */
+export class StagedDrops {
+  readonly #folder: string
+  readonly #fs: SafeFs
+
+  constructor(folder: string, fs: SafeFs) {
+    this.#folder = folder
+    this.#fs = fs
+  }
+
+  /** Deletes the copy that `source`, a folder that was imported, is; any other folder is left alone. */
+  async release(source: string): Promise<void> {
+    for (const name of await this.#names()) if (name === basename(source)) await this.#fs.remove(join(this.#folder, name))
+  }
+
+  /** Deletes all copies but those that are among `sources`. */
+  async sweep(sources: readonly string[]): Promise<void> {
+    // By name: the project may have been moved since its jobs were queued.
+    const wanted = new Set(sources.map((source) => basename(source)))
+    for (const name of await this.#names()) if (!wanted.has(name)) await this.#fs.remove(join(this.#folder, name))
+  }
+
+  async #names(): Promise<string[]> {
+    return readdir(this.#folder).catch((error: unknown) => {
+      if (isCode(error, 'ENOENT')) return [] // nothing was ever dropped
+      throw error
+    })
+  }
+}

@@ -1,0 +1,20 @@
+// Where a kernel runs: ONNX Runtime's stream, and memory that lives for one call.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <functional>
+
+namespace zigma::cuda {
+
+struct Device {
+  cudaStream_t stream;
+  int processors;                               // streaming multiprocessors
+  std::function<void*(size_t size_bytes)> scratch;  // from ORT's arena: no allocation of its own, so a captured graph may hold it
+
+  template <typename T>
+  T* Scratch(size_t count) const { return static_cast<T*>(scratch(count * sizeof(T))); }
+};
+
+}  // namespace zigma::cuda

@@ -1,0 +1,132 @@
+// What the forward and the backward scan share: how the work is cut, and how a state is carried over the cuts.
+//
+// A warp has 32 neighboring channels of one sample and a span of positions; a thread one channel with its states in registers. Tokens are
+// channel-last, so every load of a warp is one row's neighboring elements. B and C of a position are the same for all channels: the warp keeps
+// them in shared memory. Where samples and channels alone cannot fill the chip, the sequence is cut into spans: each span is first scanned from
+// a zero state, the states are then carried over the spans, and each is scanned again from its true state.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels.h"
+#include "types.cuh"
+
+namespace zigma::cuda {
+
+constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
+constexpr int kBlockWarps = 4;
+
+struct Spans {
+  int span, count;       // positions of a span, spans of a sequence
+  int tiles, block_tiles;  // warps and blocks along the channels
+
+  // Twelve warps keep a multiprocessor busy: three on each of its schedulers.
+  Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
+    tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
+    const int64_t warps = batch * tiles, wanted = int64_t(processors) * 12;
+    const int64_t longest = DivideUp(length, 2 * kChunk);
+    const int64_t cuts = warps * 2 > wanted ? 1 : std::min<int64_t>(longest, DivideUp(wanted, warps));
+    span = DivideUp(DivideUp(length, cuts), kChunk) * kChunk;
+    count = DivideUp(length, span);
+  }
+
+  dim3 Grid(int64_t batch) const { return dim3(block_tiles, count, unsigned(batch)); }
+};
+
+// Where a warp works. Lanes behind the last channel read the last one's numbers and write nothing.
+struct Place {
+  int b, e, lane, first, last;
+  int64_t sample;  // index of its channel at the sequence's first position
+  bool inside;
+};
+
+template <typename P>
+__device__ inline Place PlaceOf(const P& p, int span) {
+  Place at;
+  at.lane = threadIdx.x % kWarp;
+  at.b = blockIdx.z;
+  const int e = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kWarp + at.lane;
+  at.inside = e < p.dim;
+  at.e = min(e, int(p.dim) - 1);
+  at.first = blockIdx.y * span;
+  at.last = min(int(p.length), at.first + span);
+  at.sample = int64_t(at.b) * p.length * p.dim + at.e;
+  return at;
+}
+
+template <typename P, int N>
+__device__ inline void LoadDecay(const P& p, const Place& at, float (&a)[N]) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) a[n] = n < p.state ? p.a[int64_t(at.e) * p.state + n] * kLog2E : 0.0f;
+}
+
+// B and C of `Tile` positions from `first` on, held in registers until they are wanted; then in shared memory as [Tile, 2 N], B first. A lane takes
+// whole vectors of a position's states; where there are not just N states they go one by one.
+template <typename T, int N, int Tile>
+struct Projections {
+  static constexpr int kWide = N % kVector<T> == 0 ? kVector<T> : 1;  // elements of a vector
+  static constexpr int kOfOne = Tile * N / kWide;                      // vectors of B
+  static constexpr int kEach = (2 * kOfOne + kWarp - 1) / kWarp;
+  __align__(16) T held[kEach][kWide];
+
+  template <typename P>
+  __device__ void Fetch(const P& p, int b, int first, int last) {
+    const unsigned state = unsigned(p.state);
+    const int64_t from = (int64_t(b) * p.length + first) * state;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const unsigned vector = i * kWarp + threadIdx.x % kWarp, which = vector / kOfOne, inside = vector % kOfOne;
+      const unsigned t = inside / (N / kWide), n = inside % (N / kWide) * kWide;
+      const T* const source = (which == 0 ? p.b : p.c) + from;
+      const bool there = which < 2 && first + int(t) < last;
+      if (kWide > 1 && state == N) {
+        *reinterpret_cast<uint4*>(held[i]) = there ? *reinterpret_cast<const uint4*>(source + t * N + n) : make_uint4(0, 0, 0, 0);
+      } else {
+#pragma unroll
+        for (int k = 0; k < kWide; ++k) held[i][k] = there && n + k < state ? source[t * state + n + k] : FromFloat<T>(0.0f);
+      }
+    }
+  }
+
+  __device__ void Put(float* to) const {
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const unsigned vector = i * kWarp + threadIdx.x % kWarp, which = vector / kOfOne, inside = vector % kOfOne;
+      const unsigned t = inside / (N / kWide), n = inside % (N / kWide) * kWide;
+      if (which > 1) continue;
+      float numbers[kWide];
+#pragma unroll
+      for (int k = 0; k < kWide; ++k) numbers[k] = ToFloat(held[i][k]);
+      Store<kWide>(to + t * 2 * N + which * N + n, numbers);
+    }
+  }
+};
+
+// N numbers of shared memory, 16 bytes at a time.
+template <int N>
+__device__ inline void LoadShared(const float* from, float (&to)[N]) {
+#pragma unroll
+  for (int i = 0; i < N / 4; ++i) {
+    const float4 four = reinterpret_cast<const float4*>(from)[i];
+    to[4 * i] = four.x, to[4 * i + 1] = four.y, to[4 * i + 2] = four.z, to[4 * i + 3] = four.w;
+  }
+}
+
+// Carries states over the spans of a sequence. ends [batch, spans, N, dim]: each span's state from zero; become the states it starts from.
+// steps [batch, spans, dim]: the sum of its time steps, or -1 where the state starts anew inside. `direction` is 1 forward, -1 backward.
+template <int N>
+__global__ void Carry(float* ends, const float* steps, const float* a, int spans, int state, int dim, int direction) {
+  const int e = blockIdx.x * blockDim.x + threadIdx.x, n = blockIdx.y, b = blockIdx.z;
+  if (e >= dim) return;
+  const float decay = n < state ? a[int64_t(e) * state + n] * kLog2E : 0.0f;
+  float h = 0;
+  for (int i = 0; i < spans; ++i) {
+    const int s = direction > 0 ? i : spans - 1 - i;
+    float* end = ends + ((int64_t(b) * spans + s) * N + n) * dim + e;
+    const float sum = steps[(int64_t(b) * spans + s) * dim + e], own = *end;
+    *end = h;
+    h = own + (sum < 0.0f ? 0.0f : Exp2(sum * decay) * h);
+  }
+}
+
+}  // namespace zigma::cuda

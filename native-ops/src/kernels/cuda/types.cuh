@@ -1,0 +1,122 @@
+// Elements of 16 and 32 bits, loaded and stored 16 bytes at a time, computed with in float.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "../params.h"
+#include "element.h"
+
+namespace zigma::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ inline float ToFloat(float x) { return x; }
+__device__ inline float ToFloat(__half x) { return __half2float(x); }
+__device__ inline float ToFloat(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+template <typename T> __device__ T FromFloat(float x);
+template <> __device__ inline float FromFloat<float>(float x) { return x; }
+template <> __device__ inline __half FromFloat<__half>(float x) { return __float2half_rn(x); }
+template <> __device__ inline __nv_bfloat16 FromFloat<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+
+// Elements that one 16-byte access moves.
+template <typename T> constexpr int kVector = 16 / sizeof(T);
+
+// N consecutive elements at an address aligned to all of them (or to 16 bytes, where they are more).
+template <int N, typename T>
+__device__ inline void Load(const T* from, float (&to)[N]) {
+  constexpr int bytes = N * int(sizeof(T));
+  if constexpr (bytes >= 16) {
+    constexpr int each = kVector<T>;
+#pragma unroll
+    for (int i = 0; i < N / each; ++i) {
+      const uint4 raw = reinterpret_cast<const uint4*>(from)[i];
+      const T* parts = reinterpret_cast<const T*>(&raw);
+#pragma unroll
+      for (int j = 0; j < each; ++j) to[i * each + j] = ToFloat(parts[j]);
+    }
+  } else if constexpr (bytes == 8) {
+    const uint2 raw = *reinterpret_cast<const uint2*>(from);
+    const T* parts = reinterpret_cast<const T*>(&raw);
+#pragma unroll
+    for (int i = 0; i < N; ++i) to[i] = ToFloat(parts[i]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) to[i] = ToFloat(from[i]);
+  }
+}
+
+template <int N, typename T>
+__device__ inline void Store(T* to, const float (&from)[N]) {
+  constexpr int bytes = N * int(sizeof(T));
+  if constexpr (bytes >= 16) {
+    constexpr int each = kVector<T>;
+#pragma unroll
+    for (int i = 0; i < N / each; ++i) {
+      uint4 raw;
+      T* parts = reinterpret_cast<T*>(&raw);
+#pragma unroll
+      for (int j = 0; j < each; ++j) parts[j] = FromFloat<T>(from[i * each + j]);
+      reinterpret_cast<uint4*>(to)[i] = raw;
+    }
+  } else if constexpr (bytes == 8) {
+    uint2 raw;
+    T* parts = reinterpret_cast<T*>(&raw);
+#pragma unroll
+    for (int i = 0; i < N; ++i) parts[i] = FromFloat<T>(from[i]);
+    *reinterpret_cast<uint2*>(to) = raw;
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) to[i] = FromFloat<T>(from[i]);
+  }
+}
+
+__device__ inline float WarpSum(float x) {
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(kAllLanes, x, offset);
+  return x;
+}
+
+// The special function unit's own results, denormal numbers as zero.
+__device__ inline float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline float Log2(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline float Reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+
+__device__ inline float Sigmoid(float x) { return Reciprocal(1.0f + Exp2(-kLog2E * x)); }
+
+// softplus of a number; above 20 the number itself. Small results keep their relative precision, for they are time steps.
+template <typename T>
+__device__ inline float Softplus(float x) {
+  if constexpr (sizeof(T) == 4) return x > 20.0f ? x : log1pf(expf(x));
+  const float e = Exp2(kLog2E * x);
+  const float small = e * (1.0f - e * (0.5f - e * (1.0f / 3.0f)));
+  const float large = kLn2 * Log2(1.0f + e);
+  return x > 20.0f ? x : e < 0.01f ? small : large;
+}
+
+// A permutation's entry, kept inside the sequence whatever stands there.
+__device__ inline int Token(const int32_t* permutation, int position, int length) {
+  return permutation ? int(min(unsigned(permutation[position]), unsigned(length - 1))) : position;
+}
+
+inline int DivideUp(int64_t a, int64_t b) { return int((a + b - 1) / b); }
+
+}  // namespace zigma::cuda

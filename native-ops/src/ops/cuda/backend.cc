@@ -1,0 +1,49 @@
+#include "backend.h"
+
+namespace zigma::ops {
+namespace {
+
+int DeviceNow() {
+  int id = 0;
+  cudaGetDevice(&id);
+  return id;
+}
+
+int Processors() {
+  static const int count = [] {
+    int processors = 0;
+    return cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, DeviceNow()) == cudaSuccess ? processors : 1;
+  }();
+  return count;
+}
+
+}  // namespace
+
+DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
+  void* stream = nullptr;
+  Ort::ThrowOnError(Ort::GetApi().KernelContext_GetGPUComputeStream(call.context(), &stream));
+  device_.stream = static_cast<cudaStream_t>(stream);
+  device_.processors = Processors();
+  device_.scratch = [this, context = call.context()](size_t size_bytes) {
+    if (!arena_) {
+      const Ort::MemoryInfo where("Cuda", OrtDeviceAllocator, DeviceNow(), OrtMemTypeDefault);
+      Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context, where, &arena_));
+    }
+    void* memory = arena_->Alloc(arena_, std::max<size_t>(size_bytes, 1));
+    if (!memory) throw Ort::Exception(std::string(op_) + ": the GPU has no " + std::to_string(size_bytes >> 20) + " MiB left.", ORT_RUNTIME_EXCEPTION);
+    taken_.push_back(memory);
+    return memory;
+  };
+}
+
+DeviceCall::~DeviceCall() {
+  for (void* memory : taken_) arena_->Free(arena_, memory);
+  if (arena_) Ort::GetApi().ReleaseAllocator(arena_);
+}
+
+void DeviceCall::Check(cudaError_t status) const {
+  if (status == cudaSuccess) return;
+  throw Ort::Exception(std::string(op_) + ": the GPU refused the work (" + cudaGetErrorString(status) + ").", ORT_RUNTIME_EXCEPTION);
+}
+
+}  // namespace zigma::ops
