@@ -12,9 +12,10 @@ export async function sourceRoots(ledger: readonly LedgerLine[]): Promise<Source
     if (item?.copied) one.copied++
     roots.set(root, one)
   }
-  return Promise.all([...roots.values()].map(async (one) => ({ ...one, state: await stateOf(one.root) })))
+  return Promise.all([...roots.values()].map(async (one) => ({ ...one, state: await rootState(one.root) })))
 }
 
-async function stateOf(root: string): Promise<SourceRoot['state']> {
+/** "sample" is always there; a path is where it can be looked at. */
+export async function rootState(root: string): Promise<SourceRoot['state']> {
   return root === 'sample' || (await exists(root)) ? 'online' : 'offline'
 }
