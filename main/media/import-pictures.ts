@@ -8,6 +8,7 @@ import { DatasetFiles, type LedgerLine } from './dataset-files.ts'
 import { inOrder } from './in-order.ts'
 import { LedgerIndex, saidHash } from './ledger-index.ts'
 import { PictureError, pictureFormat, trainingPicture, type TrainingPicture } from './picture.ts'
+import { quoted } from './sources/file-tree.ts'
 import { openSource } from './sources/open-source.ts'
 import type { Remark, Said, SourceItem, SourcePicture } from './sources/source-item.ts'
 
@@ -154,7 +155,8 @@ async function settle(
     const { width, height, shard, slot, pixelHash } = line.item!
     return { line: { ...line, ...said, item: { id, width, height, shard, slot, pixelHash, ...said.item } }, rgb: null }
   }
-  if (twin !== undefined) return rejected({ reason: 'duplicate', detail: `The picture is the same as "${twin}", byte for byte.` }, fileHash)
+  if (twin !== undefined)
+    return rejected({ reason: 'duplicate', detail: `The picture is the same as ${quoted(twin)}, byte for byte.` }, fileHash)
   try {
     const { rgb, width, height } = await make()
     const kept = { id, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb), ...(await copy(copies, fileHash, bytes)) }

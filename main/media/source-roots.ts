@@ -17,9 +17,10 @@ export async function sourceRoots(ledger: readonly LedgerLine[]): Promise<Source
 
 /** Whether each of some sources can be reached now. */
 export function withState(roots: readonly Omit<SourceRoot, 'state'>[]): Promise<SourceRoot[]> {
-  return Promise.all(roots.map(async (one) => ({ ...one, state: await stateOf(one.root) })))
+  return Promise.all(roots.map(async (one) => ({ ...one, state: await rootState(one.root) })))
 }
 
-async function stateOf(root: string): Promise<SourceRoot['state']> {
+/** "sample" is always there; a path is where it can be looked at. */
+export async function rootState(root: string): Promise<SourceRoot['state']> {
   return root === 'sample' || (await exists(root)) ? 'online' : 'offline'
 }

@@ -289,10 +289,11 @@ describe('an import that is disturbed', () => {
   })
 
   test('loses nothing, whichever file operation fails on a full disk, even in the middle of a line', async () => {
-    const folder = folderOf(named(await colors(5)))
+    const folder = folderOf(named(await colors(3)))
     const expected = await undisturbed(folder)
+    const source: ImportSource = { kind: 'folder', path: folder, originals: 'copy' }
     let operations = 0
-    await importFrom(folder, { fs: new SafeFs(() => void operations++) })
+    await importFrom(source, { fs: new SafeFs(() => void operations++) })
     expect(operations).toBeGreaterThan(8)
     for (let failing = 0; failing < operations; failing++) {
       const into = newFolder()
@@ -307,10 +308,11 @@ describe('an import that is disturbed', () => {
         }
         return undefined
       })
-      await expect(importFrom(folder, { into, fs: full })).rejects.toMatchObject({ code: 'disk-full' })
-      const { dataset, totals } = await importFrom(folder, { into })
-      expect([failing, totals]).toEqual([failing, { found: 5, used: 5, partial: 0, rejected: 0 }])
+      await expect(importFrom(source, { into, fs: full })).rejects.toMatchObject({ code: 'disk-full' })
+      const { dataset, totals } = await importFrom(source, { into })
+      expect([failing, totals]).toEqual([failing, { found: 3, used: 3, partial: 0, rejected: 0 }])
       expect(await dataset.freeze()).toBe(expected)
+      expect((await dataset.describe()).roots).toMatchObject([{ items: 3, copied: 3 }])
     }
   })
 

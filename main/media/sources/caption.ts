@@ -1,6 +1,6 @@
 import type { SourceFacts } from '#contracts/dataset.ts'
 import { PictureError } from '../picture.ts'
-import { splitEnding, type FileTree } from './file-tree.ts'
+import { quoted, splitEnding, type FileTree } from './file-tree.ts'
 import type { Remark, Said } from './source-item.ts'
 
 const captionLimit = 2000
@@ -56,7 +56,7 @@ export async function captionFiles(tree: FileTree, picture: string): Promise<Sai
 
 /** One caption file. What is wrong with it is told, and the rest of it is used. */
 export async function readCaption(name: string, read: () => Promise<Uint8Array>): Promise<Said> {
-  const file = `"${name.slice(name.lastIndexOf('/') + 1)}"`
+  const file = quoted(name.slice(name.lastIndexOf('/') + 1))
   let bytes: Uint8Array
   try {
     bytes = await read()

@@ -35,3 +35,8 @@ export function splitEnding(name: string): [stem: string, ending: string] {
   const dot = name.lastIndexOf('.')
   return dot > name.lastIndexOf('/') + 1 ? [name.slice(0, dot), name.slice(dot)] : [name, '']
 }
+
+/** A name as it can stand in a sentence: short and without control characters. */
+export function quoted(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
+}

@@ -1,7 +1,7 @@
 import { PictureError } from '../picture.ts'
 import { captionKeys, decodeText, factColumns, sayRecord, tagKeys, texts } from './caption.ts'
 import { csvRows } from './csv.ts'
-import { folderOf, type FileTree } from './file-tree.ts'
+import { folderOf, quoted, type FileTree } from './file-tree.ts'
 import { parquetRows } from './parquet.ts'
 import type { RefusedItem, Remark, Said } from './source-item.ts'
 
@@ -109,11 +109,6 @@ function notUsed(what: string): Remark {
 
 function first<T>(values: readonly T[]): T[] {
   return values.slice(0, toldLimit)
-}
-
-/** A name as it can stand in a sentence: short and without control characters. */
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
 }
 
 interface Row {

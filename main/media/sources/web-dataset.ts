@@ -1,6 +1,6 @@
 import { PictureError } from '../picture.ts'
 import { join, nameWords, readCaption } from './caption.ts'
-import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
+import { fileLimitBytes, quoted, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
 import { splitOf } from './image-folder.ts'
 import type { Said, SourceItem } from './source-item.ts'
 import { TarTree } from './tar-tree.ts'
@@ -60,14 +60,14 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
     for (const { name } of others)
       yield {
         source: `${folder}${name}`,
-        refused: { reason: 'not-used', detail: `The sample has two pictures; "${picture!.name}" is used.` },
+        refused: { reason: 'not-used', detail: `The sample has two pictures; ${quoted(picture!.name)} is used.` },
       }
   }
   for (const [kind, count] of unused) {
     const why = featureEndings.test(kind)
       ? 'the studio makes its own features from the pictures'
       : 'they are no pictures, captions or records'
-    const detail = `${count.toLocaleString('en')} ${count === 1 ? 'file' : 'files'} ".${kind}" not used; ${why}.`
+    const detail = `${count.toLocaleString('en')} ${count === 1 ? 'file' : 'files'} ${quoted(`.${kind}`)} not used; ${why}.`
     yield { source: `${folder}*.${kind}`, refused: { reason: 'not-used', detail } }
   }
 }
