@@ -10,6 +10,8 @@ export type JobState = z.infer<typeof jobState>
 /** What a job does: a frozen copy of its parameters, taken when it was queued. */
 export const jobPayload = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  /** Measure the items that are not measured yet, and find duplicates. */
+  z.object({ kind: z.literal('measure') }),
   z.object({ kind: z.literal('train'), runId }),
   z.object({ kind: z.literal('sample'), request: generationRequest }),
 ])
@@ -31,6 +33,8 @@ export type JobProgress = z.infer<typeof jobProgress>
 
 export const jobResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), totals: ledgerTotals }),
+  /** `missing` are items whose originals are gone or others now. */
+  z.object({ kind: z.literal('measure'), measured: z.number().int(), missing: z.number().int() }),
   z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
   z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
 ])

@@ -1,5 +1,21 @@
 import { z } from 'zod'
-import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState } from './dataset.ts'
+import {
+  bucketCount,
+  curationEdit,
+  curationFilter,
+  curationHistory,
+  curationItem,
+  curationQuery,
+  duplicateGroup,
+  editOutcome,
+  editPreview,
+  histogram,
+  measureName,
+  size,
+  tagCount,
+  type CurationNews,
+} from './curation.ts'
+import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
 import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
@@ -98,6 +114,7 @@ export const studioMethods = {
   'projects.restore': method(z.object({ id: projectId }), projectSummary),
 
   'dataset.describe': method(nothing, datasetSummary),
+  'dataset.recognize': method(importSource, recognizedSource),
   'dataset.import': method(z.object({ source: importSource, options: importOptions }), job),
   'dataset.items': method(
     z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), text: z.string().max(500).default('') }),
@@ -108,6 +125,34 @@ export const studioMethods = {
     z.object({ total: z.number().int(), entries: z.array(ledgerEntry) }),
   ),
   'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
+
+  'curation.query': method(curationQuery, z.object({ total: z.number().int(), items: z.array(curationItem) })),
+  'curation.get': method(z.object({ id: itemId }), curationItem),
+  'curation.edit': method(curationEdit, editOutcome),
+  'curation.preview': method(curationEdit.extend({ examples: z.number().int().min(0).max(50).default(5) }), editPreview),
+  'curation.undo': method(nothing, editOutcome),
+  'curation.redo': method(nothing, editOutcome),
+  'curation.history': method(nothing, curationHistory),
+  'curation.histogram': method(
+    z.object({ filter: curationFilter, measure: measureName, bins: z.number().int().min(1).max(200).default(40) }),
+    histogram,
+  ),
+  'curation.buckets': method(z.object({ filter: curationFilter, sizes: z.array(size).min(1).max(100) }), z.array(bucketCount)),
+  'curation.tags': method(
+    z.object({ text: z.string().max(100).default(''), limit: z.number().int().min(1).max(500).default(50) }),
+    z.array(tagCount),
+  ),
+  'curation.measure': method(nothing, job),
+  'curation.duplicates': method(
+    z.object({
+      leaks: z.boolean().default(false),
+      offset: z.number().int().min(0).default(0),
+      limit: z.number().int().min(1).max(100).default(50),
+    }),
+    z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
+  ),
+  /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
+  'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),
@@ -159,6 +204,7 @@ export interface StudioEvents {
   'project.closed': { id: ProjectSummary['id'] }
   'projects.changed': null
   'dataset.changed': DatasetSummary
+  'curation.changed': CurationNews
   'job.changed': Job
   'job.progressed': JobProgress
   'job.removed': { id: JobId }

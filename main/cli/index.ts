@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander'
+import { sourceLayout } from '#contracts/dataset.ts'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu } from './bench.ts'
 import { demo } from './demo.ts'
@@ -49,11 +50,13 @@ const run =
 
 program
   .command('import')
-  .description('bring a folder of pictures, or the sample set, into a project')
-  .argument('<source>', 'a folder, or "sample"')
+  .description('bring pictures into a project')
+  .argument('<source>', 'a folder, a zip or tar archive, a TOML file, a picture, or "sample"')
   .requiredOption('--project <dir>', 'the project; made there if it is not')
   .option('--size <pixels>', 'edge of the training pictures', wholeNumber('--size', 8))
   .option('--background <color>', 'behind transparent pictures', '#ffffff')
+  .addOption(new Option('--layout <name>', 'how the files are read; recognized by default').choices(sourceLayout.options))
+  .option('--copy', 'keep copies of the files in the project')
   .addOption(json())
   .action(run(importCommand))
 

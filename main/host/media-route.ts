@@ -31,7 +31,7 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return readPng(sampleFile(project.runFolder(runId.parse(id)), Number(step), Number(index)))
   }
   if (kind === 'item' && itemId.safeParse(id).success) {
-    const item = (await project.dataset.items()).find((one) => one.id === id)
+    const item = await project.index.fresh(() => project.items.place(itemId.parse(id)))
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
     return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }

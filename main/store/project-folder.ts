@@ -15,6 +15,8 @@ export interface ProjectFolder {
   readonly file: string
   readonly database: string
   readonly dataset: string
+  /** Copies of imported files, where copies are wanted. */
+  readonly originals: string
   readonly runs: string
   readonly outputs: string
   readonly thumbnails: string
@@ -29,6 +31,7 @@ export function projectFolder(root: string): ProjectFolder {
     file: inside('project.json'),
     database: inside('library.db'),
     dataset: inside('dataset'),
+    originals: inside('sources'),
     runs: inside('runs'),
     outputs: inside('outputs'),
     thumbnails: join(root, 'cache', 'thumbnails'),

@@ -1,5 +1,5 @@
-import { execFile, spawn } from 'node:child_process'
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -57,6 +57,53 @@ describe('zigma', { timeout: 60_000 }, () => {
     const { pictures, runId } = JSON.parse(drawn.stdout) as { runId: string; pictures: { file: string }[] }
     expect(runId).toBe(run.id)
     expect(pictures.map(({ file }) => existsSync(file))).toEqual([true, true])
+  })
+
+  test('ends with the ledger as JSON, whatever lies in a folder', async () => {
+    const folder = join(home, 'strange -- folder')
+    mkdirSync(folder)
+    const picture = readFileSync(join(source, 'color 1.png'))
+    for (const name of ['a "quoted" name.png', '-rf.png', 'line\nbreak\x07.png']) writeFileSync(join(folder, name), picture)
+    for (const name of ['empty.png', 'empty.zip', 'notes.txt']) writeFileSync(join(folder, name), '')
+    execFileSync('mkfifo', [join(folder, 'pipe.png'), join(folder, 'pipe.txt')])
+    symlinkSync('.', join(folder, 'loop'))
+    symlinkSync('/', join(folder, 'root'))
+    const { code, stdout } = await zigma('import', folder, '--project', join(home, 'strange'), '--size', '16', '--json')
+    expect(code).toBe(0)
+    const { ledger, totals, roots } = JSON.parse(stdout) as {
+      ledger: { source: string; reason: string | null }[]
+      totals: object
+      roots: object
+    }
+    expect(Object.fromEntries(ledger.map(({ source: name, reason }) => [name, reason]))).toEqual({
+      '-rf.png': null,
+      'a "quoted" name.png': 'duplicate',
+      'line\nbreak\x07.png': 'duplicate',
+      'empty.png': 'empty-file',
+      'empty.zip': 'not-a-picture',
+      'notes.txt': 'caption-without-picture',
+      'pipe.png': 'not-a-file',
+      'pipe.txt': 'not-a-file',
+      loop: 'link-outside',
+      root: 'link-outside',
+    })
+    expect(totals).toEqual({ found: 10, used: 1, partial: 0, rejected: 9 })
+    expect(roots).toEqual([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+  })
+
+  test('ends with the ledger and the reason where a folder has no picture', async () => {
+    const folder = join(home, 'no pictures')
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'notes.md'), 'hello')
+    const { code, stdout, stderr } = await zigma('import', folder, '--project', join(home, 'none'), '--json')
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { code: 'bad-source' },
+      recognized: { container: 'folder', layout: 'plain' },
+      totals: { found: 1, rejected: 1 },
+      ledger: [{ source: 'notes.md', state: 'rejected', reason: 'not-a-picture' }],
+    })
+    expect(stderr).toMatch(/There is no picture in/)
   })
 
   test('ends in good order with code 130 on Ctrl+C, which reaches every process of a terminal, and --resume ends what was begun', async () => {
