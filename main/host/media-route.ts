@@ -2,8 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
+import { readOriginal, showOriginal } from '../media/original-picture.ts'
 import { thumbnail } from '../media/thumbnail.ts'
 import { encodePng } from '../media/write-image.ts'
+import { isAllowed } from '../services/dataset.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
 export interface Media {
@@ -35,6 +37,13 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
     return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }
+  }
+  if (kind === 'original' && itemId.safeParse(id).success) {
+    const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))
+    const original = origin && (await readOriginal(origin, (file) => isAllowed(studio.context.allowedRoots, file)))
+    if (!original || 'away' in original) return null
+    const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
+    return bytes && { bytes, type: 'image/webp' }
   }
   return null
 }
