@@ -12,28 +12,33 @@ export interface ScanColors {
   ahead: string
 }
 
-const bands = 48
-
 /** The path up to `head` (tokens passed, parts count) in its colors; what lies ahead as a faint line; steps that are no neighbors dashed. */
 export function drawScan(ctx: CanvasRenderingContext2D, path: ScanPath, geometry: PatchGeometry, head: number, colors: ScanColors): void {
-  const { cell } = geometry
+  const { cell, columns } = geometry
   const length = path.tokenAt.length
   const width = Math.max(1.25, Math.min(3, cell * 0.1))
   const last = Math.min(length - 1, Math.max(0, head - 1))
+  const shareAt = (position: number) => position / Math.max(1, length - 1)
   ctx.lineJoin = ctx.lineCap = 'round'
 
-  stroke(ctx, path, geometry, { from: Math.floor(last), to: length - 1, color: colors.ahead, width: Math.max(1, width / 2) })
-  stroke(ctx, path, geometry, { from: 0, to: last, color: colors.casing, width: width + 2 })
-  for (let band = 0; band < bands; band++) {
-    const [from, to] = [(band * (length - 1)) / bands, ((band + 1) * (length - 1)) / bands]
-    if (from >= last) break
-    stroke(ctx, path, geometry, { from, to: Math.min(to, last), color: colorAt(colors.stops, (band + 0.5) / bands), width })
+  // One line without seams, dyed patch by patch; what lies under it is drawn after it.
+  strokeSteps(ctx, path, geometry, { from: 0, to: last, color: '#fff', width })
+  ctx.globalCompositeOperation = 'source-atop'
+  for (let position = 0; position <= Math.ceil(last); position++) {
+    const token = path.tokenAt[position]!
+    ctx.fillStyle = colorAt(colors.stops, shareAt(position))
+    ctx.fillRect((token % columns) * cell, Math.floor(token / columns) * cell, cell, cell)
   }
+  ctx.globalCompositeOperation = 'destination-over'
+  strokeSteps(ctx, path, geometry, { from: 0, to: last, color: colors.casing, width: width + 2 })
+  strokeSteps(ctx, path, geometry, { from: Math.floor(last), to: length - 1, color: colors.ahead, width: Math.max(1, width / 2) })
+  ctx.globalCompositeOperation = 'source-over'
+  strokeJumps(ctx, path, geometry, last, (position) => colorAt(colors.stops, shareAt(position)))
 
   const size = Math.max(3, Math.min(9, cell * 0.2))
   mark(ctx, pointAt(path, geometry, 0), size, 'ring', colors.stops[0]!, colors.casing)
   if (head >= length) mark(ctx, pointAt(path, geometry, length - 1), size, 'square', colors.stops.at(-1)!, colors.casing)
-  else mark(ctx, pointAt(path, geometry, last), size, 'dot', colorAt(colors.stops, last / Math.max(1, length - 1)), colors.casing)
+  else mark(ctx, pointAt(path, geometry, last), size, 'dot', colorAt(colors.stops, shareAt(last)), colors.casing)
 }
 
 /** Lines between the patches, in the color that lies behind the picture, so that it falls apart into what the network gets. */
@@ -63,34 +68,47 @@ interface Stretch {
   width: number
 }
 
-function stroke(ctx: CanvasRenderingContext2D, path: ScanPath, geometry: PatchGeometry, { from, to, color, width }: Stretch): void {
-  const jumps: [number, number][] = []
+/** The steps to neighbors, as one line. */
+function strokeSteps(ctx: CanvasRenderingContext2D, path: ScanPath, geometry: PatchGeometry, { from, to, color, width }: Stretch): void {
   ctx.strokeStyle = color
   ctx.lineWidth = width
   ctx.beginPath()
   ctx.moveTo(...pointAt(path, geometry, from))
   for (let at = from; at < to;) {
     const next = Math.min(to, Math.floor(at) + 1)
-    const isJump = stepSide(path.tokenAt[Math.floor(at)]!, path.tokenAt[Math.floor(at) + 1]!, geometry) === null
-    if (isJump) {
-      jumps.push([at, next])
-      ctx.moveTo(...pointAt(path, geometry, next))
-    } else ctx.lineTo(...pointAt(path, geometry, next))
+    if (isJump(path, geometry, Math.floor(at))) ctx.moveTo(...pointAt(path, geometry, next))
+    else ctx.lineTo(...pointAt(path, geometry, next))
     at = next
   }
   ctx.stroke()
-  if (jumps.length === 0) return
+}
+
+/** The steps to others, each dashed in its own color, up to `last`. */
+function strokeJumps(
+  ctx: CanvasRenderingContext2D,
+  path: ScanPath,
+  geometry: PatchGeometry,
+  last: number,
+  color: (position: number) => string,
+): void {
+  if (path.jumps === 0) return
   ctx.save()
-  ctx.globalAlpha *= 0.55
-  ctx.lineWidth = Math.max(1, width / 2)
+  ctx.globalAlpha = 0.5
+  ctx.lineWidth = 1
   ctx.setLineDash([4, 4])
-  ctx.beginPath()
-  for (const [a, b] of jumps) {
-    ctx.moveTo(...pointAt(path, geometry, a))
-    ctx.lineTo(...pointAt(path, geometry, b))
+  for (let position = 0; position < last; position++) {
+    if (!isJump(path, geometry, position)) continue
+    ctx.strokeStyle = color(position)
+    ctx.beginPath()
+    ctx.moveTo(...pointAt(path, geometry, position))
+    ctx.lineTo(...pointAt(path, geometry, Math.min(last, position + 1)))
+    ctx.stroke()
   }
-  ctx.stroke()
   ctx.restore()
+}
+
+function isJump({ tokenAt }: ScanPath, grid: Grid, position: number): boolean {
+  return stepSide(tokenAt[position]!, tokenAt[position + 1]!, grid) === null
 }
 
 /** The middle of the patch at a position; between two where the position has a part. */
