@@ -223,11 +223,15 @@ export interface StudioEvents {
 
 /**
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
- * `item` is a training image exactly as the trainer gets it (`version` names its bytes, so that no older ones are shown from a cache);
+ * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
+ * for a smaller copy where it is wider);
  * `original` the picture it was made from; `picture` a result; `sample` one drawn while training.
  */
 export const mediaUrl = {
-  item: (id: string, version?: string) => `media/item/${id}${version ? `?v=${version}` : ''}`,
+  item: (id: string, { width, version }: { width?: number; version?: string } = {}) => {
+    const query = [...(width ? [`w=${width}`] : []), ...(version ? [`v=${version}`] : [])]
+    return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
+  },
   original: (id: string) => `media/original/${id}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,

@@ -11,8 +11,8 @@ export const modelChoice = z.discriminatedUnion('kind', [
 export type ModelChoice = z.infer<typeof modelChoice>
 
 /** In pixels from the top left corner; parts of a pixel count where a picture was scaled. */
-export const rectangle = z.object({ x: z.number(), y: z.number(), width: z.number(), height: z.number() })
-export type Rectangle = z.infer<typeof rectangle>
+export const area = z.object({ x: z.number(), y: z.number(), width: z.number(), height: z.number() })
+export type Area = z.infer<typeof area>
 
 /** Why a picture cannot be shown as it was brought in: its file is away, its content has changed since, or it lies where the host may not read. */
 export const originalAway = z.enum(['gone', 'changed', 'outside', 'unreadable'])
@@ -38,7 +38,7 @@ export const xray = z.object({
     away: originalAway.nullable(),
   }),
   /** The part of the original that is used. */
-  crop: rectangle,
+  crop: area,
   /** The very pixels that the trainer gets, without loss. */
   training: z.object({ width: z.number().int(), height: z.number().int(), pictureUrl: z.string() }),
   model: z.object({

@@ -3,8 +3,7 @@ import { itemId, pictureId, runId } from '#contracts/project.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
 import { readOriginal, showOriginal } from '../media/original-picture.ts'
-import { thumbnail } from '../media/thumbnail.ts'
-import { encodePng } from '../media/write-image.ts'
+import { itemPicture, thumbnail } from '../media/thumbnail.ts'
 import { isAllowed } from '../services/dataset.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
@@ -36,7 +35,9 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const item = await project.index.fresh(() => project.items.place(itemId.parse(id)))
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
-    return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }
+    const { folder, fs } = project
+    const stored = { hash: item.pixelHash, edge: imageSize, read: () => readPixels(folder.dataset, item, imageSize) }
+    return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
   }
   if (kind === 'original' && itemId.safeParse(id).success) {
     const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))

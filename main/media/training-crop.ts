@@ -1,11 +1,11 @@
-import type { Rectangle } from '#contracts/xray.ts'
+import type { Area } from '#contracts/xray.ts'
 
 /**
  * The part of a picture of `width` x `height` pixels that its square training picture shows, in pixels of the upright original. The decoder
  * scales the short side to `imageSize`, rounds the long one to whole pixels and keeps the middle of it; where one pixel is left over it goes
  * to the far side.
  */
-export function trainingCrop({ width, height }: { width: number; height: number }, imageSize: number): Rectangle {
+export function trainingCrop({ width, height }: { width: number; height: number }, imageSize: number): Area {
   const scale = imageSize / Math.min(width, height)
   const along = (length: number) => {
     const scaled = Math.round(length * scale)

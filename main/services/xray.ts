@@ -39,7 +39,11 @@ export function xrayServices(context: StudioContext): Pick<StudioServices, 'xray
         item: { id, source: item.source, caption: item.caption, split: item.split },
         original: { width: item.width, height: item.height, pictureUrl: away ? null : mediaUrl.original(id), away },
         crop: trainingCrop(item, imageSize),
-        training: { width: imageSize, height: imageSize, pictureUrl: mediaUrl.item(id, place.pixelHash.slice(0, versionLength)) },
+        training: {
+          width: imageSize,
+          height: imageSize,
+          pictureUrl: mediaUrl.item(id, { version: place.pixelHash.slice(0, versionLength) }),
+        },
         model: { name, space: channels === 3 ? 'pixels' : 'latents', width, height, channels, patchSize, flips: recipe.flip },
         grid: { rows, columns },
         orders: orders.map(toWire),

@@ -1,14 +1,14 @@
-import type { Rectangle, Xray } from '#contracts/xray.ts'
+import type { Area, Xray } from '#contracts/xray.ts'
 
-type Area = Pick<Xray, 'grid' | 'crop' | 'training'>
+type Cut = Pick<Xray, 'grid' | 'crop' | 'training'>
 
 /** What a patch covers in the training picture. */
-export function patchInTraining(token: number, { grid, training }: Pick<Area, 'grid' | 'training'>): Rectangle {
+export function patchInTraining(token: number, { grid, training }: Pick<Cut, 'grid' | 'training'>): Area {
   return cell(token, grid, { x: 0, y: 0, width: training.width, height: training.height })
 }
 
 /** What a patch covers in the original. */
-export function patchInOriginal(token: number, { grid, crop }: Pick<Area, 'grid' | 'crop'>): Rectangle {
+export function patchInOriginal(token: number, { grid, crop }: Pick<Cut, 'grid' | 'crop'>): Area {
   return cell(token, grid, crop)
 }
 
@@ -23,7 +23,7 @@ export function shareLeftOut({ crop, original }: Pick<Xray, 'crop' | 'original'>
   return 1 - (crop.width * crop.height) / (original.width * original.height)
 }
 
-function cell(token: number, { rows, columns }: Area['grid'], area: Rectangle): Rectangle {
+function cell(token: number, { rows, columns }: Cut['grid'], area: Area): Area {
   const [width, height] = [area.width / columns, area.height / rows]
   return { x: area.x + (token % columns) * width, y: area.y + Math.floor(token / columns) * height, width, height }
 }

@@ -109,6 +109,7 @@ export const en = {
   curate: {
     title: 'Data set',
     summary: '{items} pictures · {held} held out for checking',
+    selected: '{n} of {of} selected',
     search: 'Find by caption or file',
     caption: 'Caption',
     captionHelp: 'What the model will connect with this picture. Enter saves.',

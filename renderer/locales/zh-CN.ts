@@ -102,6 +102,7 @@ export const zhCN: typeof en = {
   curate: {
     title: '数据集',
     summary: '{items} 张图片 · {held} 张留作检验',
+    selected: '已选 {n} / {of}',
     search: '按说明文字或文件查找',
     caption: '说明文字',
     captionHelp: '模型会把这段文字与图片联系起来。按回车保存。',
