@@ -12,6 +12,8 @@ export interface Paged<T> {
   loaded: () => boolean
   /** The item at a place of the list; null while its page is not here. */
   at: (index: number) => T | null
+  /** The items that are here, in no order. */
+  here: () => T[]
   /** These places are looked at now: their pages are fetched, those asked for before and no longer wanted are given up. */
   look: (first: number, last: number) => void
   /** The items of a stretch, fetched where they are not here. */
@@ -77,6 +79,7 @@ export function usePaged<T extends { id: string }>(
     total: () => total.value,
     loaded: () => loaded.value,
     at: (index) => pages.value.get(Math.floor(index / pageSize))?.[index % pageSize] ?? null,
+    here: () => [...pages.value.values()].flat(),
     look(first, last) {
       looked = { first, last }
       const now = performance.now()

@@ -140,7 +140,7 @@ describe('the token X-ray', () => {
 
   test('gives back the data set on Escape, and nothing was complained about', async () => {
     await page.keyboard.press('Escape')
-    await page.getByRole('option').first().waitFor()
+    await page.getByRole('listbox').getByRole('option').first().waitFor()
     expect(complaints).toEqual([])
   })
 })
