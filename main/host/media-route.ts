@@ -32,7 +32,9 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return readPng(sampleFile(project.runFolder(runId.parse(id)), Number(step), Number(index)))
   }
   if (kind === 'item' && itemId.safeParse(id).success) {
-    const item = await project.index.fresh(() => project.items.place(itemId.parse(id)))
+    // A page asks for hundreds of these at once: the index is only brought up to date for an item that it does not know.
+    const place = () => project.items.place(itemId.parse(id))
+    const item = place() ?? (await project.index.fresh(place))
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
     const { folder, fs } = project

@@ -25,9 +25,9 @@ export function withBound(text: string, measure: MeasureName, side: Side, value:
   return `${withoutBound(text, measure)} ${boundTerm(measure, side, value)}`.trim()
 }
 
-/** As many places as a person can tell apart. */
+/** As many places as a person can tell apart; whole numbers stay whole. */
 export function rounded(value: number): string {
-  return Number(value.toPrecision(3)).toString()
+  return (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))).toString()
 }
 
 /** Terms to begin with. */

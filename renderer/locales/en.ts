@@ -125,7 +125,7 @@ export const en = {
     turn: 'Turn the order around',
     redo: 'Do it again',
     changed: '1 picture changed | {n} pictures changed',
-    undone: 'Taken back for {n}',
+    undone: 'Taken back: 1 picture | Taken back: {n} pictures',
     asItIs: 'as it is',
     tags: 'Tags',
     tagsHint: 'cat, indoors',

@@ -33,10 +33,11 @@ afterAll(async () => {
   await studio?.stop()
 })
 
+const within = { timeout: 10_000 }
 const tile = (n: number) => page.getByRole('listbox').getByRole('option').nth(n)
 const query = () => page.getByRole('searchbox')
 const total = () => page.getByRole('main').getByRole('status').first()
-const found = (text: string) => expect.poll(() => total().textContent(), { timeout: 10_000 }).toContain(text)
+const found = (text: string) => expect.poll(() => total().textContent(), within).toContain(text)
 
 describe('the Curate stage', () => {
   test('shows all pictures of the data set, in the order in which they came', async () => {
@@ -49,16 +50,16 @@ describe('the Curate stage', () => {
   test('rates and picks what is selected by single keys, and shows it on the picture', async () => {
     await tile(2).click()
     await page.keyboard.press('4')
-    await expect.poll(() => tile(2).textContent()).toContain('★★★★')
+    await expect.poll(() => tile(2).textContent(), within).toContain('★★★★')
     await page.keyboard.press('p')
-    await expect.poll(() => tile(2).textContent()).toContain('✓')
+    await expect.poll(() => tile(2).textContent(), within).toContain('✓')
     await page.keyboard.press('ArrowRight')
     await page.keyboard.press('x')
-    await expect.poll(() => tile(3).textContent()).toContain('✕')
+    await expect.poll(() => tile(3).textContent(), within).toContain('✕')
     await page.keyboard.press('Control+z')
-    await expect.poll(() => tile(3).textContent()).not.toContain('✕')
+    await expect.poll(() => tile(3).textContent(), within).not.toContain('✕')
     await page.keyboard.press('Control+y')
-    await expect.poll(() => tile(3).textContent()).toContain('✕')
+    await expect.poll(() => tile(3).textContent(), within).toContain('✕')
   })
 
   test('finds by words and by terms, and names a mistake under the query', async () => {
@@ -91,11 +92,11 @@ describe('the Curate stage', () => {
     await page.getByText('Changes 199 of 1,999 captions').waitFor()
     await look('curate-rule')
     await page.getByRole('button', { name: 'Change captions', exact: true }).click()
-    await expect.poll(() => tile(0).getAttribute('aria-label')).toBe('red pear number 0')
+    await expect.poll(() => tile(0).getAttribute('aria-label'), within).toBe('red pear number 0')
     expect(await tile(1).getAttribute('aria-label')).toBe('orange apple number 1')
     await page.getByRole('listbox').focus()
     await page.keyboard.press('Control+z')
-    await expect.poll(() => tile(0).getAttribute('aria-label')).toBe('red apple number 0')
+    await expect.poll(() => tile(0).getAttribute('aria-label'), within).toBe('red apple number 0')
   })
 
   test('gives tags to one and to many, and finds by them', async () => {
@@ -123,7 +124,7 @@ describe('the Curate stage', () => {
     await page.getByText('285 of 2,000 lie beyond').waitFor()
     await look('curate-threshold')
     await page.getByRole('button', { name: 'Show only these' }).click()
-    await expect.poll(() => query().inputValue()).toBe('width>=640')
+    await expect.poll(() => query().inputValue(), within).toBe('width>=640')
     await found('285 found')
     await page.getByRole('button', { name: 'Reject these' }).click()
     await query().fill('pick:reject')
@@ -145,7 +146,10 @@ describe('the Curate stage', () => {
     await page.getByText('The original is no longer where it was imported from.').waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('option', { name: name!, exact: true, selected: true }).waitFor()
-    await expect.poll(() => page.getByRole('listbox').evaluate((box) => box.scrollTop)).toBe(5000)
+    await expect.poll(() => page.getByRole('listbox').evaluate((box) => box.scrollTop), within).toBe(5000)
+    const unpainted = () =>
+      page.getByRole('listbox').evaluate((box) => [...box.querySelectorAll('img')].filter(({ naturalWidth }) => naturalWidth === 0).length)
+    await expect.poll(unpainted, within).toBe(0)
   })
 
   test('reads well in the light and in Chinese, and complained about nothing', async () => {

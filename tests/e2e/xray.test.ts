@@ -38,6 +38,7 @@ afterAll(async () => {
   await studio?.stop()
 })
 
+const within = { timeout: 10_000 }
 const scan = () => page.getByRole('slider', { name: /^Path of layer/ })
 const patches = () => page.getByRole('slider', { name: 'Patches of the training picture' })
 const fact = (name: string) => page.locator('dl > div', { has: page.getByText(name, { exact: true }) }).locator('dd')
@@ -48,8 +49,8 @@ describe('the token X-ray', () => {
     await page.getByRole('option', { name: 'valley at dusk' }).click()
     await page.keyboard.press('t')
     await page.getByRole('heading', { name: 'Token X-ray' }).waitFor()
-    await expect.poll(() => page.getByLabel('Seen by').inputValue()).toBe('preset.small')
-    await expect.poll(() => fact('Cropped away').textContent()).toBe('33 %')
+    await expect.poll(() => page.getByLabel('Seen by').inputValue(), within).toBe('preset.small')
+    await expect.poll(() => fact('Cropped away').textContent(), within).toBe('33 %')
     expect(await page.getByText(/This model works on pixels/).count()).toBe(1)
     await look('xray')
   })
@@ -57,9 +58,9 @@ describe('the token X-ray', () => {
   test('shows by arrow keys which token a patch is, when the layer reads it and what it covers', async () => {
     await patches().focus()
     await page.keyboard.press('Home')
-    await expect.poll(() => patches().getAttribute('aria-valuetext')).toBe('row 1, column 1, token 0, position 1 of 256')
+    await expect.poll(() => patches().getAttribute('aria-valuetext'), within).toBe('row 1, column 1, token 0, position 1 of 256')
     for (const key of ['ArrowRight', 'ArrowRight', 'ArrowDown']) await page.keyboard.press(key)
-    await expect.poll(() => fact('Token (0 – 255)').textContent()).toBe('18')
+    await expect.poll(() => fact('Token (0 – 255)').textContent(), within).toBe('18')
     // The second row of a zigzag is read from right to left: 16 + 15 - 2 tokens come before.
     expect(await fact('Position in layer 1').textContent()).toBe('30 of 256')
     expect(await fact('Pixels of the training picture').textContent()).toBe('x 8 – 11y 4 – 7')
@@ -71,10 +72,10 @@ describe('the token X-ray', () => {
     const original = page.getByRole('img', { name: 'The original: valley at dusk' })
     const box = (await original.boundingBox())!
     await page.mouse.move(box.x + (box.width * 112) / 600, box.y + (box.height * 390) / 400)
-    await expect.poll(() => fact('Token (0 – 255)').textContent()).toBe('240')
+    await expect.poll(() => fact('Token (0 – 255)').textContent(), within).toBe('240')
     const square = (await scan().boundingBox())!
     await page.mouse.move(square.x + square.width - 3, square.y + 3)
-    await expect.poll(() => fact('Token (0 – 255)').textContent()).toBe('15')
+    await expect.poll(() => fact('Token (0 – 255)').textContent(), within).toBe('15')
   })
 
   test('shows each layer its own path, by keys and by address', async () => {
@@ -96,7 +97,7 @@ describe('the token X-ray', () => {
     await scan().focus()
     await page.keyboard.press('Space')
     await page.getByRole('button', { name: 'Pause', exact: true }).waitFor()
-    await expect.poll(async () => Number(await position.inputValue())).toBeLessThan(200)
+    await expect.poll(async () => Number(await position.inputValue()), within).toBeLessThan(200)
     await page.keyboard.press('Space')
     await page.getByRole('button', { name: 'Play the path' }).waitFor()
   })
