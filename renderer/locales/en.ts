@@ -119,6 +119,7 @@ export const en = {
     train: 'training',
     validation: 'checking',
     test: 'nothing: kept for tests',
+    reading: 'Reading the data set…',
     found: '{n} found',
     queryHelp: 'Words look through captions, tags and files. Terms narrow it further:',
     sort: 'Sort by',
@@ -158,6 +159,7 @@ export const en = {
     side: 'Which side of the threshold',
     beyond: '{n} of {of} lie beyond',
     missing: '1 not measured | {n} not measured',
+    now: 'Measure all pictures',
     show: 'Show only these',
     reject: 'Reject these',
     name: {

@@ -112,6 +112,7 @@ export const zhCN: typeof en = {
     train: '训练',
     validation: '检验',
     test: '不用：留作测试',
+    reading: '正在读取数据集…',
     found: '找到 {n} 张',
     queryHelp: '文字会在说明、标签和文件名中查找。下列条件可进一步缩小范围：',
     sort: '排序',
@@ -151,6 +152,7 @@ export const zhCN: typeof en = {
     side: '阈值的哪一侧',
     beyond: '{of} 张中有 {n} 张超出',
     missing: '{n} 张未度量',
+    now: '度量所有图片',
     show: '只显示这些',
     reject: '排除这些',
     name: {
