@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative } from 'node:path'
 import type { ItemId } from '#contracts/project.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
@@ -18,6 +18,7 @@ export interface Origin {
 const shownSide = 1024
 const exactSide = 256
 const secondsLimit = 20
+const sizeLimitBytes = 512 * 1024 * 1024
 
 /**
  * The bytes that were imported, read again from where they lie, or why they cannot be had. An item's id is the hash of its file, and only a
@@ -30,6 +31,8 @@ export async function readOriginal(
   try {
     const path = root === 'sample' ? await sampleFile(source) : await insideOf(root, source)
     if (path === null || (root !== 'sample' && !mayRead(path))) return { away: 'outside' }
+    const info = await stat(path)
+    if (!info.isFile() || info.size > sizeLimitBytes) return { away: 'changed' } // nothing of the kind was ever imported
     const bytes = await readFile(path)
     return sha256(bytes).startsWith(id) ? { bytes } : { away: 'changed' }
   } catch (error) {

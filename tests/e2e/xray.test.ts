@@ -108,6 +108,18 @@ describe('the token X-ray', () => {
     expect(await image.evaluate((one) => getComputedStyle(one).imageRendering)).toBe('pixelated')
   })
 
+  test('goes on to the next picture and back by arrow keys', async () => {
+    await page.getByRole('button', { name: 'Curate' }).click()
+    await page.getByRole('listbox').getByRole('option').first().click()
+    await page.keyboard.press('t')
+    await expect.poll(() => fact('File').textContent(), within).toBe('tower.png')
+    await page.keyboard.press('ArrowRight')
+    await expect.poll(() => fact('File').textContent(), within).toBe('valley at dusk.png')
+    await page.keyboard.press('ArrowLeft')
+    await expect.poll(() => fact('File').textContent(), within).toBe('tower.png')
+    await expect.poll(() => fact('Cropped away').textContent(), within).toBe('40 %')
+  })
+
   test('names what another model would do: passes both ways, latents without an autoencoder', async () => {
     await page.getByLabel('Seen by').selectOption('preset.sweep2_b1_pe2')
     await page.getByText(/the studio has none yet/).waitFor()

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -44,6 +45,7 @@ beforeAll(async () => {
     'gone.png': await redBlue(40, 30),
     'changed.png': await redBlue(30, 40),
     'swapped.png': await redBlue(50, 40),
+    'pipe.png': await noisy(48, 'png'),
   }))
     writeFileSync(join(pictures, name), bytes)
   studio = await compose({
@@ -84,7 +86,7 @@ describe('the training picture that is shown', () => {
     const { folder, dataset } = studio.current()!
     using reader = await openSnapshot(folder.dataset, await dataset.freeze())
     const all = await items()
-    expect(reader.size).toBe(7)
+    expect(reader.size).toBe(8)
     for (const [index, { source }] of all.entries()) {
       const { training } = await describeItem(source)
       const served = await fetched(training.pictureUrl)
@@ -96,7 +98,7 @@ describe('the training picture that is shown', () => {
 
   test('has another address when its bytes are others', async () => {
     const urls = await Promise.all((await items()).map(async ({ source }) => (await describeItem(source)).training.pictureUrl))
-    expect(new Set(urls.map((url) => url.split('?')[1])).size).toBe(7)
+    expect(new Set(urls.map((url) => url.split('?')[1])).size).toBe(8)
   })
 })
 
@@ -167,13 +169,15 @@ describe('the original', () => {
     expect(await pixelsOf(served!.bytes)).toEqual(await pixelsOf(await redBlue(32, 32)))
   })
 
-  test('of a file that is gone, changed or replaced by a link to elsewhere is said to be away, and nothing is read through it', async () => {
+  test('of a file that is gone, changed or replaced by a link to elsewhere or a pipe is said to be away, and nothing is read through it', async () => {
     const secret = join(home, 'secret.png')
     writeFileSync(secret, await redBlue(50, 40)) // even with the same content
     rmSync(join(pictures, 'gone.png'))
     writeFileSync(join(pictures, 'changed.png'), await redBlue(31, 40))
     rmSync(join(pictures, 'swapped.png'))
     symlinkSync(secret, join(pictures, 'swapped.png'))
+    rmSync(join(pictures, 'pipe.png'))
+    execFileSync('mkfifo', [join(pictures, 'pipe.png')])
     for (const [source, away] of [
       ['gone.png', 'gone'],
       ['changed.png', 'changed'],
