@@ -7,7 +7,7 @@ const fieldNames: Partial<Record<MeasureName, string>> = { clippedDark: 'dark', 
 
 /** A bound on a measure as a term of the query language: blur>=0.42. */
 export function boundTerm(measure: MeasureName, side: Side, value: number): string {
-  return `${fieldNames[measure] ?? measure}${side === 'above' ? '>=' : '<='}${rounded(value)}`
+  return `${fieldNames[measure] ?? measure}${side === 'above' ? '>=' : '<='}${shortNumber(value)}`
 }
 
 /** A query without its bounds on a measure. */
@@ -26,7 +26,7 @@ export function withBound(text: string, measure: MeasureName, side: Side, value:
 }
 
 /** As many places as a person can tell apart; whole numbers stay whole. */
-export function rounded(value: number): string {
+export function shortNumber(value: number): string {
   return (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))).toString()
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { boundTerm, rounded, withBound, withoutBound } from '#renderer/composables/query-terms.ts'
+import { boundTerm, shortNumber, withBound, withoutBound } from '#renderer/composables/query-terms.ts'
 
 test('a threshold becomes a term that says the same', () => {
   expect(boundTerm('blur', 'above', 0.41999)).toBe('blur>=0.42')
@@ -13,6 +13,6 @@ test('a new threshold takes the place of those on the same measure and leaves th
   expect(withoutBound('width:512..1024 a', 'width')).toBe('a')
 })
 
-test('a width of 1,024 pixels is not rounded to 1,020', () => {
-  expect([rounded(1024.4), rounded(0.123456), rounded(12.345)]).toEqual(['1024', '0.123', '12.3'])
+test('a width of 1,024 pixels is not shortNumber to 1,020', () => {
+  expect([shortNumber(1024.4), shortNumber(0.123456), shortNumber(12.345)]).toEqual(['1024', '0.123', '12.3'])
 })
