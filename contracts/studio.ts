@@ -33,6 +33,7 @@ import {
 } from './project.ts'
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
+import { modelChoice, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -154,6 +155,8 @@ export const studioMethods = {
   /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
   'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
+  'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),
   'training.start': method(z.object({ name: displayName, recipe }), run),
@@ -221,10 +224,16 @@ export interface StudioEvents {
 
 /**
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
- * `item` is a training image exactly as the trainer gets it; `picture` a result; `sample` one drawn while training.
+ * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
+ * for a smaller copy where it is wider);
+ * `original` the picture it was made from; `picture` a result; `sample` one drawn while training.
  */
 export const mediaUrl = {
-  item: (id: string) => `media/item/${id}`,
+  item: (id: string, { width, version }: { width?: number; version?: string } = {}) => {
+    const query = [...(width ? [`w=${width}`] : []), ...(version ? [`v=${version}`] : [])]
+    return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
+  },
+  original: (id: string) => `media/original/${id}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

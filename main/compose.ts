@@ -12,6 +12,7 @@ import { closeProject, openProject, projectServices } from './services/projects.
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
 import { workServices } from './services/work.ts'
+import { xrayServices } from './services/xray.ts'
 import { explainFull } from './store/database.ts'
 import { createProject, readProject } from './store/project-folder.ts'
 import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
@@ -84,6 +85,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...curationServices(context),
       ...trainingServices(context),
       ...workServices(context),
+      ...xrayServices(context),
     }),
     current: () => current,
     context,

@@ -9,6 +9,7 @@ import {
   type Size,
 } from '#contracts/curation.ts'
 import type { ItemId } from '#contracts/project.ts'
+import type { Origin } from '../media/original-picture.ts'
 import { isList, markColumn, type MarkName } from './curation-journal.ts'
 import type { Db } from './database.ts'
 import type { ItemQuestions } from './item-questions.ts'
@@ -69,10 +70,16 @@ export class ItemStore {
     return row ? toItem(row, []) : null
   }
 
-  /** Where an item's training pixels lie. */
-  place(id: ItemId): { shard: number; slot: number } | null {
-    const found = this.#db.prepare('SELECT shard, slot FROM curated WHERE here AND id = ?').get(id)
-    return (found as { shard: number; slot: number } | undefined) ?? null
+  /** Where an item's training pixels lie, and their sha256. */
+  place(id: ItemId): { shard: number; slot: number; pixelHash: string } | null {
+    const found = this.#db.prepare('SELECT shard, slot, pixelHash FROM curated WHERE here AND id = ?').get(id)
+    return (found as { shard: number; slot: number; pixelHash: string } | undefined) ?? null
+  }
+
+  /** The file that an item was made from. */
+  origin(id: ItemId): Origin | null {
+    const found = this.#db.prepare('SELECT itemId AS id, root, source FROM files WHERE itemId = ? ORDER BY position LIMIT 1').get(id)
+    return (found as Origin | undefined) ?? null
   }
 
   count({ sql, values }: Condition): number {
