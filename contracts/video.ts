@@ -41,3 +41,70 @@ export const videoProbe = z.object({
   variableRate: z.boolean(),
 })
 export type VideoProbe = z.infer<typeof videoProbe>
+
+/** How much each frame differs from the one before, 0 to 1; the first has 0. Any threshold can be held against them without decoding again. */
+export const sceneScores = z.object({
+  /** Seconds from the first frame, rising. */
+  times: z.array(z.number()),
+  scores: z.array(z.number()),
+})
+export type SceneScores = z.infer<typeof sceneScores>
+
+/** The first frames of new scenes: all whose score reaches the threshold. */
+export function cutsOf(scores: readonly number[], threshold: number): number[] {
+  return scores.flatMap((score, frame) => (frame > 0 && score >= threshold ? [frame] : []))
+}
+
+export const trim = z
+  .object({ startSeconds: z.number().min(0), endSeconds: z.number().positive().nullable() })
+  .refine(({ startSeconds, endSeconds }) => endSeconds === null || endSeconds > startSeconds, 'must end after it starts')
+export type Trim = z.infer<typeof trim>
+
+/** How a video becomes clips. */
+export const clipRules = z
+  .object({
+    /** Frames of a clip: as many as the model takes. */
+    frames: z.number().int().min(1).max(512).default(16),
+    /** What is left of a scene may become a shorter clip of at least so many frames; null: only clips of `frames` are legal. */
+    shortest: z.number().int().min(1).max(512).nullable().default(null),
+    /** Legal lengths are `frames` less a multiple of this: with 81 and 4 they are 81, 77, 73, … */
+    lengthStep: z.number().int().min(1).max(64).default(1),
+    /** Every so many-th frame is taken, at the rate below. */
+    stride: z.number().int().min(1).max(64).default(1),
+    /** Frames a second that clips have before the stride; null: as the video has them, and evened out where its rate varies. */
+    frameRate: z.number().min(1).max(240).nullable().default(null),
+    /** A new scene starts where the score reaches this; null: the video counts as one scene. */
+    cutThreshold: z.number().min(0.01).max(1).nullable().default(null),
+  })
+  .refine(({ frames, shortest }) => shortest === null || shortest <= frames, 'shortest must not be longer than frames')
+export type ClipRules = z.infer<typeof clipRules>
+
+/** Why a frame is in no clip. */
+export const dropReason = z.enum(['trimmed', 'retimed', 'stride', 'remainder', 'short-scene'])
+export type DropReason = z.infer<typeof dropReason>
+
+export const plannedClip = z.object({
+  /** First and last frame of the video, counted from 0. */
+  firstFrame: z.number().int(),
+  lastFrame: z.number().int(),
+  frames: z.number().int(),
+  startSeconds: z.number(),
+})
+export type PlannedClip = z.infer<typeof plannedClip>
+
+/** What the rules make of a video. Every frame is accounted for: used + the dropped of all reasons = all. */
+export const videoPlan = z.object({
+  frames: z.number().int(),
+  used: z.number().int(),
+  /** How often a frame is shown again because clips have more frames a second than the video. */
+  repeated: z.number().int(),
+  dropped: z.record(dropReason, z.number().int()),
+  /** Runs of frames that are dropped as a whole, to draw them; single frames between used ones are only counted. */
+  gaps: z.array(z.object({ firstFrame: z.number().int(), lastFrame: z.number().int(), reason: dropReason })),
+  clips: z.array(plannedClip),
+  /** The nearest trim that leaves no remainder at its end; null where there is none. */
+  snapped: trim.nullable(),
+  /** For people: what was done to the times, and what is dropped and why. */
+  notes: z.array(z.string()),
+})
+export type VideoPlan = z.infer<typeof videoPlan>
