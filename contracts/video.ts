@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { ledgerState } from './dataset.ts'
+import { itemId } from './project.ts'
 
 /** A video that the studio was shown: looked up by the host, never a path. */
 export const videoId = z
@@ -27,6 +29,8 @@ export const videoProbe = z.object({
   codec: z.string(),
   /** ffmpeg's name, e.g. yuv420p. */
   pixelFormat: z.string(),
+  /** How its colors are to be read, as the file says, e.g. bt709; null where it says nothing. */
+  colorMatrix: z.string().nullable(),
   /** As people see it: upright, with square pixels. */
   width: z.number().int(),
   height: z.number().int(),
@@ -108,3 +112,44 @@ export const videoPlan = z.object({
   notes: z.array(z.string()),
 })
 export type VideoPlan = z.infer<typeof videoPlan>
+
+/** Why a video is not used, or not wholly. The sentence stands in `detail`. */
+export const videoReason = z.enum([...videoFault.options, 'duplicate', 'no-clip', 'frames-dropped'])
+export type VideoReason = z.infer<typeof videoReason>
+
+/** What became of one video of a source. */
+export const videoEntry = z.object({
+  /** Path inside the source folder, for people. */
+  source: z.string(),
+  state: ledgerState,
+  reason: videoReason.nullable(),
+  detail: z.string().nullable(),
+  frames: z.number().int(),
+  usedFrames: z.number().int(),
+  clips: z.number().int(),
+})
+export type VideoEntry = z.infer<typeof videoEntry>
+
+/** A clip of the data set. */
+export const clip = z.object({
+  id: itemId,
+  source: z.string(),
+  caption: z.string(),
+  frames: z.number().int(),
+  startSeconds: z.number(),
+  /** Frames a second when it is played at the video's own speed. */
+  frameRate: z.number(),
+})
+export type Clip = z.infer<typeof clip>
+
+export const clipOptions = z.object({
+  /** Edge of the square frames in pixels, as of training pictures. */
+  imageSize: z.number().int().min(8).max(1024).multipleOf(8),
+  rules: clipRules,
+  /** Trims of single videos, by their path inside the source. */
+  trims: z
+    .array(z.object({ source: z.string().max(4096), trim }))
+    .max(10_000)
+    .default([]),
+})
+export type ClipOptions = z.infer<typeof clipOptions>

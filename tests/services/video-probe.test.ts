@@ -22,6 +22,7 @@ test('a video of 50 frames at 25 a second lasts two seconds and is even', async 
     container: 'mov',
     codec: 'mpeg4',
     pixelFormat: 'yuv420p',
+    colorMatrix: null,
     width: 64,
     height: 48,
     rotation: 0,

@@ -59,3 +59,28 @@ export function makeConcatScript(path: string, target: string): string {
 export function inFolder(folder: string): (name: string) => string {
   return (name) => join(folder, name)
 }
+
+/** Every frame is one gray, 4 lighter than the one before: which frame is which can be read off it. */
+export function makeCounter(path: string, frames: number, ...options: string[]): string {
+  const gray = `geq=lum=16+4*N:cb=128:cr=128`
+  make(
+    '-f',
+    'lavfi',
+    '-i',
+    `color=black:s=32x32:r=25,format=yuv420p,${gray}`,
+    '-frames:v',
+    String(frames),
+    ...quick,
+    '-q:v',
+    '1',
+    ...options,
+    path,
+  )
+  return path
+}
+
+/** The number of a counter's frame, from its pixels. */
+export function countOf(rgb: Uint8Array): number {
+  const mean = rgb.reduce((sum, value) => sum + value, 0) / rgb.length
+  return Math.round((mean * 219) / 255 / 4)
+}

@@ -54,6 +54,7 @@ export async function probeVideo(ffmpeg: string, path: string, signal: AbortSign
       container: input.container,
       codec: stream.codec,
       pixelFormat: stream.pixelFormat,
+      colorMatrix: stream.colorMatrix,
       width: turned ? stream.height : wide,
       height: turned ? wide : stream.height,
       rotation: stream.rotation,
@@ -138,6 +139,7 @@ export function isVariable(times: Float64Array): boolean {
 interface DescribedStream {
   codec: string
   pixelFormat: string
+  colorMatrix: string | null
   width: number
   height: number
   rotation: VideoProbe['rotation']
@@ -157,6 +159,7 @@ function describedStream(said: string): DescribedStream | null {
   return {
     codec,
     pixelFormat: at > 1 ? parts[at - 1]!.trim() : 'unknown',
+    colorMatrix: /[(, ](bt709|bt470bg|smpte170m|smpte240m|bt2020nc|bt2020c|fcc|ycgco|gbr)[/,)]/.exec(rest)?.[1] ?? null,
     width: Number(width),
     height: Number(height),
     rotation: rotation as VideoProbe['rotation'],
