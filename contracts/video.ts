@@ -153,3 +153,14 @@ export const clipOptions = z.object({
     .default([]),
 })
 export type ClipOptions = z.infer<typeof clipOptions>
+
+/** A video of a folder, before anything of it is read. */
+export const foundVideo = z.object({ id: videoId, source: z.string(), sizeBytes: z.number().int() })
+export type FoundVideo = z.infer<typeof foundVideo>
+
+/** A probe, or why the video cannot be used. */
+export const probeAnswer = z.object({
+  probe: videoProbe.nullable(),
+  refused: z.object({ fault: videoFault, detail: z.string() }).nullable(),
+})
+export type ProbeAnswer = z.infer<typeof probeAnswer>

@@ -10,6 +10,7 @@ import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
+import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
 import { explainFull } from './store/database.ts'
 import { createProject, readProject } from './store/project-folder.ts'
@@ -80,6 +81,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
+      ...videoServices(context),
       ...trainingServices(context),
       ...workServices(context),
     }),

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
+import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
 import { thumbnail } from '../media/thumbnail.ts'
@@ -35,6 +36,13 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
     return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }
+  }
+  if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
+    const frame = await project.clips.frame(itemId.parse(id), Number(step))
+    return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }
+  }
+  if (kind === 'frame' && videoId.safeParse(id).success && /^\d{1,9}$/.test(step ?? '')) {
+    return project.videos.look(videoId.parse(id), Number(step))
   }
   return null
 }

@@ -7,6 +7,8 @@ import type { Run } from '#contracts/studio.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
+import { ClipFiles } from '../media/video/clip-files.ts'
+import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord } from '../media/write-image.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { openDatabase, type Db } from '../store/database.ts'
@@ -25,6 +27,7 @@ import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { sampleRunner } from './queue/sample-runner.ts'
 import { trainRunner } from './queue/train-runner.ts'
+import { clipsRunner, scenesRunner } from './queue/video-runners.ts'
 
 /** An open project: its folder, locked for this studio, its stores and its queue. */
 export class OpenProject {
@@ -34,6 +37,8 @@ export class OpenProject {
   readonly engine: EngineClient
   readonly publish: Publish
   readonly dataset: DatasetFiles
+  readonly clips: ClipFiles
+  readonly videos: VideoShelf
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -56,13 +61,21 @@ export class OpenProject {
     this.engine = engine
     this.publish = publish
     this.dataset = new DatasetFiles(folder.dataset, fs)
+    this.clips = new ClipFiles(folder.dataset, fs)
+    this.videos = new VideoShelf(folder, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
     this.#drops = new StagedDrops(folder.staging, fs)
     this.#db = db
     this.#unlock = unlock
-    const runners: Record<JobKind, Runner> = { import: importRunner(this), train: trainRunner(this), sample: sampleRunner(this) }
+    const runners: Record<JobKind, Runner> = {
+      import: importRunner(this),
+      scenes: scenesRunner(this),
+      clips: clipsRunner(this),
+      train: trainRunner(this),
+      sample: sampleRunner(this),
+    }
     this.queue = new JobQueue(new JobStore(db), runners, {
       changed: (job) => {
         this.#followRun(job)
@@ -96,6 +109,7 @@ export class OpenProject {
 
   async close(): Promise<void> {
     try {
+      this.videos.close()
       await this.queue.close()
       await this.#releasing
     } finally {

@@ -265,7 +265,7 @@ export const en = {
     hide: 'Hide the queue',
     paused: 'The queue is paused',
     pausing: 'pauses after this one',
-    kind: { import: 'import', train: 'train', sample: 'draw' },
+    kind: { import: 'import', scenes: 'find scenes', clips: 'cut clips', train: 'train', sample: 'draw' },
     state: {
       queued: 'waiting',
       running: 'running',
@@ -275,7 +275,7 @@ export const en = {
       failed: 'failed',
       cancelled: 'cancelled',
     },
-    unit: { files: 'files', steps: 'steps', pictures: 'pictures' },
+    unit: { files: 'files', steps: 'steps', pictures: 'pictures', frames: 'frames' },
     note: { checkpoint: 'checkpoint', samples: 'samples' },
   },
   palette: {

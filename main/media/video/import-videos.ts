@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { pipeline } from 'node:stream/promises'
 import { resolve } from 'node:path'
 import type { LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
@@ -10,6 +7,7 @@ import { sha256, type SafeFs } from '../../store/safe-fs.ts'
 import { ClipFiles, type VideoLine } from './clip-files.ts'
 import { planClips, targetRate, type ClipPlan } from './clip-plan.ts'
 import { ClipWriter } from './clip-writer.ts'
+import { hashFile } from './file-hash.ts'
 import { streamFrames } from './frames.ts'
 import { dropSentence } from './plan-words.ts'
 import { probeVideo, type ProbedVideo } from './probe.ts'
@@ -198,15 +196,4 @@ async function makeClips(
   if (!made)
     throw new VideoError('corrupt', 'The video gives another number of frames each time it is decoded. Copy it again from its source.')
   return made
-}
-
-async function hashFile(path: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256')
-  try {
-    await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash, { signal })
-  } catch (error) {
-    signal.throwIfAborted()
-    throw new VideoError('unreadable', 'The file could not be read. Check its permissions.', error)
-  }
-  return hash.digest('hex')
 }

@@ -7,6 +7,7 @@ export interface SourceVideo {
   source: string
   path: string
   sizeBytes: number
+  modifiedMs: number
 }
 
 const videoNames = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|3gp)$/i
@@ -30,7 +31,7 @@ async function walk(root: string, folder: string, depth: number, videos: SourceV
     const info = await lstat(path).catch(() => null)
     if (info?.isDirectory() && depth < depthLimit) await walk(root, path, depth + 1, videos)
     else if (info?.isFile() && videoNames.test(name))
-      videos.push({ source: relative(root, path).split(sep).join('/'), path, sizeBytes: info.size })
+      videos.push({ source: relative(root, path).split(sep).join('/'), path, sizeBytes: info.size, modifiedMs: info.mtimeMs })
   }
 }
 
