@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu } from './bench.ts'
+import { benchData } from './bench-data.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { importCommand } from './import.ts'
@@ -103,13 +104,14 @@ program
   .addOption(json())
   .action(run(parity))
 
-program
-  .command('bench')
-  .description('measure')
-  .command('cpu')
-  .description('the engine on this processor, as ratios to its floors')
+const bench = program.command('bench').description('measure')
+bench.command('cpu').description('the engine on this processor, as ratios to its floors').addOption(json()).action(run(benchCpu))
+bench
+  .command('data')
+  .description('how fast sources become training data, as ratios to programs that do no more')
+  .option('--rounds <n>', 'rounds that the medians are of', wholeNumber('--rounds', 1), 5)
   .addOption(json())
-  .action(run(benchCpu))
+  .action(run(benchData))
 program.command('doctor').description('what the studio needs, what it found, and what to do').addOption(json()).action(run(doctor))
 
 try {
