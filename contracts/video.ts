@@ -103,6 +103,8 @@ export const videoPlan = z.object({
   /** How often a frame is shown again because clips have more frames a second than the video. */
   repeated: z.number().int(),
   dropped: z.record(dropReason, z.number().int()),
+  /** How many clips there are; the first of them stand in `clips`. */
+  clipCount: z.number().int(),
   /** Runs of frames that are dropped as a whole, to draw them; single frames between used ones are only counted. */
   gaps: z.array(z.object({ firstFrame: z.number().int(), lastFrame: z.number().int(), reason: dropReason })),
   clips: z.array(plannedClip),

@@ -53,9 +53,10 @@ export async function measureVideo(size: string, rounds: number): Promise<VideoF
     await run(ffmpeg, ['-v', 'error', '-nostdin', ...pattern, '-c:v', 'mpeg4', '-q:v', '4', '-pix_fmt', 'yuv420p', video])
     const { probe } = await probeVideo(ffmpeg, video, signal)
     const raw = join(folder, 'raw')
+    const output = await frameOutput(ffmpeg, probe, imageSize)
     const alone = async () => {
       await rm(raw, { force: true })
-      return timed(() => run(ffmpeg, ['-v', 'error', '-nostdin', '-threads', '2', '-i', video, ...frameOutput(probe, imageSize), raw]))
+      return timed(() => run(ffmpeg, ['-v', 'error', '-nostdin', '-threads', '2', '-i', video, ...output, raw]))
     }
     let turn = 0
     const imported = async (cutThreshold: number | null) => {

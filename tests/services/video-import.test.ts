@@ -11,6 +11,7 @@ import { probeVideo } from '#main/media/video/probe.ts'
 import { SceneCache } from '#main/media/video/scene-cache.ts'
 import { SafeFs, sha256, type FaultHook } from '#main/store/safe-fs.ts'
 import { countOf, ffmpeg, inFolder, make, makeCounter, makePattern, makePlaylist, makeScenes } from '../support/made-videos.ts'
+import { runAndKill } from '../support/kill.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const made = inFolder(temporaryFolder())
@@ -171,6 +172,21 @@ test('whatever write the disk fails at, an import that goes on ends as an undist
     if (ended) break
   }
   expect(contents(dataset)).toEqual(contents(undisturbed))
+})
+
+const kills = process.env.ZIGMA_LONG ? 100 : 3
+
+test(`killed without warning ${kills} times, an import ends as an undisturbed one`, { timeout: kills * 5000 }, async () => {
+  const videos = [1, 2, 3].map((i) => makePattern(made(`killed ${i}.mp4`), { frames: 30 + i }))
+  const folder = folderWith('killed', ...videos)
+  const undisturbed = temporaryFolder()
+  await importInto(undisturbed, folder, { imageSize: 64 })
+  for (let i = 0; i < kills; i++) {
+    const dataset = temporaryFolder()
+    await runAndKill('import-clips.ts', [folder, dataset, ffmpeg], Math.random() * 800)
+    await importInto(dataset, folder, { imageSize: 64 })
+    expect(contents(dataset)).toEqual(contents(undisturbed))
+  }
 })
 
 test('a clip of any length is written with a few blocks in memory', async () => {

@@ -80,12 +80,14 @@ test.for([
   ['cover', 'no-video'],
   ['folder', 'unreadable'],
   ['absent', 'unreadable'],
+  ['pipe', 'unreadable'],
   ['vast', 'too-many-pixels'],
   ['tiny', 'too-small'],
 ] as const)('a file that is %s is refused as %s', async ([kind, fault]) => {
   const path = kind === 'folder' ? at('.') : at(`${kind}.mp4`)
   const makers: Partial<Record<typeof kind, () => void>> = {
     empty: () => writeFileSync(path, ''),
+    pipe: () => execFileSync('mkfifo', [path]),
     text: () => writeFileSync(path, 'not a video at all'),
     truncated: () => {
       copyFileSync(plain, path)

@@ -39,7 +39,7 @@ export function makeVariable(path: string, first: number, second: number): strin
   const times = `setpts=if(lt(N\\,${first})\\,N/30/TB\\,(${first}/30+(N-${first})/10)/TB)`
   make(
     ...['-f', 'lavfi', '-i', 'testsrc2=s=64x48:r=30', '-frames:v', String(first + second), '-vf', times],
-    ...['-vsync', '0', '-enc_time_base', '1:1000', ...quick, path],
+    ...['-enc_time_base', '1:1000', ...quick, path],
   )
   return path
 }

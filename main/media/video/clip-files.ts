@@ -1,4 +1,4 @@
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
@@ -6,7 +6,7 @@ import type { ItemId } from '#contracts/project.ts'
 import { ledgerState } from '#contracts/dataset.ts'
 import { clip, clipRules, trim, videoReason, type Clip, type VideoEntry } from '#contracts/video.ts'
 import { jsonLines, readJsonLines } from '../../store/json-lines.ts'
-import type { SafeFs } from '../../store/safe-fs.ts'
+import { isCode, type SafeFs } from '../../store/safe-fs.ts'
 
 /** A clip and where its frames lie: `frames` records from `slot` on, one behind the other, in `clips/<shard>.bin`. */
 const storedClip = clip.omit({ source: true }).extend({
@@ -43,6 +43,7 @@ export type VideoLine = z.infer<typeof videoLine>
 export class ClipFiles {
   readonly folder: string
   readonly #fs: SafeFs
+  #read: { version: string; lines: Promise<VideoLine[]> } | null = null
 
   constructor(datasetFolder: string, fs: SafeFs) {
     this.folder = join(datasetFolder, 'clips')
@@ -68,9 +69,25 @@ export class ClipFiles {
   }
 
   /** The last word on every video, in the order in which they were first seen. */
-  async lines(): Promise<VideoLine[]> {
+  async lines(): Promise<readonly VideoLine[]> {
+    const version = await this.#version()
+    if (this.#read?.version !== version) this.#read = { version, lines: this.#readLines() } // every frame that is shown asks for them
+    return this.#read.lines
+  }
+
+  async #readLines(): Promise<VideoLine[]> {
     const lines = await readJsonLines(this.#manifest, videoLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
+  }
+
+  async #version(): Promise<string> {
+    try {
+      const { size, mtimeMs } = await stat(this.#manifest)
+      return `${size}-${mtimeMs}`
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return 'none'
+      throw error
+    }
   }
 
   append(line: VideoLine): Promise<void> {

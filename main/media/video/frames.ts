@@ -1,8 +1,9 @@
 import type { VideoProbe } from '#contracts/video.ts'
+import { everyFrame } from './every-frame.ts'
 import { runFfmpeg } from './ffmpeg-process.ts'
 import { reasonOf } from './probe.ts'
 import { VideoError } from './video-error.ts'
-import { videoInput } from './video-input.ts'
+import { framePixelLimit, videoInput } from './video-input.ts'
 
 const silenceMs = 60_000
 const timeoutMs = 24 * 3600_000
@@ -31,16 +32,17 @@ export async function streamFrames(
   { imageSize, signal, onFrame }: FrameStream,
 ): Promise<number> {
   const input = await videoInput(path)
+  const output = await frameOutput(ffmpeg, probe, imageSize)
   const frame = new Uint8Array(imageSize * imageSize * 3)
   let [filled, index] = [0, 0]
   const { said } = await runFfmpeg({
     path: ffmpeg,
-    args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', ...frameOutput(probe, imageSize), 'pipe:1'],
+    args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', ...output, 'pipe:1'],
     signal,
     silenceMs,
     timeoutMs,
-    read: async (output) => {
-      for await (const chunk of output) {
+    read: async (chunks) => {
+      for await (const chunk of chunks) {
         for (let at = 0; at < chunk.length;) {
           const part = chunk.subarray(at, at + frame.length - filled)
           frame.set(part, filled)
@@ -57,14 +59,23 @@ export async function streamFrames(
   return index
 }
 
-/** The arguments that make square RGB frames of a video, one behind the other. */
-export function frameOutput(probe: VideoProbe, imageSize: number): string[] {
+/**
+ * The arguments that make square RGB frames of a video, one behind the other.
+ *
+ * @throws VideoError too-many-pixels for a video so narrow that its scaled frames would not fit.
+ */
+export async function frameOutput(ffmpeg: string, probe: VideoProbe, imageSize: number): Promise<string[]> {
   const { width, height, left, top } = centerCrop(probe, imageSize)
+  if (width * height > framePixelLimit)
+    throw new VideoError(
+      'too-many-pixels',
+      `The video of ${probe.width} x ${probe.height} pixels is so narrow that its frames would have ${width} x ${height} at the size asked for. Crop it first.`,
+    )
   const matrix =
     probe.colorMatrix === null && probe.height >= hdHeight && probe.pixelFormat.startsWith('yuv') ? ':in_color_matrix=bt709' : ''
   const scale = `scale=${width}:${height}:flags=bicubic+accurate_rnd+full_chroma_int${matrix}`
   const filter = `${scale},format=rgb24,crop=${imageSize}:${imageSize}:${left}:${top}`
-  return ['-vf', filter, '-vsync', '0', '-pix_fmt', 'rgb24', '-f', 'rawvideo']
+  return ['-vf', filter, ...(await everyFrame(ffmpeg)), '-pix_fmt', 'rgb24', '-f', 'rawvideo']
 }
 
 /** The size to scale to and the corner to crop at: the rule of training pictures. */

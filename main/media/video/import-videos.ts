@@ -47,28 +47,37 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
   const files = new ClipFiles(run.datasetFolder, run.fs)
   await files.prepare()
   const trims = new Map(options.trims.map((one) => [one.source, one.trim]))
-  const lines = new Map((await files.lines()).map((line) => [`${line.root}\n${line.source}`, line]))
+  const keyOf = (line: { root: string; source: string }) => `${line.root}\n${line.source}`
+  const lines = new Map((await files.lines()).map((line) => [keyOf(line), line]))
+  const byHash = new Map([...lines.values()].filter(isFirst).map((line) => [line.fileHash, line]))
 
   for (const [done, video] of videos.entries()) {
     run.signal.throwIfAborted()
     run.onProgress({ done, total: videos.length, file: video.source })
-    const key = `${root}\n${video.source}`
+    const key = keyOf({ root, source: video.source })
     const wanted = { imageSize: options.imageSize, rules: options.rules, trim: trims.get(video.source) ?? null }
-    const line = await importVideo(
-      { root, video, wanted, others: [...lines].filter(([other]) => other !== key).map(([, other]) => other) },
-      lines.get(key) ?? null,
-      files,
-      run,
-    )
+    const before = lines.get(key) ?? null
+    const twinOf = (fileHash: string) => {
+      const twin = byHash.get(fileHash)
+      return twin && keyOf(twin) !== key ? twin : null
+    }
+    const line = await importVideo({ root, video, wanted, twinOf }, before, files, run)
     if (!line) continue
     await files.append(line)
     lines.set(key, line)
+    if (before && isFirst(before)) byHash.delete(before.fileHash)
+    if (isFirst(line)) byHash.set(line.fileHash, line)
   }
   await files.prepare() // what is replaced takes no space
   run.onProgress({ done: videos.length, total: videos.length, file: '' })
   const mine = [...lines.values()].filter((line) => line.root === root)
   const count = (state: VideoLine['state']) => mine.filter((line) => line.state === state).length
   return { found: mine.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
+}
+
+/** Whether a video is the first of its bytes, and so the one that has the clips. */
+function isFirst(line: VideoLine): line is VideoLine & { fileHash: string } {
+  return line.fileHash !== null && line.reason !== 'duplicate'
 }
 
 interface Wanted {
@@ -81,12 +90,13 @@ interface Task {
   root: string
   video: SourceVideo
   wanted: Wanted
-  others: readonly VideoLine[]
+  /** Another video of the same bytes that is there already. */
+  twinOf: (fileHash: string) => VideoLine | null
 }
 
 /** What becomes of one video; null when it is in already. A video that cannot be used is told, never thrown. */
 async function importVideo(
-  { root, video, wanted, others }: Task,
+  { root, video, wanted, twinOf }: Task,
   before: VideoLine | null,
   files: ClipFiles,
   run: VideoImportRun,
@@ -100,9 +110,8 @@ async function importVideo(
   })
   try {
     fileHash = await hashFile(path, run.signal)
-    const twin = others.find((line) => line.fileHash === fileHash && line.reason !== 'duplicate')
-    if (before?.fileHash === fileHash && isSame(before.made, wanted) && (before.reason === 'duplicate') === (twin !== undefined))
-      return null
+    const twin = twinOf(fileHash)
+    if (before?.fileHash === fileHash && isSame(before.made, wanted) && (before.reason === 'duplicate') === (twin !== null)) return null
     if (twin) return rejected('duplicate', `The video is the same as "${twin.source}", byte for byte.`)
     const probed = await probeVideo(run.ffmpeg, path, run.signal)
     const made = await makeClips({ path, fileHash, wanted, probed }, files, run)

@@ -10,6 +10,7 @@ const words: Record<DropReason, (count: string) => string> = {
   'short-scene': (count) => `${count} in scenes too short for a clip`,
 }
 const gapLimit = 10_000
+const clipLimit = 20_000
 const wholeRuns: ReadonlySet<DropReason> = new Set<DropReason>(['trimmed', 'remainder', 'short-scene'])
 
 export function dropped({ fates }: ClipPlan): Record<DropReason, number> {
@@ -55,7 +56,8 @@ export function describePlan(
     repeated,
     dropped: dropped(plan),
     gaps: gapsOf(plan.fates),
-    clips: plan.clips.map((clip) => ({
+    clipCount: plan.clips.length,
+    clips: plan.clips.slice(0, clipLimit).map((clip) => ({
       firstFrame: clip[0]!,
       lastFrame: clip.at(-1)!,
       frames: clip.length,

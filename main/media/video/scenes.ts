@@ -9,7 +9,7 @@ import { frameLimit, videoInput } from './video-input.ts'
 const silenceMs = 60_000
 const timeoutMs = 6 * 3600_000
 /** Scenes are told apart on small pictures: enough to see a cut, and fast. */
-const lookWidth = 160
+const lookSize = '160:120'
 
 /**
  * Decodes a video once and scores every frame against the one before, by ffmpeg's `select` filter (0 = the same, 1 = all different). What can be
@@ -25,7 +25,7 @@ export async function scoreScenes(
   const input = await videoInput(path)
   const micros: number[] = []
   const scores: number[] = []
-  const look = `scale=${lookWidth}:-2:flags=fast_bilinear,select=gte(scene\\,0),settb=1/1000000,metadata=print:file=-`
+  const look = `scale=${lookSize}:flags=fast_bilinear,select=gte(scene\\,0),settb=1/1000000,metadata=print:file=-`
   const { said } = await runFfmpeg({
     path: ffmpeg,
     args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', '-vf', look, '-f', 'null', '-'],

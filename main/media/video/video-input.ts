@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { VideoProbe } from '#contracts/video.ts'
@@ -13,6 +14,8 @@ const allocationLimit = 1 << 30
 const streamLimit = 64
 const headBytes = 512
 const packetBytes = 188
+/** A pipe is opened without waiting for who writes into it, to be refused. Windows has none of these. */
+const waitsForNobody = process.platform === 'win32' ? 0 : constants.O_NONBLOCK
 const pictureBrands = /^(avi[fs]|hei[cfsx]|hev[cx]|mif1|msf1)/
 
 /** What the first bytes say a file is; null for all that is not one of the five containers read here, scripts and playlists among them. */
@@ -54,7 +57,7 @@ export async function videoInput(path: string): Promise<{ container: Container; 
 
 async function readHead(path: string): Promise<{ head: Uint8Array; sizeBytes: number }> {
   try {
-    const handle = await open(path)
+    const handle = await open(path, constants.O_RDONLY | waitsForNobody)
     try {
       const info = await handle.stat()
       if (!info.isFile()) throw new VideoError('unreadable', 'This is a pipe, a socket or a device, not a file.')
