@@ -40,6 +40,11 @@ test.for(['mkv', 'avi', 'ts', 'mov'])('the same frames in a .%s file are as many
   expect({ frames, frameRate: Math.round(frameRate), variableRate }).toEqual({ frames: 50, frameRate: 25, variableRate: false })
 })
 
+test('an AVI that does not tell when its frames are shown is as long as it is', async () => {
+  makePattern(at('unordered.avi'), { frames: 50 }, '-bf', '2')
+  expect(await probe(at('unordered.avi'))).toMatchObject({ frames: 50, frameRate: 25, variableRate: false })
+})
+
 test('30 frames in a second and 10 in the next are 40 frames of variable rate', async () => {
   const { frames, variableRate, durationSeconds } = await probe(makeVariable(at('variable.mkv'), 30, 10))
   expect({ frames, variableRate, duration: Math.round(durationSeconds) }).toEqual({ frames: 40, variableRate: true, duration: 2 })

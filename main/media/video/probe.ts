@@ -80,18 +80,18 @@ class PacketTable {
   pixelAspect = 1
   #timeBase = 0
   #lastDuration = 0
-  readonly #times: number[] = []
+  readonly #shown: number[] = []
+  readonly #decoded: number[] = []
 
   add(line: string): void {
     if (line.startsWith('#')) return this.#addFact(line)
     const [, dts, pts, duration, , , flags] = line.split(',').map((part) => part.trim())
     if (dts === undefined || pts === undefined) return
     if (flags !== undefined && (Number.parseInt(flags.replace('F=', ''), 16) & discardFlag) !== 0) return // cut off by an edit list
-    const time = Number(/^-?\d+$/.test(pts) ? pts : dts)
-    if (!Number.isFinite(time)) return
-    if (this.#times.length >= frameLimit)
+    if (this.#decoded.length >= frameLimit)
       throw new VideoError('too-long', `The video has more than the ${frameLimit} frames that are read. Cut it into parts.`)
-    this.#times.push(time * this.#timeBase)
+    if (pts !== noTime) this.#shown.push(Number(pts) * this.#timeBase)
+    this.#decoded.push(Number(dts) * this.#timeBase)
     this.#lastDuration = Number(duration) * this.#timeBase
   }
 
@@ -103,7 +103,8 @@ class PacketTable {
   }
 
   finish(): { times: Float64Array; durationSeconds: number } {
-    const times = fromZero(this.#times)
+    // AVI may not tell when frames are shown; then as many are shown as are decoded, at the same pace.
+    const times = fromZero(this.#shown.length === this.#decoded.length ? this.#shown : this.#decoded)
     if (times.length === 0) throw new VideoError('corrupt', 'The video holds no frames. Copy it again from its source.')
     const last = times.at(-1)!
     const usual = median(intervals(times))
@@ -113,6 +114,7 @@ class PacketTable {
 }
 
 const discardFlag = 4
+const noTime = String(-(2n ** 63n))
 
 /** Sorted, and counted from the first. */
 export function fromZero(times: readonly number[]): Float64Array {
