@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu } from './bench.ts'
 import { benchData } from './bench-data.ts'
+import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { importCommand } from './import.ts'
@@ -57,6 +58,19 @@ program
   .option('--background <color>', 'behind transparent pictures', '#ffffff')
   .addOption(json())
   .action(run(importCommand))
+
+program
+  .command('clips')
+  .description('cut the videos of a folder into clips of a project')
+  .argument('<folder>', 'a folder with videos')
+  .requiredOption('--project <dir>', 'the project; made there if it is not')
+  .option('--size <pixels>', 'edge of the frames', wholeNumber('--size', 8))
+  .option('--frames <n>', 'frames of a clip', wholeNumber('--frames', 1), 16)
+  .option('--stride <n>', 'take every so many-th frame', wholeNumber('--stride', 1), 1)
+  .option('--rate <n>', "frames a second before the stride; the video's own by default", positive('--rate'))
+  .option('--cut <threshold>', 'start new clips where scenes change by so much, up to 1', positive('--cut'))
+  .addOption(json())
+  .action(run(clipsCommand))
 
 program
   .command('train')
