@@ -17,6 +17,7 @@ import { VideoError } from './video-error.ts'
 import { listVideos, videoCaption, type SourceVideo } from './video-folder.ts'
 
 const idLength = 20
+const tellEvery = 32 // frames
 
 export interface VideoImportRun {
   /** The program. */
@@ -53,7 +54,8 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
 
   for (const [done, video] of videos.entries()) {
     run.signal.throwIfAborted()
-    run.onProgress({ done, total: videos.length, file: video.source })
+    const tell = (doing: string) => run.onProgress({ done, total: videos.length, file: `${video.source}${doing}` })
+    tell('')
     const key = keyOf({ root, source: video.source })
     const wanted = { imageSize: options.imageSize, rules: options.rules, trim: trims.get(video.source) ?? null }
     const before = lines.get(key) ?? null
@@ -61,7 +63,7 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
       const twin = byHash.get(fileHash)
       return twin && keyOf(twin) !== key ? twin : null
     }
-    const line = await importVideo({ root, video, wanted, twinOf }, before, files, run)
+    const line = await importVideo({ root, video, wanted, twinOf, tell }, before, files, run)
     if (!line) continue
     await files.append(line)
     lines.set(key, line)
@@ -92,11 +94,13 @@ interface Task {
   wanted: Wanted
   /** Another video of the same bytes that is there already. */
   twinOf: (fileHash: string) => VideoLine | null
+  /** What is being done with it, behind its name. */
+  tell: (doing: string) => void
 }
 
 /** What becomes of one video; null when it is in already. A video that cannot be used is told, never thrown. */
 async function importVideo(
-  { root, video, wanted, twinOf }: Task,
+  { root, video, wanted, twinOf, tell }: Task,
   before: VideoLine | null,
   files: ClipFiles,
   run: VideoImportRun,
@@ -114,7 +118,7 @@ async function importVideo(
     if (before?.fileHash === fileHash && isSame(before.made, wanted) && (before.reason === 'duplicate') === (twin !== null)) return null
     if (twin) return rejected('duplicate', `The video is the same as "${twin.source}", byte for byte.`)
     const probed = await probeVideo(run.ffmpeg, path, run.signal)
-    const made = await makeClips({ path, fileHash, wanted, probed }, files, run)
+    const made = await makeClips({ path, fileHash, wanted, probed, tell }, files, run)
     const drops = dropSentence(made.plan)
     const frames = made.plan.fates.length
     if (made.clips.length === 0) return rejected('no-clip', `No clip of ${wanted.rules.frames} frames fits. ${drops ?? ''}`.trim(), frames)
@@ -149,15 +153,18 @@ interface Made {
  * is made again by those that can.
  */
 async function makeClips(
-  { path, fileHash, wanted, probed }: { path: string; fileHash: string; wanted: Wanted; probed: ProbedVideo },
+  { path, fileHash, wanted, probed, tell }: { path: string; fileHash: string; wanted: Wanted; probed: ProbedVideo } & Pick<Task, 'tell'>,
   files: ClipFiles,
   run: VideoImportRun,
 ): Promise<Made> {
   const { rules, trim, imageSize } = wanted
+  const share = (work: string, done: number) => {
+    if (done % tellEvery === 0) tell(` · ${work} ${Math.min(100, Math.floor((100 * done) / probed.probe.frames))} %`)
+  }
   const decoded = async () => {
     const there = await run.scenes.get(fileHash)
     if (there) return there
-    const scored = await scoreScenes(run.ffmpeg, path, { signal: run.signal })
+    const scored = await scoreScenes(run.ffmpeg, path, { signal: run.signal, onFrame: (done) => share('scenes', done) })
     await run.scenes.put(fileHash, scored)
     return scored
   }
@@ -171,6 +178,7 @@ async function makeClips(
         imageSize,
         signal: run.signal,
         onFrame: async (index, rgb) => {
+          share('frames', index + 1)
           await writer.take(index, rgb)
           return true // to the end: how many there are is known only then
         },
