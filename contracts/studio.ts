@@ -33,6 +33,7 @@ import {
 } from './project.ts'
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
+import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
 import { modelChoice, xray } from './xray.ts'
 
 const nothing = z.null()
@@ -157,6 +158,29 @@ export const studioMethods = {
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
 
+  'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
+  'video.probe': method(z.object({ id: videoId }), probeAnswer),
+  /** Finds the scenes as a job; nothing is decoded twice. */
+  'video.scenes': method(z.object({ id: videoId }), job),
+  /** Null while the scenes are not looked for yet. */
+  'video.scores': method(z.object({ id: videoId }), sceneScores.nullable()),
+  'video.plan': method(z.object({ id: videoId, rules: clipRules, trim: trim.nullable() }), videoPlan),
+  /** Pictures of a video, evenly apart. */
+  'video.strip': method(
+    z.object({ id: videoId, count: z.number().int().min(1).max(200) }),
+    z.array(z.object({ seconds: z.number(), pictureUrl: z.string() })),
+  ),
+  'video.import': method(z.object({ path: z.string().min(1).max(4096), options: clipOptions }), job),
+  'video.ledger': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), state: ledgerState.nullable() }),
+    z.object({ total: z.number().int(), entries: z.array(videoEntry) }),
+  ),
+  /** The clips of the data set; `note` says what they are good for so far. */
+  'video.clips': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({ total: z.number().int(), clips: z.array(clip), note: z.string() }),
+  ),
+
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),
   'training.start': method(z.object({ name: displayName, recipe }), run),
@@ -226,7 +250,8 @@ export interface StudioEvents {
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
- * `original` the picture it was made from; `picture` a result; `sample` one drawn while training.
+ * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
   item: (id: string, { width, version }: { width?: number; version?: string } = {}) => {
@@ -234,6 +259,8 @@ export const mediaUrl = {
     return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
   },
   original: (id: string) => `media/original/${id}`,
+  clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
+  frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

@@ -11,6 +11,7 @@ import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
+import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
 import { xrayServices } from './services/xray.ts'
 import { explainFull } from './store/database.ts'
@@ -83,6 +84,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...projectServices(context),
       ...datasetServices(context),
       ...curationServices(context),
+      ...videoServices(context),
       ...trainingServices(context),
       ...workServices(context),
       ...xrayServices(context),

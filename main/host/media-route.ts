@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
+import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
 import { readOriginal, showOriginal } from '../media/original-picture.ts'
@@ -47,6 +48,13 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     if (!original || 'away' in original) return null
     const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
     return bytes && { bytes, type: 'image/webp' }
+  }
+  if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
+    const frame = await project.clips.frame(itemId.parse(id), Number(step))
+    return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }
+  }
+  if (kind === 'frame' && videoId.safeParse(id).success && /^\d{1,9}$/.test(step ?? '')) {
+    return project.videos.look(videoId.parse(id), Number(step))
   }
   return null
 }

@@ -45,7 +45,7 @@ async function titleOf(folder: string, staging: string): Promise<string> {
 }
 
 /** A source as it may be read: a real folder or file under one of the host's roots. */
-async function checkSource(context: StudioContext, source: ImportSource): Promise<ImportSource> {
+export async function checkSource(context: StudioContext, source: ImportSource): Promise<ImportSource> {
   if (source.kind === 'sample') return source
   const real = await realpath(resolve(source.path)).catch((cause: unknown) => {
     throw new StudioError('bad-source', `"${source.path}" cannot be read. Check that it is there and that you may open it.`, { cause })

@@ -9,6 +9,8 @@ import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { withState } from '../media/source-roots.ts'
+import { ClipFiles } from '../media/video/clip-files.ts'
+import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
@@ -35,6 +37,7 @@ import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
 import { sampleRunner } from './queue/sample-runner.ts'
 import { trainRunner } from './queue/train-runner.ts'
+import { clipsRunner, scenesRunner } from './queue/video-runners.ts'
 
 /** An open project: its folder, locked for this studio, its stores and its queue. */
 export class OpenProject {
@@ -51,6 +54,8 @@ export class OpenProject {
   readonly figures: DatasetFigures
   readonly alike: AlikeStore
   readonly curation: Curation
+  readonly clips: ClipFiles
+  readonly videos: VideoShelf
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -86,6 +91,8 @@ export class OpenProject {
       publish('curation.changed', news)
       this.tellDataset()
     })
+    this.clips = new ClipFiles(folder.dataset, fs)
+    this.videos = new VideoShelf(folder, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
@@ -95,6 +102,8 @@ export class OpenProject {
     const runners: Record<JobKind, Runner> = {
       import: importRunner(this),
       measure: measureRunner(this),
+      scenes: scenesRunner(this),
+      clips: clipsRunner(this),
       train: trainRunner(this),
       sample: sampleRunner(this),
     }
@@ -133,6 +142,7 @@ export class OpenProject {
   async close(): Promise<void> {
     this.#closing = true
     try {
+      this.videos.close()
       await this.queue.close()
       await this.#releasing
       await this.#settling

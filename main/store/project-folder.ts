@@ -21,6 +21,7 @@ export interface ProjectFolder {
   readonly outputs: string
   readonly thumbnails: string
   readonly staging: string
+  readonly scenes: string
   readonly lock: string
 }
 
@@ -36,6 +37,7 @@ export function projectFolder(root: string): ProjectFolder {
     outputs: inside('outputs'),
     thumbnails: join(root, 'cache', 'thumbnails'),
     staging: join(root, 'cache', 'staging'),
+    scenes: join(root, 'cache', 'scenes'),
     lock: inside('.lock'),
   }
 }

@@ -412,7 +412,7 @@ export const en = {
     hide: 'Hide the queue',
     paused: 'The queue is paused',
     pausing: 'pauses after this one',
-    kind: { import: 'import', measure: 'Measure', train: 'train', sample: 'draw' },
+    kind: { import: 'import', measure: 'measure', scenes: 'find scenes', clips: 'cut clips', train: 'train', sample: 'draw' },
     state: {
       queued: 'waiting',
       running: 'running',
@@ -422,7 +422,7 @@ export const en = {
       failed: 'failed',
       cancelled: 'cancelled',
     },
-    unit: { files: 'files', steps: 'steps', pictures: 'pictures' },
+    unit: { files: 'files', steps: 'steps', pictures: 'pictures', frames: 'frames' },
     note: { checkpoint: 'checkpoint', samples: 'samples' },
   },
   palette: {

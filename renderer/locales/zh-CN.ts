@@ -404,7 +404,7 @@ export const zhCN: typeof en = {
     hide: '收起队列',
     paused: '队列已暂停',
     pausing: '完成当前任务后暂停',
-    kind: { import: '导入', measure: '测量', train: '训练', sample: '绘制' },
+    kind: { import: '导入', measure: '测量', scenes: '查找镜头', clips: '切分片段', train: '训练', sample: '绘制' },
     state: {
       queued: '等待中',
       running: '进行中',
@@ -414,7 +414,7 @@ export const zhCN: typeof en = {
       failed: '失败',
       cancelled: '已取消',
     },
-    unit: { files: '个文件', steps: '步', pictures: '张图片' },
+    unit: { files: '个文件', steps: '步', pictures: '张图片', frames: '帧' },
     note: { checkpoint: '检查点', samples: '样图' },
   },
   palette: {

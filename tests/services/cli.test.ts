@@ -5,6 +5,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { writeSafetensors } from '#engine/checkpoint/safetensors.ts'
 import { storeFloats } from '#engine/checkpoint/tensor-bytes.ts'
+import { makePattern } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const cli = join(import.meta.dirname, '../../main/cli/index.ts')
@@ -106,6 +107,23 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(stderr).toMatch(/There is no picture in/)
   })
 
+  test('cuts videos into clips and says what became of each', async () => {
+    const videos = join(home, 'videos')
+    mkdirSync(videos)
+    makePattern(join(videos, 'a pattern.mp4'), { frames: 20 })
+    writeFileSync(join(videos, 'broken.mp4'), 'not a video')
+    const cut = await zigma('clips', videos, '--project', join(home, 'clips'), '--size', '16', '--frames', '8', '--json')
+    expect(cut).toMatchObject({ code: 0 })
+    expect(JSON.parse(cut.stdout)).toMatchObject({
+      totals: { found: 2, used: 0, partial: 1, rejected: 1 },
+      clips: 2,
+      videos: [
+        { source: 'a pattern.mp4', frames: 20, usedFrames: 16 },
+        { source: 'broken.mp4', reason: 'unsupported-format' },
+      ],
+    })
+  })
+
   test('ends in good order with code 130 on Ctrl+C, which reaches every process of a terminal, and --resume ends what was begun', async () => {
     const project = join(home, 'interrupted')
     await zigma('import', source, '--project', project, '--size', '16')
@@ -139,6 +157,7 @@ describe('zigma', { timeout: 60_000 }, () => {
     ['neither preset nor recipe', ['train', '--project', 'P'], 2, 'Give either --preset NAME or --recipe FILE.'],
     ['a recipe that is not there', ['train', '--project', 'P', '--recipe', '/no/file'], 2, 'The recipe "/no/file" cannot be read.'],
     ['a source that is not there', ['import', '/no/such/folder', '--project', 'P'], 2, 'cannot be read'],
+    ['clips of no frames', ['clips', '/no/such/folder', '--project', 'P', '--frames', '0'], 2, '--frames'],
     ['a size no network takes', ['import', 'sample', '--project', 'P', '--size', '17'], 2, 'multiples of 8'],
     ['a project without a model', ['sample', '--project', 'P'], 2, 'The project has no trained model yet.'],
     ['steps that are no number', ['train', '--project', 'P', '--steps', 'many'], 2, '--steps "many" must be a whole number'],
