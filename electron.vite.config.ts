@@ -9,7 +9,11 @@ export default defineConfig({
     build: {
       outDir: 'out/main',
       rolldownOptions: {
-        input: { index: at('main/electron/index.ts'), engine: at('main/engine-process/entry.ts') },
+        input: {
+          index: at('main/electron/index.ts'),
+          engine: at('main/engine-process/entry.ts'),
+          'parquet-worker': at('main/media/sources/parquet-worker.ts'),
+        },
         output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs' },
       },
     },

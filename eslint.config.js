@@ -42,7 +42,7 @@ const room = (files, allowed, message, { writesFiles = false } = {}) => ({
 
 const relative = '\\.{1,2}/'
 // Packages and node:*, none of the rooms but what the engine asks for and publishes as plain facts, neither Electron nor Vue.
-const outside = '#engine/(ports|presets|forecast|version)\\.ts$|(?!#|electron$|electron/|vue|pinia|\\.)'
+const outside = '#engine/(ports|presets|forecast|token-map|version)\\.ts$|(?!#|electron$|electron/|vue|pinia|\\.)'
 const rooms = [
   room(['contracts/**'], ['\\./', 'zod$'], 'contracts imports zod and nothing else.'),
   room(['engine/**'], [relative, '#contracts/'], 'engine imports contracts only; data comes through ports, native ops in runtime/ only.'),

@@ -1,12 +1,54 @@
 import { z } from 'zod'
 import { itemId } from './project.ts'
 
+/**
+ * How the files of a source are read: as pictures with caption files, as Hugging Face's image folder (metadata.jsonl, .csv, .parquet; folders
+ * named after splits), as kohya's folders ("30_cat" = 30 repeats of a cat) or as tars of samples that share a key.
+ */
+export const sourceLayout = z.enum(['plain', 'imagefolder', 'kohya', 'webdataset'])
+export type SourceLayout = z.infer<typeof sourceLayout>
+
+const sourceWishes = {
+  path: z.string().min(1).max(4096),
+  /** Recognized where it is not given. */
+  layout: sourceLayout.optional(),
+  /** Whether the project keeps a copy of each picture's file or refers to it where it is; a reference where it is not given. */
+  originals: z.enum(['reference', 'copy']).optional(),
+}
+
 /** Where pictures come from. Paths are checked against the allowed roots of the host before anything is read. */
 export const importSource = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('folder'), path: z.string().min(1).max(4096) }),
+  z.object({ kind: z.literal('folder'), ...sourceWishes }),
+  /** One file: a zip or tar, a TOML file of kohya or diffusion-pipe that names folders, or a picture. */
+  z.object({ kind: z.literal('file'), ...sourceWishes }),
   z.object({ kind: z.literal('sample') }),
 ])
 export type ImportSource = z.infer<typeof importSource>
+
+/** What a path was recognized as, before anything of it is imported. */
+export const recognizedSource = z.object({
+  container: z.enum(['folder', 'zip', 'tar', 'toml', 'picture', 'sample']),
+  layout: sourceLayout,
+  /** The same in words. */
+  description: z.string(),
+})
+export type RecognizedSource = z.infer<typeof recognizedSource>
+
+/** What a source says of an item beyond its picture, captions and tags. */
+export const sourceFacts = z
+  .object({
+    split: z.enum(['train', 'validation', 'test']),
+    /** How often an epoch shows the item, 1 to 10,000. */
+    repeats: z.number().int().min(1).max(10_000),
+    /** What the pictures of a folder have in common. */
+    concept: z.string().max(500),
+    author: z.string().max(500),
+    licence: z.string().max(500),
+    /** Where it comes from: an address or an archive. */
+    origin: z.string().max(2000),
+  })
+  .partial()
+export type SourceFacts = z.infer<typeof sourceFacts>
 
 /** How a picture becomes a training image. The short side is scaled to fit, the rest is cropped at the center. */
 export const importOptions = z.object({
@@ -39,6 +81,15 @@ export const ledgerReason = z.enum([
   'not-a-file',
   'link-outside',
   'timed-out',
+  'too-large',
+  'bomb',
+  'encrypted',
+  'unsafe-name',
+  'metadata-broken',
+  'file-missing',
+  'caption-without-picture',
+  'caption-too-long',
+  'not-used',
 ])
 export type LedgerReason = z.infer<typeof ledgerReason>
 
@@ -60,6 +111,10 @@ export const ledgerTotals = z.object({
 })
 export type LedgerTotals = z.infer<typeof ledgerTotals>
 
+/** test is held back from training and from its validation alike. */
+export const datasetSplit = z.enum(['train', 'validation', 'test'])
+export type DatasetSplit = z.infer<typeof datasetSplit>
+
 export const datasetItem = z.object({
   id: itemId,
   /** Path inside the source folder, for people. */
@@ -68,9 +123,22 @@ export const datasetItem = z.object({
   width: z.number().int(),
   height: z.number().int(),
   state: ledgerState,
-  split: z.enum(['train', 'validation']),
+  split: datasetSplit,
 })
 export type DatasetItem = z.infer<typeof datasetItem>
+
+/** A source that pictures came from. What it gave stays in the data set when it cannot be reached. */
+export const sourceRoot = z.object({
+  /** A path, or "sample". */
+  root: z.string(),
+  /** offline: a disk that is not there, a folder that was moved. */
+  state: z.enum(['online', 'offline']),
+  found: z.number().int(),
+  items: z.number().int(),
+  /** Items whose files the project keeps a copy of. */
+  copied: z.number().int(),
+})
+export type SourceRoot = z.infer<typeof sourceRoot>
 
 export const datasetSummary = z.object({
   items: z.number().int(),
@@ -78,6 +146,7 @@ export const datasetSummary = z.object({
   captioned: z.number().int(),
   imageSize: z.number().int().nullable(),
   totals: ledgerTotals,
+  roots: z.array(sourceRoot),
   /** sha256 over the frozen list of items: equal content gives an equal hash, whatever the order of import. */
   snapshot: z.string().nullable(),
 })

@@ -3,6 +3,7 @@ import { importOptions, importSource, ledgerTotals } from './dataset.ts'
 import { wireError } from './errors.ts'
 import { generationRequest } from './gallery.ts'
 import { jobId, runId } from './project.ts'
+import { clipOptions, videoId } from './video.ts'
 
 export const jobState = z.enum(['queued', 'running', 'paused', 'interrupted', 'done', 'failed', 'cancelled'])
 export type JobState = z.infer<typeof jobState>
@@ -10,6 +11,12 @@ export type JobState = z.infer<typeof jobState>
 /** What a job does: a frozen copy of its parameters, taken when it was queued. */
 export const jobPayload = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  /** Measure the items that are not measured yet, and find duplicates. */
+  z.object({ kind: z.literal('measure') }),
+  /** Find the scenes of a video. */
+  z.object({ kind: z.literal('scenes'), videoId, path: z.string() }),
+  /** Cut the videos of a folder into clips of the data set. */
+  z.object({ kind: z.literal('clips'), path: z.string(), options: clipOptions }),
   z.object({ kind: z.literal('train'), runId }),
   z.object({ kind: z.literal('sample'), request: generationRequest }),
 ])
@@ -18,10 +25,10 @@ export type JobKind = JobPayload['kind']
 
 export const jobProgress = z.object({
   jobId,
-  /** Units finished and in all: files, steps or pictures. `total` is null while it is not known. */
+  /** Units finished and in all: files, steps, pictures or frames. `total` is null while it is not known. */
   done: z.number().int(),
   total: z.number().int().nullable(),
-  unit: z.enum(['files', 'steps', 'pictures']),
+  unit: z.enum(['files', 'steps', 'pictures', 'frames']),
   /** Seconds left as far as can be told from the pace so far. */
   secondsLeft: z.number().nullable(),
   /** What is being done right now, for people: a file's name, "checkpoint", "samples". */
@@ -31,6 +38,11 @@ export type JobProgress = z.infer<typeof jobProgress>
 
 export const jobResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), totals: ledgerTotals }),
+  /** `missing` are items whose originals are gone or others now. */
+  z.object({ kind: z.literal('measure'), measured: z.number().int(), missing: z.number().int() }),
+  z.object({ kind: z.literal('scenes'), frames: z.number().int() }),
+  /** `note` says what clips are good for so far. */
+  z.object({ kind: z.literal('clips'), totals: ledgerTotals, clips: z.number().int(), note: z.string() }),
   z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
   z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
 ])

@@ -1,5 +1,21 @@
 import { z } from 'zod'
-import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState } from './dataset.ts'
+import {
+  bucketCount,
+  curationEdit,
+  curationFilter,
+  curationHistory,
+  curationItem,
+  curationQuery,
+  duplicateGroup,
+  editOutcome,
+  editPreview,
+  histogram,
+  measureName,
+  size,
+  tagCount,
+  type CurationNews,
+} from './curation.ts'
+import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
 import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
@@ -17,6 +33,8 @@ import {
 } from './project.ts'
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
+import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
+import { modelChoice, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -98,6 +116,7 @@ export const studioMethods = {
   'projects.restore': method(z.object({ id: projectId }), projectSummary),
 
   'dataset.describe': method(nothing, datasetSummary),
+  'dataset.recognize': method(importSource, recognizedSource),
   'dataset.import': method(z.object({ source: importSource, options: importOptions }), job),
   'dataset.items': method(
     z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), text: z.string().max(500).default('') }),
@@ -108,6 +127,59 @@ export const studioMethods = {
     z.object({ total: z.number().int(), entries: z.array(ledgerEntry) }),
   ),
   'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
+
+  'curation.query': method(curationQuery, z.object({ total: z.number().int(), items: z.array(curationItem) })),
+  'curation.get': method(z.object({ id: itemId }), curationItem),
+  'curation.edit': method(curationEdit, editOutcome),
+  'curation.preview': method(curationEdit.extend({ examples: z.number().int().min(0).max(50).default(5) }), editPreview),
+  'curation.undo': method(nothing, editOutcome),
+  'curation.redo': method(nothing, editOutcome),
+  'curation.history': method(nothing, curationHistory),
+  'curation.histogram': method(
+    z.object({ filter: curationFilter, measure: measureName, bins: z.number().int().min(1).max(200).default(40) }),
+    histogram,
+  ),
+  'curation.buckets': method(z.object({ filter: curationFilter, sizes: z.array(size).min(1).max(100) }), z.array(bucketCount)),
+  'curation.tags': method(
+    z.object({ text: z.string().max(100).default(''), limit: z.number().int().min(1).max(500).default(50) }),
+    z.array(tagCount),
+  ),
+  'curation.measure': method(nothing, job),
+  'curation.duplicates': method(
+    z.object({
+      leaks: z.boolean().default(false),
+      offset: z.number().int().min(0).default(0),
+      limit: z.number().int().min(1).max(100).default(50),
+    }),
+    z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
+  ),
+  /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
+  'curation.card': method(nothing, z.object({ markdown: z.string() })),
+
+  'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+
+  'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
+  'video.probe': method(z.object({ id: videoId }), probeAnswer),
+  /** Finds the scenes as a job; nothing is decoded twice. */
+  'video.scenes': method(z.object({ id: videoId }), job),
+  /** Null while the scenes are not looked for yet. */
+  'video.scores': method(z.object({ id: videoId }), sceneScores.nullable()),
+  'video.plan': method(z.object({ id: videoId, rules: clipRules, trim: trim.nullable() }), videoPlan),
+  /** Pictures of a video, evenly apart. */
+  'video.strip': method(
+    z.object({ id: videoId, count: z.number().int().min(1).max(200) }),
+    z.array(z.object({ seconds: z.number(), pictureUrl: z.string() })),
+  ),
+  'video.import': method(z.object({ path: z.string().min(1).max(4096), options: clipOptions }), job),
+  'video.ledger': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), state: ledgerState.nullable() }),
+    z.object({ total: z.number().int(), entries: z.array(videoEntry) }),
+  ),
+  /** The clips of the data set; `note` says what they are good for so far. */
+  'video.clips': method(
+    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({ total: z.number().int(), clips: z.array(clip), note: z.string() }),
+  ),
 
   'training.presets': method(nothing, z.array(preset)),
   'training.forecast': method(recipe, forecast),
@@ -159,6 +231,7 @@ export interface StudioEvents {
   'project.closed': { id: ProjectSummary['id'] }
   'projects.changed': null
   'dataset.changed': DatasetSummary
+  'curation.changed': CurationNews
   'job.changed': Job
   'job.progressed': JobProgress
   'job.removed': { id: JobId }
@@ -175,10 +248,19 @@ export interface StudioEvents {
 
 /**
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
- * `item` is a training image exactly as the trainer gets it; `picture` a result; `sample` one drawn while training.
+ * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
+ * for a smaller copy where it is wider);
+ * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
-  item: (id: string) => `media/item/${id}`,
+  item: (id: string, { width, version }: { width?: number; version?: string } = {}) => {
+    const query = [...(width ? [`w=${width}`] : []), ...(version ? [`v=${version}`] : [])]
+    return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
+  },
+  original: (id: string) => `media/original/${id}`,
+  clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
+  frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

@@ -4,13 +4,16 @@ import { StudioError } from '#contracts/errors.ts'
 import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
+import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
 import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
+import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
+import { xrayServices } from './services/xray.ts'
 import { explainFull } from './store/database.ts'
 import { createProject, readProject } from './store/project-folder.ts'
 import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
@@ -80,8 +83,11 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
+      ...curationServices(context),
+      ...videoServices(context),
       ...trainingServices(context),
       ...workServices(context),
+      ...xrayServices(context),
     }),
     current: () => current,
     context,

@@ -10,6 +10,7 @@ export const router = createRouter({
     { path: '/', name: 'projects', component: () => import('./views/ProjectsView.vue') },
     { path: '/import', name: 'import', component: () => import('./views/ImportView.vue') },
     { path: '/curate', name: 'curate', component: () => import('./views/CurateView.vue') },
+    { path: '/curate/xray/:item', name: 'xray', component: () => import('./views/XrayView.vue'), meta: { stage: 'curate' } },
     { path: '/train/:run?', name: 'train', component: () => import('./views/TrainView.vue') },
     { path: '/generate', name: 'generate', component: () => import('./views/GenerateView.vue') },
     { path: '/gallery/:picture?', name: 'gallery', component: () => import('./views/GalleryView.vue') },

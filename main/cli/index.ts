@@ -1,6 +1,9 @@
 import { Command, CommanderError, Option } from 'commander'
+import { sourceLayout } from '#contracts/dataset.ts'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu } from './bench.ts'
+import { benchData } from './bench-data.ts'
+import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { importCommand } from './import.ts'
@@ -49,13 +52,28 @@ const run =
 
 program
   .command('import')
-  .description('bring a folder of pictures, or the sample set, into a project')
-  .argument('<source>', 'a folder, or "sample"')
+  .description('bring pictures into a project')
+  .argument('<source>', 'a folder, a zip or tar archive, a TOML file, a picture, or "sample"')
   .requiredOption('--project <dir>', 'the project; made there if it is not')
   .option('--size <pixels>', 'edge of the training pictures', wholeNumber('--size', 8))
   .option('--background <color>', 'behind transparent pictures', '#ffffff')
+  .addOption(new Option('--layout <name>', 'how the files are read; recognized by default').choices(sourceLayout.options))
+  .option('--copy', 'keep copies of the files in the project')
   .addOption(json())
   .action(run(importCommand))
+
+program
+  .command('clips')
+  .description('cut the videos of a folder into clips of a project')
+  .argument('<folder>', 'a folder with videos')
+  .requiredOption('--project <dir>', 'the project; made there if it is not')
+  .option('--size <pixels>', 'edge of the frames', wholeNumber('--size', 8))
+  .option('--frames <n>', 'frames of a clip', wholeNumber('--frames', 1), 16)
+  .option('--stride <n>', 'take every so many-th frame', wholeNumber('--stride', 1), 1)
+  .option('--rate <n>', "frames a second before the stride; the video's own by default", positive('--rate'))
+  .option('--cut <threshold>', 'start new clips where scenes change by so much, up to 1', positive('--cut'))
+  .addOption(json())
+  .action(run(clipsCommand))
 
 program
   .command('train')
@@ -103,13 +121,14 @@ program
   .addOption(json())
   .action(run(parity))
 
-program
-  .command('bench')
-  .description('measure')
-  .command('cpu')
-  .description('the engine on this processor, as ratios to its floors')
+const bench = program.command('bench').description('measure')
+bench.command('cpu').description('the engine on this processor, as ratios to its floors').addOption(json()).action(run(benchCpu))
+bench
+  .command('data')
+  .description('how fast sources become training data, as ratios to programs that do no more')
+  .option('--rounds <n>', 'rounds that the medians are of', wholeNumber('--rounds', 1), 5)
   .addOption(json())
-  .action(run(benchCpu))
+  .action(run(benchData))
 program.command('doctor').description('what the studio needs, what it found, and what to do').addOption(json()).action(run(doctor))
 
 try {

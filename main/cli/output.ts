@@ -16,6 +16,7 @@ export class CheckFailed extends Error {}
 export class Output {
   readonly #json: boolean
   #progressShown = false
+  #answered = false
 
   constructor(json: boolean) {
     this.#json = json
@@ -24,6 +25,7 @@ export class Output {
   /** The command's answer. */
   answer(document: unknown, text: string): void {
     this.#clear()
+    this.#answered = true
     process.stdout.write(this.#json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`)
   }
 
@@ -41,6 +43,7 @@ export class Output {
     this.#progressShown = true
   }
 
+  /** Says what went wrong; a document only where there is none yet. Returns the exit code. */
   fail(error: unknown): number {
     this.#clear()
     if (error instanceof CheckFailed) {
@@ -48,7 +51,7 @@ export class Output {
       return exitCodes.checkFailed
     }
     const wire = toWire(error)
-    if (this.#json) process.stdout.write(`${JSON.stringify({ error: wire }, null, 2)}\n`)
+    if (this.#json && !this.#answered) process.stdout.write(`${JSON.stringify({ error: wire }, null, 2)}\n`)
     process.stderr.write(`${wire.message}\n`)
     if (wire.code === 'internal' && error instanceof Error && process.env.ZIGMA_DEBUG) process.stderr.write(`${error.stack}\n`)
     if (wire.code === 'cancelled') return exitCodes.cancelled

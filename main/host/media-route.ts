@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
+import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
-import { thumbnail } from '../media/thumbnail.ts'
-import { encodePng } from '../media/write-image.ts'
+import { readOriginal, showOriginal } from '../media/original-picture.ts'
+import { itemPicture, thumbnail } from '../media/thumbnail.ts'
+import { isAllowed } from '../services/dataset.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
 export interface Media {
@@ -31,10 +33,28 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return readPng(sampleFile(project.runFolder(runId.parse(id)), Number(step), Number(index)))
   }
   if (kind === 'item' && itemId.safeParse(id).success) {
-    const item = (await project.dataset.items()).find((one) => one.id === id)
+    // A page asks for hundreds of these at once: the index is only brought up to date for an item that it does not know.
+    const place = () => project.items.place(itemId.parse(id))
+    const item = place() ?? (await project.index.fresh(place))
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
-    return { bytes: await encodePng(readPixels(project.folder.dataset, item, imageSize), imageSize, imageSize), type: 'image/png' }
+    const { folder, fs } = project
+    const stored = { hash: item.pixelHash, edge: imageSize, read: () => readPixels(folder.dataset, item, imageSize) }
+    return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
+  }
+  if (kind === 'original' && itemId.safeParse(id).success) {
+    const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))
+    const original = origin && (await readOriginal(origin, (file) => isAllowed(studio.context.allowedRoots, file)))
+    if (!original || 'away' in original) return null
+    const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
+    return bytes && { bytes, type: 'image/webp' }
+  }
+  if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
+    const frame = await project.clips.frame(itemId.parse(id), Number(step))
+    return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }
+  }
+  if (kind === 'frame' && videoId.safeParse(id).success && /^\d{1,9}$/.test(step ?? '')) {
+    return project.videos.look(videoId.parse(id), Number(step))
   }
   return null
 }

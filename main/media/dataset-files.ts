@@ -1,11 +1,14 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { crop, marks, type Marks } from '#contracts/curation.ts'
 import {
   datasetItem,
+  datasetSplit,
   ledgerReason,
   ledgerState,
+  sourceFacts,
   type DatasetItem,
   type DatasetSummary,
   type LedgerEntry,
@@ -14,8 +17,10 @@ import {
 import { StudioError } from '#contracts/errors.ts'
 import { itemId, type ItemId } from '#contracts/project.ts'
 import type { DatasetReader } from '#engine/ports.ts'
+import { CurationJournal } from '../store/curation-journal.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
+import { sourceRoots } from './source-roots.ts'
 
 /** Where an item's pixels lie: record `slot` of `shards/<shard>.bin`. */
 const place = z.object({ shard: z.number().int().nonnegative(), slot: z.number().int().nonnegative() })
@@ -34,32 +39,60 @@ export const ledgerLine = z.object({
     .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
+    // What a source says beyond a caption; sources that say nothing leave it out.
+    .extend({ captions: z.array(z.string()), tags: z.array(z.string()) })
+    .partial({ captions: true, tags: true })
+    .extend(sourceFacts.shape)
+    // The ending of the copy that the project keeps of the file, under its hash.
+    .extend({
+      copied: z
+        .string()
+        .regex(/^\.[a-z]+$/)
+        .optional(),
+    })
     .nullable(),
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
 
+/** What of an item a training may depend on. Snapshots of the first studios know captions only. */
 const frozenItem = z
-  .object({ id: itemId, caption: z.string(), split: z.enum(['train', 'validation']), pixelHash: z.string() })
+  .object({
+    id: itemId,
+    caption: z.string(),
+    captions: z.array(z.string()).default([]),
+    tags: z.array(z.string()).default([]),
+    split: datasetSplit,
+    crop: crop.default({ kind: 'center' }),
+    pixelHash: z.string(),
+  })
   .extend(place.shape)
-type FrozenItem = z.infer<typeof frozenItem>
+export type FrozenItem = z.infer<typeof frozenItem>
+
+/** An item as the files have it: what the import found and what was said since. */
+type FileItem = DatasetItem & FrozenItem & Pick<Marks, 'rating' | 'pick'>
 
 const settingsFile = z.object({ schema: z.literal(1), imageSize: z.number().int() })
-const captionEdit = z.object({ id: itemId, caption: z.string() })
+/** A line of captions.jsonl, in which the first studios kept edited captions. */
+const oldCaption = marks.pick({ caption: true }).extend({ id: itemId })
 
 /** A data set's folder: ledger, shards of pixels, edited captions and frozen snapshots. */
 export class DatasetFiles {
   readonly folder: string
+  readonly journal: CurationJournal
   readonly #fs: SafeFs
-  #ledgerRead: { version: string; lines: Promise<readonly LedgerLine[]> } | null = null
-  #itemsRead: { version: string; items: Promise<(DatasetItem & FrozenItem)[]> } | null = null
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
+    this.journal = new CurationJournal(folder, fs)
     this.#fs = fs
   }
 
   shardPath(shard: number): string {
     return shardPath(this.folder, shard)
+  }
+
+  get ledgerPath(): string {
+    return join(this.folder, 'ledger.jsonl')
   }
 
   async prepare(): Promise<void> {
@@ -75,20 +108,14 @@ export class DatasetFiles {
     await this.#fs.writeFile(join(this.folder, 'dataset.json'), `${JSON.stringify({ schema: 1, imageSize })}\n`)
   }
 
-  /** The last word on every file, in the order in which files were first seen. Read once for each state of the file: it is shown page by page. */
+  /** The last word on every file, in the order in which files were first seen. All of it: pages of it come from the index. */
   async ledger(): Promise<readonly LedgerLine[]> {
-    const version = await fileVersion(join(this.folder, 'ledger.jsonl'))
-    if (this.#ledgerRead?.version !== version) this.#ledgerRead = { version, lines: this.#readLedger() }
-    return this.#ledgerRead.lines
-  }
-
-  async #readLedger(): Promise<LedgerLine[]> {
-    const lines = await readJsonLines(join(this.folder, 'ledger.jsonl'), ledgerLine)
+    const lines = await readJsonLines(this.ledgerPath, ledgerLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
 
   appendLedger(lines: readonly LedgerLine[]): Promise<void> {
-    return this.#fs.append(join(this.folder, 'ledger.jsonl'), jsonLines(lines))
+    return this.#fs.append(this.ledgerPath, jsonLines(lines))
   }
 
   async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {
@@ -101,47 +128,57 @@ export class DatasetFiles {
     await this.#fs.writeFile(this.shardPath(shard), bytes)
   }
 
-  async editCaption(id: ItemId, caption: string): Promise<void> {
-    await this.#fs.append(join(this.folder, 'captions.jsonl'), jsonLines([{ id, caption }]))
+  /** What was said of items before there was a journal. */
+  async oldMarks(): Promise<Map<ItemId, Partial<Marks>>> {
+    return new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), oldCaption)).map(({ id, caption }) => [id, { caption }]))
   }
 
-  /** Items with the captions as edited, by id. Read once for each state of the files: every picture that is shown asks for them. */
-  async items(): Promise<readonly (DatasetItem & FrozenItem)[]> {
-    const versions = ['ledger.jsonl', 'captions.jsonl'].map((name) => fileVersion(join(this.folder, name)))
-    const version = (await Promise.all(versions)).join()
-    if (this.#itemsRead?.version !== version) this.#itemsRead = { version, items: this.#readItems() }
-    return this.#itemsRead.items
-  }
-
-  async #readItems(): Promise<(DatasetItem & FrozenItem)[]> {
-    const edits = new Map((await readJsonLines(join(this.folder, 'captions.jsonl'), captionEdit)).map(({ id, caption }) => [id, caption]))
-    const used = (await this.ledger()).flatMap(({ item, source, state }) =>
-      item ? [{ ...item, source, state, caption: edits.get(item.id) ?? item.caption }] : [],
-    )
-    const held = validationIds(used.map(({ id }) => id))
-    return used.map((item) => ({ ...item, split: splitOf(held, item.id) })).sort((a, b) => (a.id < b.id ? -1 : 1))
+  /** Items as edited, by id, from the files alone; what is shown comes from the index. */
+  async items(): Promise<readonly FileItem[]> {
+    const said = await this.journal.fold(await this.oldMarks())
+    const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
+    const held = validationIds([...used.keys()])
+    return [...used.values()]
+      .map(({ split, ...item }): FileItem => ({
+        ...item,
+        ...foundWords(item),
+        rating: 0,
+        pick: 'none',
+        crop: { kind: 'center' },
+        split: split ?? (held.has(item.id) ? 'validation' : 'train'),
+        ...said.get(item.id),
+      }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
   async describe(): Promise<DatasetSummary> {
     const items = await this.items()
+    const ledger = await this.ledger()
     return {
       items: items.length,
       validationItems: items.filter(({ split }) => split === 'validation').length,
       captioned: items.filter(({ caption }) => caption !== '').length,
       imageSize: await this.imageSize(),
-      totals: totalsOf(await this.ledger()),
-      snapshot: items.length > 0 ? snapshotHash(items) : null,
+      totals: totalsOf(ledger),
+      roots: await sourceRoots(ledger),
+      snapshot: snapshotHash(items),
     }
   }
 
   /** Freezes the data set as it is now; the same content gives the same hash, whatever the order of import. */
   async freeze(): Promise<string> {
-    const items = await this.items()
-    if (items.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
-    const hash = snapshotHash(items)
+    const all = await this.items()
+    if (all.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
+    const items = all.filter(isTrained)
+    if (!items.some(({ split }) => split === 'train')) {
+      throw new StudioError(
+        'invalid-request',
+        `None of the ${all.length} pictures of the data set is left for training: all are rejected or held back. Take some of them back, or import others.`,
+      )
+    }
+    const hash = snapshotHash(items)!
     await mkdir(join(this.folder, 'snapshots'), { recursive: true })
-    const frozen = items.map(({ id, caption, split, pixelHash, shard, slot }) => ({ id, caption, split, pixelHash, shard, slot }))
-    await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(frozen))
+    await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(items.map((item) => frozenItem.parse(item))))
     return hash
   }
 }
@@ -155,41 +192,90 @@ const validationShare = 0.02
 const smallShare = 0.08
 const validationEnough = 16
 
-/**
- * The items held back to see how well a model does on pictures it has not seen: 2 %, in small sets up to 16 or 8 %. Ids are content hashes, so
- * which ones depends on the content alone.
- */
+/** What a source says of an item, within what an item may have: a list of words in one tag is several, what is too long is cut. */
+export function foundWords({
+  caption,
+  captions = [],
+  tags = [],
+}: NonNullable<LedgerLine['item']>): Pick<Marks, 'caption' | 'captions' | 'tags'> {
+  const cut = (text: string) => text.slice(0, marks.shape.caption.maxLength!)
+  const words = tags
+    .flatMap((text) => text.split(','))
+    .map((text) =>
+      text
+        .normalize('NFC')
+        .replace(/[\s\p{Cc}]+/gu, ' ')
+        .trim()
+        .toLowerCase()
+        .slice(0, 100)
+        .trim(),
+    )
+  return {
+    caption: cut(caption),
+    captions: captions
+      .filter((text) => text.trim() !== '')
+      .slice(0, 20)
+      .map(cut),
+    tags: [...new Set(words)].filter((word) => word !== '').slice(0, 200),
+  }
+}
+
+/** How many of some items are held back: 2 %, in small sets up to 16 or 8 %. */
+export function validationCount(items: number): number {
+  return Math.round(Math.max(items * validationShare, Math.min(validationEnough, items * smallShare)))
+}
+
+/** The order in which items are held back. Ids are content hashes, so which ones depends on the content alone. */
+export function splitRank(id: ItemId): string {
+  return sha256(`split ${id}`)
+}
+
+/** The items held back to see how well a model does on pictures it has not seen, unless people say otherwise. */
 function validationIds(ids: readonly ItemId[]): ReadonlySet<ItemId> {
-  const count = Math.round(Math.max(ids.length * validationShare, Math.min(validationEnough, ids.length * smallShare)))
-  const rank = (id: ItemId) => sha256(`split ${id}`)
   return new Set(
     ids
-      .map((id) => [rank(id), id] as const)
+      .map((id) => [splitRank(id), id] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .slice(0, count)
+      .slice(0, validationCount(ids.length))
       .map(([, id]) => id),
   )
 }
 
-function splitOf(held: ReadonlySet<ItemId>, id: ItemId): 'train' | 'validation' {
-  return held.has(id) ? 'validation' : 'train'
+/** A rejected picture stays in the data set and out of every training. */
+function isTrained({ pick }: Pick<Marks, 'pick'>): boolean {
+  return pick !== 'reject'
 }
 
-async function fileVersion(path: string): Promise<string> {
-  const info = await stat(path).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return null
-    throw error
-  })
-  return info ? `${info.size}-${info.mtimeMs}` : 'none'
+/**
+ * A snapshot's name is the hash of its leaves' hashes: one for all items whose ids begin alike, in the order of their ids. It does not depend on
+ * the order of import, and when one item changes, one leaf does.
+ */
+function snapshotHash(items: readonly FileItem[]): string | null {
+  const leaves = new Map<string, FileItem[]>()
+  for (const item of items.filter(isTrained)) {
+    const prefix = item.id.slice(0, leafPrefix)
+    leaves.set(prefix, [...(leaves.get(prefix) ?? []), item])
+  }
+  return snapshotName(new Map([...leaves].map(([prefix, inside]) => [prefix, leafHash(inside)!])))
 }
 
-function snapshotHash(items: readonly FrozenItem[]): string {
-  return sha256(
-    items
-      .map(({ id, caption, split, pixelHash }) => `${JSON.stringify([id, pixelHash, split, caption])}\n`)
-      .sort()
-      .join(''),
-  )
+/** Length of what the ids of a leaf have in common: in 100,000 items a leaf has some 400. */
+export const leafPrefix = 2
+
+/** The name of a snapshot with these leaves, by their prefixes in order; null when there are none. */
+export function snapshotName(leaves: ReadonlyMap<string, string>): string | null {
+  return leaves.size > 0 ? sha256([...leaves].map(([prefix, hash]) => `${prefix} ${hash}\n`).join('')) : null
+}
+
+/** The hash of the items of a leaf, which come in the order of their ids; null when there are none. */
+export function leafHash(items: Iterable<Omit<FrozenItem, 'shard' | 'slot'>>): string | null {
+  const lines: string[] = []
+  for (const { id, pixelHash, split, caption, captions, tags, crop: part } of items) {
+    const { kind, ...sides } = part
+    const cut = 'x' in sides ? [sides.x, sides.y, sides.width, sides.height] : kind
+    lines.push(`${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut])}\n`)
+  }
+  return lines.length > 0 ? sha256(lines.join('')) : null
 }
 
 /** The training pixels of one record: what the preview shows and what the trainer reads is this. */
@@ -205,7 +291,8 @@ export function readPixels(folder: string, { shard, slot }: z.infer<typeof place
 /** Opens a frozen snapshot for training. */
 export async function openSnapshot(folder: string, snapshot: string): Promise<DatasetReader> {
   if (!/^[0-9a-f]{64}$/.test(snapshot)) throw new StudioError('invalid-request', `"${snapshot}" is not the name of a snapshot.`)
-  const items = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  const frozen = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  const items = frozen.flatMap(({ split, ...item }) => (split === 'test' ? [] : [{ ...item, split }])) // held back from the engine altogether
   const imageSize = await readImageSize(folder)
   if (items.length === 0 || imageSize === null)
     throw new StudioError('not-found', 'The snapshot of the data set is gone. Start a new run on the data set as it is now.')

@@ -1,90 +1,103 @@
-import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import type { ImportOptions, ImportSource, LedgerReason, LedgerTotals } from '#contracts/dataset.ts'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ImportOptions, ImportSource, LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { sha256, type SafeFs } from '../store/safe-fs.ts'
-import { DatasetFiles, totalsOf, type LedgerLine } from './dataset-files.ts'
-import { listFolder, type SourceItem } from './picture-source.ts'
-import { PictureError, trainingPicture } from './picture.ts'
-import { listSampleSet } from './sample-set.ts'
+import { exists, sha256, type SafeFs } from '../store/safe-fs.ts'
+import { DatasetFiles, type LedgerLine } from './dataset-files.ts'
+import { inOrder } from './in-order.ts'
+import { LedgerIndex, saidHash } from './ledger-index.ts'
+import { PictureError, pictureFormat, trainingPicture, type TrainingPicture } from './picture.ts'
+import { quoted } from './sources/file-tree.ts'
+import { openSource } from './sources/open-source.ts'
+import type { Remark, Said, SourceItem, SourcePicture } from './sources/source-item.ts'
 
 const shardBytes = 64 * 1024 * 1024
 const shardItems = 1024
 const flushEveryMs = 20_000 // no more than this is done twice after a crash
 const idLength = 20
+const ahead = 4 // pictures that are read and decoded while earlier ones wait for their turn
 
 export interface ImportRun {
   datasetFolder: string
+  /** Where copies of originals go, each under the sha256 of its bytes. */
+  originalsFolder: string
   fs: SafeFs
+  /** Whether a folder that a source names beyond itself may be read. */
+  mayRead: (path: string) => boolean
   signal: AbortSignal
-  onProgress: (progress: { done: number; total: number; file: string }) => void
+  onProgress: (progress: { done: number; total: number | null; file: string }) => void
 }
 
 /**
  * Brings the pictures of a source into a data set. Sources are only read. Every file found ends in the ledger; what is there already from an
  * earlier or a killed import of the same source is not done twice, so an import that is started again ends as one that was never disturbed.
  *
- * @throws StudioError bad-source when there is no picture at all; disk-full (go on after space is made); cancelled.
+ * @throws StudioError bad-source when the source cannot be opened, or when there is no picture at all (what else there is stands in the
+ *   ledger); disk-full (go on after space is made); cancelled.
  */
 export async function importPictures(
   source: ImportSource,
   options: ImportOptions,
-  { datasetFolder, fs, signal, onProgress }: ImportRun,
+  { datasetFolder, originalsFolder, fs, mayRead, signal, onProgress }: ImportRun,
 ): Promise<LedgerTotals> {
-  const dataset = new DatasetFiles(datasetFolder, fs)
-  const root = source.kind === 'sample' ? 'sample' : resolve(source.path)
-  const found = source.kind === 'sample' ? await listSampleSet() : await listFolder(root)
-  if (!found.some(({ refused }) => refused === null)) {
-    throw new StudioError(
-      'bad-source',
-      `There is no picture in "${root}" (${found.length} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures.`,
-    )
-  }
-  await dataset.prepare()
-  await agreeOnSize(dataset, options.imageSize)
+  const from = await openSource(source, mayRead)
+  try {
+    const total = await from.count()
+    const dataset = new DatasetFiles(datasetFolder, fs)
+    await dataset.prepare()
+    await agreeOnSize(dataset, options.imageSize)
+    const index = await LedgerIndex.read(dataset.ledgerPath, from.root)
+    const copies = source.kind !== 'sample' && source.originals === 'copy' ? { folder: originalsFolder, fs } : null
 
-  const ledger = await dataset.ledger()
-  const here = new Map(ledger.filter((line) => line.root === root).map((line) => [line.source, line]))
-  const known = new Map(ledger.flatMap(({ item, source: from }) => (item ? [[item.id, from] as const] : [])))
-  const perShard = Math.max(1, Math.min(shardItems, Math.floor(shardBytes / (options.imageSize ** 2 * 3))))
-  let shard = ledger.reduce((last, { item }) => Math.max(last, item ? item.shard + 1 : 0), 0)
-  let lines: LedgerLine[] = []
-  let records: Uint8Array[] = []
-  const flush = async () => {
-    if (records.length > 0) await dataset.appendShard(shard++, records)
-    if (lines.length > 0) await dataset.appendLedger(lines)
-    ;[lines, records] = [[], []]
-  }
+    if (copies) await sweepCopies(copies)
 
-  let flushedAt = performance.now()
-  for (const [done, item] of found.entries()) {
-    if (signal.aborted) await flush() // what was read stays read
-    signal.throwIfAborted()
-    onProgress({ done, total: found.length, file: item.source })
-    const { line, rgb } = await readItem(root, item, options, known, here.get(item.source) ?? null)
-    if (!line) continue
-    if (line.item && rgb) {
-      known.set(line.item.id, item.source)
-      line.item.shard = shard
-      line.item.slot = records.length
-      records.push(rgb)
+    const perShard = Math.max(1, Math.min(shardItems, Math.floor(shardBytes / (options.imageSize ** 2 * 3))))
+    let shard = index.nextShard
+    let lines: LedgerLine[] = []
+    let records: Uint8Array[] = []
+    let flushedAt = performance.now()
+    const flush = async () => {
+      if (records.length > 0) await dataset.appendShard(shard++, records)
+      if (lines.length > 0) await dataset.appendLedger(lines)
+      ;[lines, records, flushedAt] = [[], [], performance.now()]
     }
-    lines.push(line)
-    if (records.length >= perShard || lines.length >= shardItems || performance.now() - flushedAt > flushEveryMs) {
-      await flush()
-      flushedAt = performance.now()
+
+    let [done, pictures] = [0, 0]
+    for await (const read of inOrder(from.items(), ahead, (item) => readItem(item, options, index))) {
+      if (signal.aborted) await flush() // what was read stays read
+      signal.throwIfAborted()
+      onProgress({ done: done++, total, file: read.item.source })
+      if (!('refused' in read.item)) pictures++
+      const { line, rgb } = await settle(from.root, read, index, copies)
+      if (!line) continue
+      if (line.item && rgb) {
+        line.item.shard = shard
+        line.item.slot = records.length
+        records.push(rgb)
+      }
+      index.add(line)
+      lines.push(line)
+      if (records.length >= perShard || lines.length >= shardItems || performance.now() - flushedAt > flushEveryMs) await flush()
     }
+    await flush()
+    onProgress({ done, total: done, file: '' })
+    if (pictures === 0) {
+      throw new StudioError(
+        'bad-source',
+        `There is no picture in "${from.root}" (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures.`,
+      )
+    }
+    return index.totals()
+  } finally {
+    await from.close()
   }
-  await flush()
-  onProgress({ done: found.length, total: found.length, file: '' })
-  return totalsOf((await dataset.ledger()).filter((line) => line.root === root))
 }
 
 async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<void> {
   const there = await dataset.imageSize()
-  if (there === null) return dataset.setImageSize(imageSize)
-  if (there !== imageSize && (await dataset.items()).length > 0) {
+  if (there === imageSize) return
+  if (there !== null && (await dataset.items()).length > 0) {
     throw new StudioError(
       'invalid-request',
       `The data set holds pictures of ${there} x ${there} pixels, and this import asks for ${imageSize}. Import at ${there} or start a new project.`,
@@ -93,64 +106,111 @@ async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<vo
   await dataset.setImageSize(imageSize)
 }
 
-/** What becomes of one file; no line when the ledger has it already. */
-async function readItem(
-  root: string,
-  { source, path, caption, captionNote, refused }: SourceItem,
-  options: ImportOptions,
-  known: ReadonlyMap<ItemId, string>,
-  before: LedgerLine | null,
-): Promise<{ line: LedgerLine | null; rgb: Uint8Array | null }> {
-  const rejected = (reason: LedgerReason, detail: string, fileHash: string | null) => ({
-    line:
-      before?.reason === reason && before.fileHash === fileHash
-        ? null
-        : { root, source, state: 'rejected' as const, reason, detail, fileHash, item: null },
-    rgb: null,
-  })
-  if (refused) return rejected(refused.reason, refused.detail, null)
-  const bytes = await readFile(path).catch(() => null)
-  if (!bytes) return rejected('unreadable', 'The file could not be read. Check its permissions.', null)
-  const fileHash = sha256(bytes)
-  const id = fileHash.slice(0, idLength) as ItemId
-  const twin = known.get(id)
-  const isOrphan = before?.reason === 'duplicate' && twin === undefined // its twin has changed since
-  if (before?.fileHash === fileHash && !isOrphan) return { line: recaptioned(before, caption, captionNote), rgb: null }
-  if (twin !== undefined) return rejected('duplicate', `The picture is the same as "${twin}", byte for byte.`, fileHash)
+/** An item with what could be done before its turn: which pictures the data set has by then may still change. */
+type Read =
+  | { item: SourceItem; refused: Remark; fileHash: string | null }
+  | { item: SourcePicture; refused: null; fileHash: string; bytes: Uint8Array; make: () => Promise<TrainingPicture> }
+
+async function readItem(item: SourceItem, options: ImportOptions, index: LedgerIndex): Promise<Read> {
+  if ('refused' in item) return { item, refused: item.refused, fileHash: null }
+  let bytes: Uint8Array
   try {
-    const { rgb, width, height } = await trainingPicture(bytes, options)
-    const item = { id, caption, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb) }
-    return {
-      line: { root, source, ...remark(captionNote ?? cropNote(item)), fileHash, item },
-      rgb,
-    }
+    bytes = await item.read()
   } catch (error) {
-    if (error instanceof PictureError) return rejected(error.reason, error.message, fileHash)
+    if (error instanceof PictureError) return { item, refused: { reason: error.reason, detail: error.message }, fileHash: null }
+    throw error
+  }
+  const fileHash = sha256(bytes)
+  let made: Promise<TrainingPicture> | null = null
+  const make = () => (made ??= trainingPicture(bytes, options))
+  const isThere = index.before(item.source)?.fileHash === fileHash || index.known.has(idOf(fileHash))
+  if (!isThere) await make().catch(() => undefined) // told in settle
+  return { item, refused: null, fileHash, bytes, make }
+}
+
+/** What becomes of one item; no line when the ledger has it already. */
+async function settle(
+  root: string,
+  read: Read,
+  index: LedgerIndex,
+  copies: Copies | null,
+): Promise<{ line: LedgerLine | null; rgb: Uint8Array | null }> {
+  const { source } = read.item
+  const before = index.before(source)
+  const rejected = ({ reason, detail }: Remark, fileHash: string | null) => {
+    const line: LedgerLine = { root, source, state: 'rejected', reason, detail, fileHash, item: null }
+    return { line: before?.said === saidHash(line) && before.fileHash === fileHash ? null : line, rgb: null }
+  }
+  if (read.refused) return rejected(read.refused, read.fileHash)
+  const { item: picture, fileHash, bytes, make } = read
+  const id = idOf(fileHash)
+  const twin = index.known.get(id)
+  const isOrphan = before?.reason === 'duplicate' && twin === undefined // its twin has changed since
+  if (before?.fileHash === fileHash && !isOrphan) {
+    if (!before.item) return { line: null, rgb: null }
+    const kept = before.item.copied ? { copied: before.item.copied } : await copy(copies, fileHash, bytes)
+    const said = { ...remark(picture.note ?? cropNote(before.item)), item: { ...saidOf(picture), ...kept } }
+    if (saidHash(said) === before.said) return { line: null, rgb: null }
+    const line = await index.line(before)
+    const { width, height, shard, slot, pixelHash } = line.item!
+    return { line: { ...line, ...said, item: { id, width, height, shard, slot, pixelHash, ...said.item } }, rgb: null }
+  }
+  if (twin !== undefined)
+    return rejected({ reason: 'duplicate', detail: `The picture is the same as ${quoted(twin)}, byte for byte.` }, fileHash)
+  try {
+    const { rgb, width, height } = await make()
+    const kept = { id, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb), ...(await copy(copies, fileHash, bytes)) }
+    const item = { ...kept, ...saidOf(picture) }
+    return { line: { root, source, ...remark(picture.note ?? cropNote(item)), fileHash, item }, rgb }
+  } catch (error) {
+    if (error instanceof PictureError) return rejected({ reason: error.reason, detail: error.message }, fileHash)
     throw error
   }
 }
 
-/** The ledger's line for a picture that is in already, when its caption file has changed since; else none. */
-function recaptioned(before: LedgerLine, caption: string, captionNote: Note | null): LedgerLine | null {
-  if (!before.item || before.item.caption === caption) return null
-  return { ...before, ...remark(captionNote ?? cropNote(before.item)), item: { ...before.item, caption } }
+function idOf(fileHash: string): ItemId {
+  return fileHash.slice(0, idLength) as ItemId
 }
 
-interface Note {
-  reason: LedgerReason
-  detail: string
+function saidOf({ captions: [caption = '', ...captions], tags, facts }: Said) {
+  return { caption, ...(captions.length > 0 ? { captions } : {}), ...(tags.length > 0 ? { tags: [...tags] } : {}), ...facts }
+}
+
+/** Where copies of originals go. */
+interface Copies {
+  folder: string
+  fs: SafeFs
+}
+
+/** What a killed import left half written. */
+async function sweepCopies({ folder, fs }: Copies): Promise<void> {
+  await fs.folder(folder)
+  for (const name of await readdir(folder)) await fs.sweep(join(folder, name))
+}
+
+/** Keeps the file itself, if that is wanted; it is there before any line speaks of it. */
+async function copy(copies: Copies | null, fileHash: string, bytes: Uint8Array): Promise<{ copied?: string }> {
+  const format = copies && pictureFormat(bytes.subarray(0, 32))
+  if (!format) return {}
+  const folder = join(copies.folder, fileHash.slice(0, 2))
+  const path = join(folder, `${fileHash}.${format}`)
+  if (!(await exists(path))) {
+    await copies.fs.folder(folder)
+    await copies.fs.writeFile(path, bytes)
+  }
+  return { copied: `.${format}` }
 }
 
 const noticeableCrop = 0.005
 
 /** What the square leaves out of a picture that is not one. */
-function cropNote({ width, height }: { width: number; height: number }): Note | null {
+function cropNote({ width, height }: { width: number; height: number }): Remark | null {
   const share = 1 - Math.min(width, height) / Math.max(width, height)
   if (share <= noticeableCrop) return null
   return { reason: 'cropped', detail: `${Math.round(share * 100)} % of ${width} x ${height} lies outside the square that is used.` }
 }
 
 /** A picture with a note is used, but not wholly or not as given. */
-function remark(note: Note | null): Pick<LedgerLine, 'state' | 'reason' | 'detail'> {
+function remark(note: Remark | null): Pick<LedgerLine, 'state' | 'reason' | 'detail'> {
   return { state: note ? 'partial' : 'used', reason: note?.reason ?? null, detail: note?.detail ?? null }
 }

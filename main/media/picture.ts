@@ -18,7 +18,8 @@ sharp.cache(false)
 /** Decompression bombs are refused by their header. */
 export const pixelLimit = 64_000_000
 const smallestSide = 8
-const secondsLimit = 20
+/** No picture takes longer to decode. */
+export const secondsLimit = 20
 
 /** A picture that cannot be used, and why, as one sentence. */
 export class PictureError extends Error {

@@ -1,18 +1,20 @@
-import { readdir, realpath } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, relative, resolve } from 'node:path'
 import type { ImportSource } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
+import { recognizeSource } from '../media/sources/open-source.ts'
 import type { StudioContext } from './context.ts'
 
 type DatasetServices = Pick<
   StudioServices,
-  'dataset.describe' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
+  'dataset.describe' | 'dataset.recognize' | 'dataset.import' | 'dataset.items' | 'dataset.ledger' | 'dataset.editCaption'
 >
 
 export function datasetServices(context: StudioContext): DatasetServices {
   return {
-    'dataset.describe': () => context.project().dataset.describe(),
+    'dataset.describe': () => context.project().describeDataset(),
+    'dataset.recognize': async (source) => recognizeSource(await checkSource(context, source)),
     'dataset.import': async ({ source, options }) => {
       const project = context.project()
       const checked = await checkSource(context, source)
@@ -20,24 +22,17 @@ export function datasetServices(context: StudioContext): DatasetServices {
       return project.queue.add(title, { kind: 'import', source: checked, options })
     },
     'dataset.items': async ({ offset, limit, text }) => {
-      const wanted = text.toLowerCase()
-      const items = (await context.project().dataset.items()).filter(
-        ({ caption, source }) => wanted === '' || caption.toLowerCase().includes(wanted) || source.toLowerCase().includes(wanted),
-      )
-      return { total: items.length, items: items.slice(offset, offset + limit) }
+      const { index, items } = context.project()
+      return index.fresh(() => items.search(text, offset, limit))
     },
     'dataset.ledger': async ({ offset, limit, state }) => {
-      const lines = (await context.project().dataset.ledger()).filter((line) => state === null || line.state === state)
-      const entries = lines.slice(offset, offset + limit).map(({ item, ...line }) => ({ ...line, itemId: item?.id ?? null }))
-      return { total: lines.length, entries }
+      const { index, figures } = context.project()
+      return index.fresh(() => figures.ledger(state, offset, limit))
     },
     'dataset.editCaption': async ({ id, caption }) => {
-      const { dataset } = context.project()
-      const find = async () => (await dataset.items()).find((item) => item.id === id)
-      if (!(await find())) throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
-      await dataset.editCaption(id, caption.trim())
-      context.publish('dataset.changed', await dataset.describe())
-      return (await find())!
+      const { curation, items } = context.project()
+      await curation.edit({ target: { kind: 'ids', ids: [id] }, change: { kind: 'set', marks: { caption } } })
+      return items.get(id)!
     },
   }
 }
@@ -49,21 +44,19 @@ async function titleOf(folder: string, staging: string): Promise<string> {
   return `${first ?? folder}${others.length > 0 ? ` + ${others.length}` : ''}`
 }
 
-/** A source as it may be read: a real folder under one of the host's roots. */
-async function checkSource(context: StudioContext, source: ImportSource): Promise<ImportSource> {
+/** A source as it may be read: a real folder or file under one of the host's roots. */
+export async function checkSource(context: StudioContext, source: ImportSource): Promise<ImportSource> {
   if (source.kind === 'sample') return source
   const real = await realpath(resolve(source.path)).catch((cause: unknown) => {
-    throw new StudioError('bad-source', `The folder "${source.path}" cannot be read. Check that it is there and that you may open it.`, {
-      cause,
-    })
+    throw new StudioError('bad-source', `"${source.path}" cannot be read. Check that it is there and that you may open it.`, { cause })
   })
   if (!isAllowed(context.allowedRoots, real)) {
     throw new StudioError(
       'bad-source',
-      `The folder "${source.path}" lies outside the folders this studio may read (${[...context.allowedRoots].join(', ')}). Start it with --allow FOLDER to add one.`,
+      `"${source.path}" lies outside the folders this studio may read (${[...context.allowedRoots].join(', ')}). Start it with --allow FOLDER to add one.`,
     )
   }
-  return { kind: 'folder', path: real }
+  return { ...source, kind: (await stat(real)).isDirectory() ? 'folder' : 'file', path: real }
 }
 
 /** Whether a path lies in one of the roots, by its parts and not by its letters. */

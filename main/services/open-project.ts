@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
+import type { DatasetSummary } from '#contracts/dataset.ts'
 import type { GalleryItem } from '#contracts/gallery.ts'
 import type { Job, JobKind, JobPayload } from '#contracts/job.ts'
 import type { PictureId, RunId } from '#contracts/project.ts'
@@ -7,10 +8,18 @@ import type { Run } from '#contracts/studio.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
+import { withState } from '../media/source-roots.ts'
+import { ClipFiles } from '../media/video/clip-files.ts'
+import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord } from '../media/write-image.ts'
+import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
-import { openDatabase, type Db } from '../store/database.ts'
+import { explainFull, openDatabase, type Db } from '../store/database.ts'
+import { DatasetFigures } from '../store/dataset-figures.ts'
+import { DatasetIndex } from '../store/dataset-index.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
+import { ItemQuestions } from '../store/item-questions.ts'
+import { ItemStore } from '../store/item-store.ts'
 import { JobStore } from '../store/job-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
@@ -21,10 +30,14 @@ import { RunStore, type RunRow } from '../store/run-store.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
+import { Curation } from './curation.ts'
+import { findDuplicates } from './duplicates.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
+import { measureRunner } from './queue/measure-runner.ts'
 import { sampleRunner } from './queue/sample-runner.ts'
 import { trainRunner } from './queue/train-runner.ts'
+import { clipsRunner, scenesRunner } from './queue/video-runners.ts'
 
 /** An open project: its folder, locked for this studio, its stores and its queue. */
 export class OpenProject {
@@ -33,13 +46,25 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  /** Folders under which sources may be read, as they are at the time. */
+  readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
+  readonly index: DatasetIndex
+  readonly items: ItemStore
+  readonly figures: DatasetFigures
+  readonly alike: AlikeStore
+  readonly curation: Curation
+  readonly clips: ClipFiles
+  readonly videos: VideoShelf
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
   readonly queue: JobQueue
   readonly #drops: StagedDrops
   #releasing: Promise<void> = Promise.resolve()
+  /** What goes on in the background after a project was opened. */
+  #settling: Promise<void> = Promise.resolve()
+  #closing = false
   readonly #db: Db
   readonly #unlock: () => Promise<void>
 
@@ -48,21 +73,40 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish }: ProjectTools,
+    { fs, engine, publish, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
+    this.index = new DatasetIndex(db, this.dataset, fs)
+    const questions = new ItemQuestions(db)
+    this.items = new ItemStore(db, questions)
+    this.figures = new DatasetFigures(db, questions)
+    this.alike = new AlikeStore(db)
+    this.curation = new Curation({ dataset: this.dataset, index: this.index, questions, items: this.items }, (news) => {
+      publish('curation.changed', news)
+      this.tellDataset()
+    })
+    this.clips = new ClipFiles(folder.dataset, fs)
+    this.videos = new VideoShelf(folder, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
     this.#drops = new StagedDrops(folder.staging, fs)
     this.#db = db
     this.#unlock = unlock
-    const runners: Record<JobKind, Runner> = { import: importRunner(this), train: trainRunner(this), sample: sampleRunner(this) }
+    const runners: Record<JobKind, Runner> = {
+      import: importRunner(this),
+      measure: measureRunner(this),
+      scenes: scenesRunner(this),
+      clips: clipsRunner(this),
+      train: trainRunner(this),
+      sample: sampleRunner(this),
+    }
     this.queue = new JobQueue(new JobStore(db), runners, {
       changed: (job) => {
         this.#followRun(job)
@@ -85,6 +129,7 @@ export class OpenProject {
       const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
       await project.#reconcile()
       await project.#sweepDrops()
+      project.#settling = project.#indexDataset()
       if (startQueue) project.queue.pump()
       else project.queue.standBy()
       return project
@@ -95,9 +140,13 @@ export class OpenProject {
   }
 
   async close(): Promise<void> {
+    this.#closing = true
     try {
+      this.videos.close()
       await this.queue.close()
       await this.#releasing
+      await this.#settling
+      await this.index.idle()
     } finally {
       this.#db.close()
       await this.#unlock()
@@ -120,6 +169,36 @@ export class OpenProject {
     const row = this.runs.get(id)
     if (!row) throw new StudioError('not-found', `There is no run "${id}" in this project.`)
     return row
+  }
+
+  async describeDataset(): Promise<DatasetSummary> {
+    const imageSize = await this.dataset.imageSize()
+    const summary = await this.index.fresh(() => this.figures.describe(imageSize))
+    return { ...summary, roots: await withState(summary.roots) }
+  }
+
+  tellDataset(): void {
+    this.describeDataset().then(
+      (summary) => this.publish('dataset.changed', summary),
+      (error: unknown) =>
+        !this.#closing && this.publish('system.warned', { message: `The data set cannot be read (${toWire(error).message}).` }),
+    )
+  }
+
+  /** A new index (or a copied folder) takes some seconds to be made of many files, so nobody waits for it who does not ask for items. */
+  async #indexDataset(): Promise<void> {
+    try {
+      if (await this.index.fresh(() => this.alike.knowsAlike())) return
+      await findDuplicates(this.index, this.alike)
+    } catch (error) {
+      this.publish('system.warned', { message: `The data set cannot be read (${toWire(explainFull(error)).message}).` })
+    }
+  }
+
+  /** Many items are others now than they were. */
+  tellCuration(): void {
+    this.publish('curation.changed', { ids: null, history: this.items.history() })
+    this.tellDataset()
   }
 
   async tellRun(id: RunId): Promise<void> {
@@ -206,4 +285,5 @@ export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  allowedRoots: ReadonlySet<string>
 }

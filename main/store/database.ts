@@ -49,7 +49,106 @@ const migrations: readonly string[] = [
   `,
   // Starts of a job that did not come to an orderly end.
   `ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0`,
+  // The data set: what became of each file, its items with what was found, said and measured of them, and the edits that can be taken back.
+  `
+  CREATE TABLE files (
+    position INTEGER PRIMARY KEY,
+    root TEXT NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT,
+    fileHash TEXT,
+    copied TEXT,
+    itemId TEXT,
+    UNIQUE (root, source)
+  ) STRICT;
+  CREATE INDEX filesByState ON files (state);
+  CREATE INDEX filesByItem ON files (itemId);
+  CREATE TABLE items (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    here INTEGER NOT NULL DEFAULT 0,
+    source TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL DEFAULT 'used',
+    reason TEXT,
+    width INTEGER NOT NULL DEFAULT 1,
+    height INTEGER NOT NULL DEFAULT 1,
+    shard INTEGER NOT NULL DEFAULT 0,
+    slot INTEGER NOT NULL DEFAULT 0,
+    pixelHash TEXT NOT NULL DEFAULT '',
+    splitRank TEXT NOT NULL DEFAULT '',
+    autoSplit TEXT NOT NULL DEFAULT 'train',
+    foundSplit TEXT,
+    foundCaption TEXT NOT NULL DEFAULT '',
+    foundCaptions TEXT NOT NULL DEFAULT '[]',
+    foundTags TEXT NOT NULL DEFAULT '[]',
+    foundAuthor TEXT NOT NULL DEFAULT '',
+    foundLicence TEXT NOT NULL DEFAULT '',
+    foundOrigin TEXT NOT NULL DEFAULT '',
+    blur REAL,
+    brightness REAL,
+    clippedDark REAL,
+    clippedBright REAL,
+    focusX REAL,
+    focusY REAL,
+    looks TEXT
+  ) STRICT;
+  -- Narrow, so that an edit of all items writes little.
+  CREATE TABLE marks (
+    row INTEGER PRIMARY KEY,
+    setRating INTEGER,
+    setPick TEXT,
+    setSplit TEXT,
+    setCrop TEXT,
+    setConsent TEXT,
+    setLicence TEXT,
+    setAuthor TEXT,
+    setOrigin TEXT,
+    setTags TEXT,
+    setCaption TEXT,
+    setCaptions TEXT,
+    textStale INTEGER NOT NULL DEFAULT 1
+  ) STRICT;
+  CREATE TABLE alike (row INTEGER PRIMARY KEY, nearest INTEGER, duplicate TEXT NOT NULL, duplicateGroup INTEGER) STRICT;
+  CREATE INDEX alikeByGroup ON alike (duplicateGroup) WHERE duplicateGroup IS NOT NULL;
+  -- An item as it counts: what is said goes before what was found.
+  CREATE VIEW curated AS SELECT
+    items.*, setRating, setPick, setSplit, setCrop, setConsent, setLicence, setAuthor, setOrigin, setTags, setCaption, setCaptions, textStale,
+    coalesce(setRating, 0) AS rating,
+    coalesce(setPick, 'none') AS pick,
+    coalesce(setSplit, foundSplit, autoSplit) AS split,
+    coalesce(setCrop, '{"kind":"center"}') AS crop,
+    coalesce(setConsent, 'unknown') AS consent,
+    coalesce(setLicence, foundLicence) AS licence,
+    coalesce(setAuthor, foundAuthor) AS author,
+    coalesce(setOrigin, foundOrigin) AS origin,
+    coalesce(setTags, foundTags) AS tags,
+    coalesce(setCaption, foundCaption) AS caption,
+    coalesce(setCaptions, foundCaptions) AS captions,
+    width * 1.0 / height AS aspect,
+    width * height / 1e6 AS megapixels,
+    coalesce(json_extract(setCrop, '$.width'), width) AS frameWidth,
+    coalesce(json_extract(setCrop, '$.height'), height) AS frameHeight,
+    nearest, coalesce(duplicate, 'none') AS duplicate, duplicateGroup
+    FROM items JOIN marks ON marks.row = items.row LEFT JOIN alike ON alike.row = items.row;
+  -- The snapshot's name, leaf by leaf; a leaf that changed is left out until somebody asks.
+  CREATE TABLE leaves (prefix TEXT PRIMARY KEY, hash TEXT NOT NULL) STRICT;
+  CREATE VIRTUAL TABLE itemText USING fts5 (caption, captions, tags, source, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+  CREATE TABLE edits (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    items INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    state TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX editsByState ON edits (state, seq);
+  `,
 ]
+
+/** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */
+const cacheKiB = 64 * 1024
 
 export type Db = Database.Database
 
@@ -77,6 +176,8 @@ export function openDatabase(path: string): Db {
     db.pragma('synchronous = FULL')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
+    db.pragma('temp_store = MEMORY')
+    db.pragma(`cache_size = -${cacheKiB}`)
     check(db, path)
     migrate(db, path)
     return db

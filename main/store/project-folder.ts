@@ -15,10 +15,13 @@ export interface ProjectFolder {
   readonly file: string
   readonly database: string
   readonly dataset: string
+  /** Copies of imported files, where copies are wanted. */
+  readonly originals: string
   readonly runs: string
   readonly outputs: string
   readonly thumbnails: string
   readonly staging: string
+  readonly scenes: string
   readonly lock: string
 }
 
@@ -29,10 +32,12 @@ export function projectFolder(root: string): ProjectFolder {
     file: inside('project.json'),
     database: inside('library.db'),
     dataset: inside('dataset'),
+    originals: inside('sources'),
     runs: inside('runs'),
     outputs: inside('outputs'),
     thumbnails: join(root, 'cache', 'thumbnails'),
     staging: join(root, 'cache', 'staging'),
+    scenes: join(root, 'cache', 'scenes'),
     lock: inside('.lock'),
   }
 }

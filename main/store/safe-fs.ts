@@ -57,6 +57,30 @@ export class SafeFs {
     return true
   }
 
+  /** A file that is written piece by piece and is not there before it is kept; for what does not fit into memory. */
+  async newFile(path: string): Promise<NewFile> {
+    const temporary = temporaryBeside(path)
+    const handle = await this.#guard('open', path, 0, () => open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL))
+    let sizeBytes = 0
+    return {
+      write: async (bytes) => {
+        await this.#writeAll(handle, temporary, bytes)
+        sizeBytes += bytes.length
+      },
+      keep: async () => {
+        await this.#guard('sync', path, 0, () => handle.sync())
+        await checkSize(handle, path, sizeBytes)
+        await handle.close()
+        await this.#guard('rename', path, 0, () => rename(temporary, path))
+        await this.#syncFolder(dirname(path))
+      },
+      discard: async () => {
+        await handle.close()
+        await rm(temporary, { force: true })
+      },
+    }
+  }
+
   /** A folder of files that appears at once, complete; returns its size. The last file written is the manifest, with every file's sha256. */
   async writeFolder(
     path: string,
@@ -125,12 +149,7 @@ export class SafeFs {
     try {
       await this.#writeAll(handle, path, bytes)
       await this.#guard('sync', path, 0, () => handle.sync())
-      const { size } = await handle.stat()
-      if (size !== bytes.length)
-        throw new StudioError(
-          'disk-full',
-          `"${nameOf(path)}" has ${size} bytes on the disk instead of ${bytes.length}. Free some space and try again.`,
-        )
+      await checkSize(handle, path, bytes.length)
     } finally {
       await handle.close()
     }
@@ -176,6 +195,22 @@ export class SafeFs {
       throw error
     }
   }
+}
+
+/** A file of `SafeFs.newFile` while it is written: ends with one call of keep or of discard; after a keep that failed, discard. */
+export interface NewFile {
+  write(bytes: Uint8Array): Promise<void>
+  keep(): Promise<void>
+  discard(): Promise<void>
+}
+
+async function checkSize(handle: FileHandle, path: string, sizeBytes: number): Promise<void> {
+  const { size } = await handle.stat()
+  if (size !== sizeBytes)
+    throw new StudioError(
+      'disk-full',
+      `"${nameOf(path)}" has ${size} bytes on the disk instead of ${sizeBytes}. Free some space and try again.`,
+    )
 }
 
 function temporaryBeside(path: string): string {

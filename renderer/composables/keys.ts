@@ -10,15 +10,24 @@ export function keyName(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey'
   return `${event.ctrlKey || event.metaKey ? 'Ctrl+' : ''}${event.altKey ? 'Alt+' : ''}${shifted ? 'Shift+' : ''}${key}`
 }
 
-/** Single keys sleep while text is being typed; those with Ctrl do not. Under a dialog or a menu all sleep: its own Escape and arrows count. */
+/** Whether something needs a key itself: a dialog or a menu is open, text is being typed, a slider is being moved, a button pressed. */
+function isTaken(name: string, target: HTMLElement | null): boolean {
+  if (!target) return false
+  if (target.closest('[role="dialog"], [role="menu"]')) return true
+  const isText = target.closest('input:not([type="range"]), textarea, select, [contenteditable]') !== null
+  if (name.startsWith('Ctrl+')) return isText && /^Ctrl\+[ACVXYZ]$/.test(name)
+  if (isText) return true
+  if (target.closest('input')) return /^(Arrow|Page|Home|End)/.test(name)
+  return (name === 'Space' || name === 'Enter') && target.closest('button, a, summary') !== null
+}
+
+/** Single keys sleep while the control that has the focus needs them; those with Ctrl do not. */
 export function useKeys(map: KeyMap): void {
   const listen = (event: KeyboardEvent) => {
     const name = keyName(event)
     const action = map[name]
     if (!action || event.defaultPrevented) return
-    const target = event.target as HTMLElement | null
-    if (target?.closest('[role="dialog"], [role="menu"]')) return
-    if (!name.startsWith('Ctrl+') && target?.closest('input, textarea, select, [contenteditable]')) return
+    if (isTaken(name, event.target as HTMLElement | null)) return
     event.preventDefault()
     action(event)
   }

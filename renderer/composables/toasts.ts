@@ -15,9 +15,11 @@ let nextId = 0
 /** What has just happened, newest last. */
 export const toasts = ref<Toast[]>([])
 
-/** Says what happened; with `undo`, offers to take it back. */
-export function say(text: string, undo: (() => void) | null = null): void {
-  show({ id: nextId++, text, tone: 'plain', code: null, undo })
+/** Says what happened; with `undo`, offers to take it back. Returns the toast's id. */
+export function say(text: string, undo: (() => void) | null = null): number {
+  const id = nextId++
+  show({ id, text, tone: 'plain', code: null, undo })
+  return id
 }
 
 export function dismiss(id: number): void {

@@ -83,13 +83,13 @@ describe('from the sample project to a picture', () => {
 
   test('a caption can be changed, and changed back', async () => {
     await stage('Curate')
-    await page.getByRole('option').first().click()
+    await page.getByRole('listbox').getByRole('option').first().click()
     const caption = page.getByRole('textbox', { name: 'Caption' })
     const before = await caption.inputValue()
     expect(before).not.toBe('')
     await caption.fill('a caption of my own')
     await caption.press('Enter')
-    await page.getByRole('button', { name: 'Undo' }).click()
+    await page.getByRole('main').getByRole('button', { name: 'Undo' }).click()
     await expect.poll(() => caption.inputValue()).toBe(before)
   })
 

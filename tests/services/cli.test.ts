@@ -1,10 +1,11 @@
-import { execFile, spawn } from 'node:child_process'
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { writeSafetensors } from '#engine/checkpoint/safetensors.ts'
 import { storeFloats } from '#engine/checkpoint/tensor-bytes.ts'
+import { makePattern } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const cli = join(import.meta.dirname, '../../main/cli/index.ts')
@@ -59,6 +60,70 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(pictures.map(({ file }) => existsSync(file))).toEqual([true, true])
   })
 
+  test('ends with the ledger as JSON, whatever lies in a folder', async () => {
+    const folder = join(home, 'strange -- folder')
+    mkdirSync(folder)
+    const picture = readFileSync(join(source, 'color 1.png'))
+    for (const name of ['a "quoted" name.png', '-rf.png', 'line\nbreak\x07.png']) writeFileSync(join(folder, name), picture)
+    for (const name of ['empty.png', 'empty.zip', 'notes.txt']) writeFileSync(join(folder, name), '')
+    execFileSync('mkfifo', [join(folder, 'pipe.png'), join(folder, 'pipe.txt')])
+    symlinkSync('.', join(folder, 'loop'))
+    symlinkSync('/', join(folder, 'root'))
+    const { code, stdout } = await zigma('import', folder, '--project', join(home, 'strange'), '--size', '16', '--json')
+    expect(code).toBe(0)
+    const { ledger, totals, roots } = JSON.parse(stdout) as {
+      ledger: { source: string; reason: string | null }[]
+      totals: object
+      roots: object
+    }
+    expect(Object.fromEntries(ledger.map(({ source: name, reason }) => [name, reason]))).toEqual({
+      '-rf.png': null,
+      'a "quoted" name.png': 'duplicate',
+      'line\nbreak\x07.png': 'duplicate',
+      'empty.png': 'empty-file',
+      'empty.zip': 'not-a-picture',
+      'notes.txt': 'caption-without-picture',
+      'pipe.png': 'not-a-file',
+      'pipe.txt': 'not-a-file',
+      loop: 'link-outside',
+      root: 'link-outside',
+    })
+    expect(totals).toEqual({ found: 10, used: 1, partial: 0, rejected: 9 })
+    expect(roots).toEqual([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+  })
+
+  test('ends with the ledger and the reason where a folder has no picture', async () => {
+    const folder = join(home, 'no pictures')
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'notes.md'), 'hello')
+    const { code, stdout, stderr } = await zigma('import', folder, '--project', join(home, 'none'), '--json')
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { code: 'bad-source' },
+      recognized: { container: 'folder', layout: 'plain' },
+      totals: { found: 1, rejected: 1 },
+      ledger: [{ source: 'notes.md', state: 'rejected', reason: 'not-a-picture' }],
+    })
+    expect(stderr).toMatch(/There is no picture in/)
+  })
+
+  test('cuts videos into clips and says what became of each', async () => {
+    const videos = join(home, 'videos')
+    mkdirSync(videos)
+    makePattern(join(videos, 'a pattern.mp4'), { frames: 20 })
+    writeFileSync(join(videos, 'broken.mp4'), 'not a video')
+    const cut = await zigma('clips', videos, '--project', join(home, 'clips'), '--size', '16', '--frames', '8', '--json')
+    expect(cut).toMatchObject({ code: 0 })
+    expect(JSON.parse(cut.stdout)).toMatchObject({
+      totals: { found: 2, used: 0, partial: 1, rejected: 1 },
+      clips: 2,
+      videos: [
+        { source: 'a pattern.mp4', frames: 20, usedFrames: 16 },
+        { source: 'broken.mp4', reason: 'unsupported-format' },
+      ],
+    })
+  })
+
   test('ends in good order with code 130 on Ctrl+C, which reaches every process of a terminal, and --resume ends what was begun', async () => {
     const project = join(home, 'interrupted')
     await zigma('import', source, '--project', project, '--size', '16')
@@ -92,6 +157,7 @@ describe('zigma', { timeout: 60_000 }, () => {
     ['neither preset nor recipe', ['train', '--project', 'P'], 2, 'Give either --preset NAME or --recipe FILE.'],
     ['a recipe that is not there', ['train', '--project', 'P', '--recipe', '/no/file'], 2, 'The recipe "/no/file" cannot be read.'],
     ['a source that is not there', ['import', '/no/such/folder', '--project', 'P'], 2, 'cannot be read'],
+    ['clips of no frames', ['clips', '/no/such/folder', '--project', 'P', '--frames', '0'], 2, '--frames'],
     ['a size no network takes', ['import', 'sample', '--project', 'P', '--size', '17'], 2, 'multiples of 8'],
     ['a project without a model', ['sample', '--project', 'P'], 2, 'The project has no trained model yet.'],
     ['steps that are no number', ['train', '--project', 'P', '--steps', 'many'], 2, '--steps "many" must be a whole number'],

@@ -4,13 +4,15 @@ import { FileCheckpoints } from '#main/store/checkpoint-store.ts'
 import { openDatabase } from '#main/store/database.ts'
 import { JobStore } from '#main/store/job-store.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
+import { curatedStudio } from '../support/curated-studio.ts'
 import { runAndKill } from '../support/kill.ts'
+import { ledgerOf } from '../support/made-ledger.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const kills = process.env.ZIGMA_LONG ? 100 : 12
 const timeoutMs = kills * 3000
 
-describe(`killed without warning ${kills} times`, () => {
+describe('killed without warning again and again', () => {
   test('the queue has every job that it acknowledged, once, and its index is sound', { timeout: timeoutMs }, async () => {
     const path = join(temporaryFolder(), 'library.db')
     const acknowledged: unknown[] = []
@@ -39,5 +41,27 @@ describe(`killed without warning ${kills} times`, () => {
       last = newest?.step ?? 0
     }
     expect(last).toBeGreaterThan(1)
+  })
+
+  test('a data set has every edit that it acknowledged, whole, and its index says what its files say', { timeout: timeoutMs }, async () => {
+    const folder = temporaryFolder()
+    const studio = await curatedStudio(ledgerOf(200), { folder })
+    const { root } = studio.context.project().folder
+    await studio.close()
+    let last = -1
+    for (let i = 0; i < kills / 3; i++) {
+      const done = (await runAndKill('endless-edits.ts', [root, String(last + 1)], Math.random() * 100)) as number[]
+      const again = await curatedStudio([], { folder })
+      const { index, items, dataset } = again.context.project()
+      const { total, items: page } = await index.fresh(() => items.search('edit ', 0, 500))
+      expect(total).toBe(200)
+      const captions = new Set(page.map(({ caption, tags }) => `${caption} ${tags.join()}`))
+      expect(captions.size).toBe(1) // an edit is done to all of its items or to none
+      const now = Number(/^edit (\d+) t\1$/.exec([...captions][0]!)?.[1])
+      expect(now).toBeGreaterThanOrEqual(Math.max(last, ...done))
+      expect(await again.context.project().describeDataset()).toEqual(await dataset.describe())
+      last = now
+      await again.close()
+    }
   })
 })

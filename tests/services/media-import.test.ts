@@ -1,28 +1,34 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { ImportSource, LedgerTotals } from '#contracts/dataset.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { DatasetFiles, openSnapshot, readPixels } from '#main/media/dataset-files.ts'
 import { importPictures } from '#main/media/import-pictures.ts'
+import { readOriginals } from '#main/media/originals.ts'
 import { trainingPicture } from '#main/media/picture.ts'
-import { SafeFs } from '#main/store/safe-fs.ts'
+import { SafeFs, sha256 } from '#main/store/safe-fs.ts'
 import { bomb, noisy, plain, redBlue, svg } from '#tests/fixtures/pictures.ts'
+import { tar, zip } from '../support/archives.ts'
+import { sayCaption } from '../support/say-caption.ts'
+import { fileOf, folderOf, type Files } from '../support/source-items.ts'
 
 const options = { imageSize: 16, background: '#ffffff' }
 const newFolder = () => mkdtempSync(join(tmpdir(), 'zigma-import-'))
-
-/** A folder with these files in it. */
-function folderOf(files: Readonly<Record<string, Uint8Array | string>>): string {
-  const folder = newFolder()
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), content)
-  }
-  return folder
-}
 
 interface Import {
   into?: string
@@ -39,7 +45,14 @@ async function importFrom(
   const totals = await importPictures(
     source,
     { ...options, imageSize },
-    { datasetFolder: into, fs, signal: signal ?? new AbortController().signal, onProgress: ({ file }) => onFile?.(file) },
+    {
+      datasetFolder: into,
+      originalsFolder: join(into, 'sources'),
+      mayRead: () => true,
+      fs,
+      signal: signal ?? new AbortController().signal,
+      onProgress: ({ file }) => onFile?.(file),
+    },
   )
   return { into, totals, dataset: new DatasetFiles(into, new SafeFs()) }
 }
@@ -53,6 +66,7 @@ const captionsOf = async (into: string) =>
   Object.fromEntries((await new DatasetFiles(into, new SafeFs()).items()).map(({ source, caption }) => [source, caption]))
 const colors = (count: number, size = 16) =>
   Promise.all(Array.from({ length: count }, (_, i) => plain(size, size, `#${(i * 65_537 + 1).toString(16).padStart(6, '0')}`)))
+const entriesOf = (files: Files) => Object.entries(files).map(([name, bytes]) => ({ name, bytes }))
 const named = (pictures: readonly Uint8Array[], name = (i: number) => `${i}.png`) =>
   Object.fromEntries(pictures.map((bytes, i) => [name(i), bytes]))
 
@@ -163,7 +177,7 @@ describe('captions', () => {
     const folder = folderOf({ 'a.png': pictures[0]!, 'a.txt': 'old', 'b.png': pictures[1]!, 'b.txt': 'old' })
     const { into, dataset } = await importFrom(folder)
     const id = (await dataset.items()).find(({ source }) => source === 'b.png')!.id
-    await dataset.editCaption(id, 'edited')
+    await sayCaption(dataset, id, 'edited')
     writeFileSync(join(folder, 'a.txt'), 'new')
     writeFileSync(join(folder, 'b.txt'), 'new')
     await importFrom(folder, { into })
@@ -186,7 +200,7 @@ describe('a source without pictures', () => {
   test('that is not there is said not to be', async () => {
     await expect(importFrom('/nowhere/at all')).rejects.toMatchObject({
       code: 'bad-source',
-      message: 'The folder "/nowhere/at all" cannot be read. Check that it is there and that you may open it.',
+      message: '"/nowhere/at all" cannot be read. Check that it is there and that you may open it.',
     })
   })
 })
@@ -210,7 +224,7 @@ describe('what the trainer reads', () => {
     const pictures = await colors(4)
     const { into, dataset } = await importFrom(folderOf(named(pictures.slice(0, 2), (i) => `cat ${'ab'[i]}.png`)))
     const snapshot = await dataset.freeze()
-    await dataset.editCaption((await dataset.items())[0]!.id, 'changed')
+    await sayCaption(dataset, (await dataset.items())[0]!.id, 'changed')
     await importFrom(folderOf(named(pictures.slice(2))), { into })
     using reader = await openSnapshot(into, snapshot)
     expect([...reader.captions].sort()).toEqual(['cat a', 'cat b'])
@@ -244,7 +258,7 @@ describe('the snapshot', () => {
     await importFrom(folderOf(Object.fromEntries(Object.entries(files).slice(0, 3))), { into: late.into })
     const [hash, hashLate] = [await whole.dataset.freeze(), await late.dataset.freeze()]
     expect(hashLate).toBe(hash)
-    await late.dataset.editCaption((await late.dataset.items())[0]!.id, 'other')
+    await sayCaption(late.dataset, (await late.dataset.items())[0]!.id, 'other')
     expect(await late.dataset.freeze()).not.toBe(hash)
   })
 
@@ -275,10 +289,11 @@ describe('an import that is disturbed', () => {
   })
 
   test('loses nothing, whichever file operation fails on a full disk, even in the middle of a line', async () => {
-    const folder = folderOf(named(await colors(5)))
+    const folder = folderOf(named(await colors(3)))
     const expected = await undisturbed(folder)
+    const source: ImportSource = { kind: 'folder', path: folder, originals: 'copy' }
     let operations = 0
-    await importFrom(folder, { fs: new SafeFs(() => void operations++) })
+    await importFrom(source, { fs: new SafeFs(() => void operations++) })
     expect(operations).toBeGreaterThan(8)
     for (let failing = 0; failing < operations; failing++) {
       const into = newFolder()
@@ -293,28 +308,41 @@ describe('an import that is disturbed', () => {
         }
         return undefined
       })
-      await expect(importFrom(folder, { into, fs: full })).rejects.toMatchObject({ code: 'disk-full' })
-      const { dataset, totals } = await importFrom(folder, { into })
-      expect([failing, totals]).toEqual([failing, { found: 5, used: 5, partial: 0, rejected: 0 }])
+      await expect(importFrom(source, { into, fs: full })).rejects.toMatchObject({ code: 'disk-full' })
+      const { dataset, totals } = await importFrom(source, { into })
+      expect([failing, totals]).toEqual([failing, { found: 3, used: 3, partial: 0, rejected: 0 }])
       expect(await dataset.freeze()).toBe(expected)
+      expect((await dataset.describe()).roots).toMatchObject([{ items: 3, copied: 3 }])
     }
   })
 
-  test('ends the same after kill -9, whenever that comes', async () => {
-    const folder = folderOf(named(await colors(40)))
-    const expected = await undisturbed(folder)
+  const packed = (name: string, pack: (files: readonly { name: string; bytes: Uint8Array }[]) => Uint8Array) => async () => {
+    const pictures = await colors(40)
+    return fileOf(name, pack(pictures.map((bytes, i) => ({ name: `${i}.png`, bytes }))))
+  }
+
+  test.each([
+    ['a folder', async () => folderOf(named(await colors(40)))],
+    ['a zip', packed('a.zip', zip)],
+    ['a compressed tar', packed('a.tgz', (files) => gzipSync(tar(files)))],
+  ])('ends the same after kill -9, whenever that comes: %s', async (_kind, make) => {
+    const path = await make()
+    const expected = await undisturbed(path)
     const into = newFolder()
-    for (const killAt of [1, 9, 23, 39]) {
-      const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'support', 'import-folder.ts'), folder, into])
+    for (const killAt of process.env.ZIGMA_LONG ? Array.from({ length: 39 }, (_, i) => i + 1) : [1, 23]) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'support', 'import-folder.ts'), path, into])
       child.stdout.on('data', (text: Buffer) => {
         if (text.toString().trim().split('\n').some((done) => Number(done) >= killAt)) child.kill('SIGKILL') // prettier-ignore
       })
       await new Promise((resolve) => child.once('exit', resolve))
     }
-    const { dataset, totals } = await importFrom(folder, { into })
+    const { dataset, totals } = await importFrom({ kind: 'folder', path, originals: 'copy' }, { into })
     expect(totals).toEqual({ found: 40, used: 40, partial: 0, rejected: 0 })
     expect(await dataset.freeze()).toBe(expected)
     expect(readdirSync(join(into, 'shards')).filter((name) => !/^\d{5}\.bin$/.test(name))).toEqual([])
+    const copies = readdirSync(join(into, 'sources'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    const hashes = (await dataset.ledger()).map(({ fileHash }) => fileHash!)
+    expect(copies.map(({ name }) => basename(name, '.png')).sort()).toEqual(hashes.sort())
   })
 
   test('that is done again changes nothing', async () => {
@@ -346,6 +374,89 @@ describe('an import that is disturbed', () => {
   })
 })
 
+describe('originals', () => {
+  test('are referred to where they are, or kept by the project under their hash, once each and as they were', async () => {
+    const [one, two] = await colors(2)
+    const folder = folderOf({ 'a.png': one!, 'twin.png': one!, 'b.png': two!, 'bad.png': 'x' })
+    const { into, dataset } = await importFrom(folder)
+    expect(globSync(join(into, 'sources', '*'))).toEqual([])
+    const before = await dataset.freeze()
+
+    await importFrom({ kind: 'folder', path: folder, originals: 'copy' }, { into })
+    const copies = globSync(join(into, 'sources', '*', '*'))
+    expect(copies.map((path) => basename(path)).sort()).toEqual([one!, two!].map((bytes) => `${sha256(bytes)}.png`).sort())
+    expect(copies.map((path) => sha256(readFileSync(path)))).toEqual(copies.map((path) => basename(path, '.png')))
+    expect(await dataset.freeze()).toBe(before)
+    expect((await dataset.describe()).roots).toEqual([{ root: folder, state: 'online', found: 4, items: 2, copied: 2 }])
+  })
+
+  test('that are gone leave their source offline and all that was imported in place', async () => {
+    const folder = folderOf(named(await colors(2)))
+    const { into, dataset } = await importFrom(folder)
+    const { items, snapshot } = await dataset.describe()
+    renameSync(folder, `${folder} elsewhere`)
+    expect(await dataset.describe()).toMatchObject({ items, snapshot, roots: [{ root: folder, state: 'offline', found: 2, items: 2 }] })
+    await expect(importFrom(folder, { into })).rejects.toMatchObject({ code: 'bad-source' })
+    renameSync(`${folder} elsewhere`, folder)
+    expect(await dataset.describe()).toMatchObject({ items, snapshot, roots: [{ root: folder, state: 'online' }] })
+  })
+})
+
+describe('the file of an item', () => {
+  const both = async (into: string, root: string) => {
+    const lines = await new DatasetFiles(into, new SafeFs()).ledger()
+    const wanted = lines.map(({ source, fileHash, item }) => ({ source, fileHash: fileHash!, copied: item?.copied }))
+    const found: [string, number | null][] = []
+    for await (const [{ source }, bytes] of readOriginals(root, wanted, join(into, 'sources'))) found.push([source, bytes?.length ?? null])
+    return found
+  }
+
+  test.each([
+    ['a folder', (files: Files) => folderOf(files), 'a.png'],
+    ['a zip', (files: Files) => fileOf('a.zip', zip(entriesOf(files))), 'a.png'],
+    ['a compressed tar', (files: Files) => fileOf('a.tgz', gzipSync(tar(entriesOf(files)))), 'a.png'],
+    ['a folder of shards', (files: Files) => folderOf({ '0.tar': tar(entriesOf(files)), '1.tar': tar([]) }), '0.tar/a.png'],
+    ['a TOML file', (files: Files) => join(folderOf({ ...files, 'x.toml': '[[directory]]\npath="."' }), 'x.toml'), './a.png'],
+  ])('can be read again from %s while it is as it was', async (_kind, pack, source) => {
+    const [one, two] = await colors(2)
+    const root = pack({ 'a.png': one! })
+    const { into } = await importFrom(root)
+    expect((await both(into, root)).filter(([name]) => name === source)).toEqual([[source, one!.length]])
+    expect((await both(into, '/nowhere')).filter(([name]) => name === source)).toEqual([[source, null]])
+    if (source !== 'a.png' || !statSync(root).isDirectory()) return
+    writeFileSync(join(root, 'a.png'), two!)
+    expect(await both(into, root)).toEqual([[source, null]])
+  })
+
+  test('is read from its copy while the source is away', async () => {
+    const [one] = await colors(1)
+    const root = folderOf({ 'a.png': one! })
+    const { into } = await importFrom({ kind: 'folder', path: root, originals: 'copy' })
+    rmSync(root, { recursive: true })
+    expect(await both(into, root)).toEqual([['a.png', one!.length]])
+  })
+})
+
+test('what a source says of its pictures is in the ledger, and changes when that changes', async () => {
+  const [one, two] = await colors(2)
+  const folder = folderOf({
+    '3_cat/a.png': one!,
+    '3_cat/b.png': two!,
+    '3_cat/a.json': '{"caption":["first","second"],"tags":["Big"],"license":"CC0"}',
+  })
+  const { into, dataset } = await importFrom(folder)
+  const said = async () => (await dataset.ledger()).map(({ item }) => item)
+  expect(await said()).toMatchObject([
+    { caption: 'first', captions: ['second'], tags: ['big'], licence: 'CC0', repeats: 3, concept: 'cat' },
+    { caption: 'cat', repeats: 3, concept: 'cat' },
+  ])
+  rmSync(join(folder, '3_cat/a.json'))
+  await importFrom(folder, { into })
+  const [first] = await said()
+  expect(first).toMatchObject({ caption: 'cat', repeats: 3 })
+  expect(Object.keys(first!)).not.toContain('tags')
+})
+
 describe('the sample set', () => {
   test('is all of Noto Emoji but the flags, with names as captions and no picture lost', async () => {
     const { totals, dataset } = await importFrom({ kind: 'sample' }, { imageSize: 8 })
@@ -362,6 +473,6 @@ describe('the sample set', () => {
 test('an edited caption of an unknown picture changes no other', async () => {
   const { dataset } = await importFrom(folderOf(named(await colors(2))))
   const before = await dataset.freeze()
-  await dataset.editCaption('0'.repeat(20) as ItemId, 'nobody')
+  await sayCaption(dataset, '0'.repeat(20) as ItemId, 'nobody')
   expect(await dataset.freeze()).toBe(before)
 })

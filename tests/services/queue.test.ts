@@ -46,7 +46,7 @@ class Subject {
       status: () => undefined,
       warned: (message) => this.warnings.push(message),
     }
-    this.queue = new JobQueue(new JobStore(this.db), { import: run, train: run, sample: run }, news)
+    this.queue = new JobQueue(new JobStore(this.db), { import: run, measure: run, scenes: run, clips: run, train: run, sample: run }, news)
     this.queue.pump()
     return this.queue
   }

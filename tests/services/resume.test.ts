@@ -43,7 +43,14 @@ beforeAll(async () => {
   await importPictures(
     { kind: 'folder', path: source },
     { imageSize: 16, background: '#ffffff' },
-    { datasetFolder, fs, signal: new AbortController().signal, onProgress: () => undefined },
+    {
+      datasetFolder,
+      originalsFolder: join(folder, 'sources'),
+      mayRead: () => false,
+      fs,
+      signal: new AbortController().signal,
+      onProgress: () => undefined,
+    },
   )
   dataset = { datasetFolder, snapshot: await new DatasetFiles(datasetFolder, fs).freeze() }
 })

@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync, readdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import type { GenerationRequest } from '#contracts/gallery.ts'
@@ -307,6 +308,42 @@ describe('a studio', () => {
     ).rejects.toMatchObject({ code: 'bad-source', message: expect.stringContaining(sentence) as string })
     await studio.close()
   })
+})
+
+describe('a path that is dropped', () => {
+  test('is recognized and imported, whatever holds the pictures, with copies and beyond the loss of its disk', async () => {
+    const folder = temporaryFolder()
+    const studio = await studioIn(folder)
+    const source = await pictures(join(folder, '5_red cat'), 2)
+    execFileSync('tar', ['-czf', join(folder, 'cats.tgz'), '-C', folder, '5_red cat'])
+    const path = join(folder, 'cats.tgz')
+    expect(await studio.services['dataset.recognize']({ kind: 'file', path }, context)).toEqual({
+      container: 'tar',
+      layout: 'kohya',
+      description: 'a tar archive in the layout of kohya, whose folders say how often their pictures are shown',
+    })
+    await studio.services['projects.create']({ name: 'Cats' }, context)
+    const options = { imageSize: 16, background: '#ffffff' }
+    const job = await studio.services['dataset.import']({ source: { kind: 'file', path, originals: 'copy' }, options }, context)
+    expect(await ended(studio, job)).toMatchObject({ state: 'done', result: { totals: { found: 2, used: 2 } } })
+    rmSync(path)
+    rmSync(source, { recursive: true })
+    const { items, roots } = await studio.services['dataset.describe'](null, context)
+    expect([items, roots]).toEqual([2, [{ root: path, state: 'offline', found: 2, items: 2, copied: 2 }]])
+    await studio.close()
+  })
+
+  test.each(['/etc', '/etc/passwd', '../../../etc/passwd'])(
+    'is not looked at outside the folders that the studio may read: %s',
+    async (path) => {
+      const folder = temporaryFolder()
+      const studio = await studioIn(folder)
+      await expect(studio.services['dataset.recognize']({ kind: 'file', path: resolve(folder, path) }, context)).rejects.toMatchObject({
+        code: 'bad-source',
+      })
+      await studio.close()
+    },
+  )
 })
 
 describe('the queue', () => {

@@ -12,10 +12,10 @@ export interface HeadlessStudio {
   stop(): Promise<void>
 }
 
-/** Starts the real headless host with a home and a projects folder of its own. @throws Error with what it printed when it does not start */
-export function startHeadlessStudio(): Promise<HeadlessStudio> {
+/** Starts the real headless host with a home and a projects folder of its own, and with further options. @throws Error with what it printed when it does not start */
+export function startHeadlessStudio(options: readonly string[] = []): Promise<HeadlessStudio> {
   const home = mkdtempSync(join(tmpdir(), 'zigma-e2e-'))
-  const child = spawn(process.execPath, ['main/headless/index.ts', '--no-open', '--projects', join(home, 'projects')], {
+  const child = spawn(process.execPath, ['main/headless/index.ts', '--no-open', '--projects', join(home, 'projects'), ...options], {
     cwd: root,
     env: { ...process.env, ZIGMA_HOME: join(home, 'settings') },
     stdio: ['ignore', 'pipe', 'pipe'],

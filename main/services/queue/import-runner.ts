@@ -1,4 +1,6 @@
 import { importPictures } from '../../media/import-pictures.ts'
+import { isAllowed } from '../dataset.ts'
+import { findDuplicates } from '../duplicates.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
 
@@ -9,14 +11,17 @@ export function importRunner(project: OpenProject): Runner {
     try {
       const totals = await importPictures(payload.source, payload.options, {
         datasetFolder: project.folder.dataset,
+        originalsFolder: project.folder.originals,
         fs: project.fs,
+        mayRead: (path) => isAllowed(project.allowedRoots, path),
         signal,
         onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
       })
       return { kind: 'import', totals }
     } finally {
+      await findDuplicates(project.index, project.alike)
       // Also what an import that was ended had read is there to be seen.
-      project.publish('dataset.changed', await project.dataset.describe())
+      project.publish('dataset.changed', await project.describeDataset())
     }
   }
 }

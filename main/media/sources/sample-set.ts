@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import type { SourceItem } from './picture-source.ts'
+import { readBounded } from './bounded-file.ts'
+import { fileLimitBytes } from './file-tree.ts'
+import type { PictureSource, SourceItem } from './source-item.ts'
 
 const emoji = z.object({
   name: z.string().nullable(),
@@ -16,17 +18,27 @@ const emoji = z.object({
  * The pictures of the sample project: Noto Emoji as packaged in emoji-datasource-google (Apache-2.0, see NOTICE.md), each with its name as
  * caption. Flags are left out: their names are countries, which a small model cannot learn to draw.
  */
-export async function listSampleSet(): Promise<SourceItem[]> {
+export async function openSampleSet(): Promise<PictureSource> {
   const folder = dirname(createRequire(import.meta.url).resolve('emoji-datasource-google/package.json'))
   const all = z.array(emoji).parse(JSON.parse(await readFile(join(folder, 'emoji.json'), 'utf8')))
-  return all
+  const pictures = all
     .filter((item) => item.has_img_google && item.category !== 'Flags')
-    .map(({ image, name, short_name: shortName }) => ({
+    .sort((a, b) => (a.image < b.image ? -1 : 1))
+    .map(({ image, name, short_name: shortName }): SourceItem => ({
       source: image,
-      path: join(folder, 'img', 'google', '64', image),
-      caption: (name ?? shortName.replaceAll('_', ' ')).toLowerCase(),
-      captionNote: null,
-      refused: null,
+      captions: [(name ?? shortName.replaceAll('_', ' ')).toLowerCase()],
+      tags: [],
+      facts: {},
+      note: null,
+      read: () => readBounded(join(folder, 'img', 'google', '64', image), fileLimitBytes),
     }))
-    .sort((a, b) => (a.source < b.source ? -1 : 1))
+  return {
+    root: 'sample',
+    description: 'the sample set, Noto Emoji',
+    count: async () => pictures.length,
+    items: async function* () {
+      yield* pictures
+    },
+    close: async () => undefined,
+  }
 }

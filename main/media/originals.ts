@@ -1,0 +1,116 @@
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sha256 } from '../store/safe-fs.ts'
+import { PictureError } from './picture.ts'
+import { readBounded } from './sources/bounded-file.ts'
+import { fileLimitBytes, type FileTree } from './sources/file-tree.ts'
+import { openSource, openTree } from './sources/open-source.ts'
+import { containerOf } from './sources/recognize.ts'
+import { TarTree } from './sources/tar-tree.ts'
+import { isShard } from './sources/web-dataset.ts'
+
+/** A file of a source that is in the data set. */
+export interface Original {
+  source: string
+  /** What the file was when it was imported. */
+  fileHash: string
+  /** The ending of the project's own copy, where there is one. */
+  copied?: string | null | undefined
+}
+
+/**
+ * The bytes of a source's files as they were imported; null for one that is gone or another now. Nothing is trusted but what has that hash.
+ * The project's own copies come first, so that they serve while the source is away.
+ */
+export async function* readOriginals<T extends Original>(
+  root: string,
+  wanted: readonly T[],
+  originalsFolder: string,
+): AsyncGenerator<[T, Uint8Array | null]> {
+  const elsewhere: T[] = []
+  for (const one of wanted) {
+    const copy =
+      one.copied &&
+      (await orNull(() => readBounded(join(originalsFolder, one.fileHash.slice(0, 2), one.fileHash + one.copied), fileLimitBytes)))
+    if (copy && sha256(copy) === one.fileHash) yield [one, copy]
+    else elsewhere.push(one)
+  }
+  if (elsewhere.length === 0) return
+  const there = await openRoot(root).catch(() => null) // a drive that is away
+  try {
+    for (const one of elsewhere) {
+      const bytes = there && (await orNull(() => there.read(one.source)))
+      yield [one, bytes && sha256(bytes) === one.fileHash ? bytes : null]
+    }
+  } finally {
+    await there?.close()
+  }
+}
+
+interface OpenRoot {
+  /** The bytes of the file that the ledger has under a name; null where there is none. */
+  read(source: string): Promise<Uint8Array | null>
+  close(): Promise<void>
+}
+
+async function openRoot(root: string): Promise<OpenRoot> {
+  const real = root === 'sample' ? null : await realpath(root)
+  const container = real && (await containerOf(real))
+  if (real && (container === 'folder' || container === 'zip' || container === 'tar'))
+    return new OpenTree(real, await openTree(container, real))
+  return openItems(root)
+}
+
+/** Files of a tree by their names, and those of its shards: "00000.tar/0001.jpg". */
+class OpenTree implements OpenRoot {
+  readonly #path: string
+  readonly #tree: FileTree
+  #shard: { name: string; tar: FileTree } | null = null
+
+  constructor(path: string, tree: FileTree) {
+    this.#path = path
+    this.#tree = tree
+  }
+
+  async read(source: string): Promise<Uint8Array | null> {
+    const file = (await this.#tree.find(source)) ?? (await this.#inShard(source))
+    return file && file.read(fileLimitBytes)
+  }
+
+  async close(): Promise<void> {
+    await this.#shard?.tar.close()
+    await this.#tree.close()
+  }
+
+  async #inShard(source: string) {
+    const parts = source.split('/')
+    const at = parts.findIndex(isShard)
+    if (at < 0 || this.#tree.kind !== 'folder') return null
+    const name = parts.slice(0, at + 1).join('/')
+    if (!(await this.#tree.find(name))) return null
+    if (this.#shard?.name !== name) {
+      await this.#shard?.tar.close()
+      this.#shard = null
+      this.#shard = { name, tar: await TarTree.open(join(this.#path, name)) }
+    }
+    return this.#shard.tar.find(parts.slice(at + 1).join('/'))
+  }
+}
+
+/** Sources without a tree: the sample set, a TOML file, one picture. */
+async function openItems(root: string): Promise<OpenRoot> {
+  const source = await openSource(root === 'sample' ? { kind: 'sample' } : { kind: 'file', path: root }, () => false)
+  const items = new Map<string, () => Promise<Uint8Array>>()
+  for await (const item of source.items()) if (!('refused' in item)) items.set(item.source, () => item.read())
+  return { read: async (name) => (await items.get(name)?.()) ?? null, close: () => source.close() }
+}
+
+/** What cannot be read is not there; other errors are errors. */
+async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof PictureError) return null
+    throw error
+  }
+}

@@ -1,0 +1,157 @@
+import type { SourceFacts } from '#contracts/dataset.ts'
+import { PictureError } from '../picture.ts'
+import { quoted, splitEnding, type FileTree } from './file-tree.ts'
+import type { Remark, Said } from './source-item.ts'
+
+const captionLimit = 2000
+const captionsLimit = 20
+const tagLimit = 100
+const tagsLimit = 200
+const captionFileBytes = 1024 * 1024
+
+/** What a caption file may be called beside "name.png"; all of them count, in this order. */
+export const captionEndings = ['.txt', '.caption', '.json'] as const
+
+/** One line without control characters and doubled spaces, whole characters only. */
+export function tidy(text: string, limit = captionLimit): string {
+  return text
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+    .slice(0, limit)
+    .toWellFormed()
+    .replace(/\ufffd$/, '')
+    .trimEnd()
+}
+
+/** Text in UTF-8, or in UTF-16 with its mark; null where it is neither, or holds NUL. */
+export function decodeText(bytes: Uint8Array): string | null {
+  const encoding = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8'
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes)
+    return text.includes('\0') ? null : text
+  } catch {
+    return null
+  }
+}
+
+/** "red-apple_02.png" -> "red apple"; a name without words falls back to its folder's. */
+export function nameWords(name: string): string {
+  const words = (part: string) => tidy(part.replace(/[-_.]+/g, ' ').replace(/\b\d+\b/g, ' '))
+  const parts = splitEnding(name)[0].split('/')
+  return words(parts.at(-1) ?? '') || words(parts.at(-2) ?? '')
+}
+
+/** What the caption files beside a picture say; null where there is none. */
+export async function captionFiles(tree: FileTree, picture: string): Promise<Said | null> {
+  const [stem] = splitEnding(picture)
+  let said: Said | null = null
+  for (const ending of captionEndings) {
+    const file = await tree.find(`${stem}${ending}`)
+    if (!file) continue
+    const read = await readCaption(`${stem}${ending}`, () => file.read(captionFileBytes))
+    said = said ? join(said, read) : read
+  }
+  return said
+}
+
+/** One caption file. What is wrong with it is told, and the rest of it is used. */
+export async function readCaption(name: string, read: () => Promise<Uint8Array>): Promise<Said> {
+  const file = quoted(name.slice(name.lastIndexOf('/') + 1))
+  let bytes: Uint8Array
+  try {
+    bytes = await read()
+  } catch (error) {
+    if (!(error instanceof PictureError)) throw error
+    if (error.reason === 'too-large')
+      return broken('caption-too-long', `The caption file ${file} has more than 1 MiB; the name is used instead. Shorten it.`)
+    return broken('caption-missing', `The caption file ${file} could not be read; the name is used instead. Check its permissions.`)
+  }
+  const text = decodeText(bytes)
+  if (text === null)
+    return broken('caption-not-utf8', `The caption file ${file} is not UTF-8; the file's name is used instead. Save it as UTF-8.`)
+  if (!name.endsWith('.json')) return sayAll([text], [], {}, file)
+  try {
+    return sayRecord(JSON.parse(text) as unknown, file)
+  } catch {
+    return broken('metadata-broken', `The caption file ${file} is not JSON; the file's name is used instead. Correct or remove it.`)
+  }
+}
+
+/** Captions, tags and facts of a record of any of the usual makers: kohya, img2dataset, Hugging Face, ZigMa. */
+export function sayRecord(value: unknown, from: string): Said {
+  if (typeof value === 'string') return sayAll([value], [], {}, from)
+  if (Array.isArray(value)) return sayAll(texts(value), [], {}, from)
+  if (typeof value !== 'object' || value === null) return sayAll([], [], {}, from)
+  const record = new Map(Object.entries(value))
+  const captions = captionKeys.flatMap((key) => texts(record.get(key)))
+  const tags = tagKeys.flatMap((key) => texts(record.get(key))).flatMap((text) => text.split(','))
+  return sayAll(captions, tags, factsOf(record), from)
+}
+
+export const captionKeys: readonly string[] = ['text', 'caption', 'captions', 'prompt', 'description']
+export const tagKeys: readonly string[] = ['tags', 'tag']
+const factKeys: readonly (readonly [keyof SourceFacts & ('author' | 'licence' | 'origin'), readonly string[], number])[] = [
+  ['licence', ['license', 'licence'], 500],
+  ['author', ['author', 'artist', 'creator'], 500],
+  ['origin', ['url', 'source', 'origin'], 2000],
+]
+
+export const factColumns: ReadonlySet<string> = new Set(factKeys.flatMap(([, keys]) => keys))
+
+function factsOf(record: ReadonlyMap<string, unknown>): SourceFacts {
+  const facts: SourceFacts = {}
+  for (const [fact, keys, limit] of factKeys) {
+    const text = tidy(keys.flatMap((key) => texts(record.get(key)))[0] ?? '', limit)
+    if (text !== '') facts[fact] = text
+  }
+  return facts
+}
+
+/** The texts in a value of a record; none in one of another kind. */
+export function texts(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+}
+
+function sayAll(captions: readonly string[], tags: readonly string[], facts: SourceFacts, from: string): Said {
+  const longest = Math.max(0, ...captions.map(({ length }) => length))
+  const tidied = unique(captions.map((caption) => tidy(caption)).filter((caption, i) => caption !== '' || i === 0))
+  const note: Remark | null =
+    longest > captionLimit &&
+    tidy(
+      captions.find(({ length }) => length === longest)!,
+      longest,
+    ).length > captionLimit
+      ? {
+          reason: 'caption-too-long',
+          detail: `A caption in ${from} has ${longest.toLocaleString('en')} characters; the first ${captionLimit.toLocaleString('en')} are used.`,
+        }
+      : null
+  return {
+    captions: tidied.slice(0, captionsLimit),
+    tags: unique(tags.map((tag) => tidy(tag.toLowerCase().normalize('NFC').replaceAll(',', ' '), tagLimit)).filter(Boolean)).slice(
+      0,
+      tagsLimit,
+    ),
+    facts,
+    note,
+  }
+}
+
+function broken(reason: Remark['reason'], detail: string): Said {
+  return { captions: [], tags: [], facts: {}, note: { reason, detail } }
+}
+
+/** Both; what the first says counts where they differ. */
+export function join(first: Said, second: Said): Said {
+  return {
+    captions: unique([...first.captions, ...second.captions].filter((caption, i) => caption !== '' || i === 0)).slice(0, captionsLimit),
+    tags: unique([...first.tags, ...second.tags]).slice(0, tagsLimit),
+    facts: { ...second.facts, ...first.facts },
+    note: first.note ?? second.note,
+  }
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}

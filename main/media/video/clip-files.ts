@@ -1,0 +1,137 @@
+import { open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { StudioError } from '#contracts/errors.ts'
+import type { ItemId } from '#contracts/project.ts'
+import { ledgerState } from '#contracts/dataset.ts'
+import { clip, clipRules, trim, videoReason, type Clip, type VideoEntry } from '#contracts/video.ts'
+import { jsonLines, readJsonLines } from '../../store/json-lines.ts'
+import { isCode, type SafeFs } from '../../store/safe-fs.ts'
+
+/** A clip and where its frames lie: `frames` records from `slot` on, one behind the other, in `clips/<shard>.bin`. */
+const storedClip = clip.omit({ source: true }).extend({
+  shard: z.string().regex(/^[0-9a-f]{24}-\d{4}$/),
+  slot: z.number().int().nonnegative(),
+  firstFrame: z.number().int(),
+  lastFrame: z.number().int(),
+  /** sha256 of its frames' bytes. */
+  pixelHash: z.string(),
+})
+export type StoredClip = z.infer<typeof storedClip>
+
+/** One line of clips/manifest.jsonl: what became of one video of a source. Its shards are whole before its line is written. */
+const videoLine = z.object({
+  root: z.string(),
+  source: z.string(),
+  state: ledgerState,
+  reason: videoReason.nullable(),
+  detail: z.string().nullable(),
+  /** sha256 of the file; null where it could not be read. */
+  fileHash: z.string().nullable(),
+  made: z.object({
+    imageSize: z.number().int(),
+    rules: clipRules,
+    trim: trim.nullable(),
+    frames: z.number().int(),
+    usedFrames: z.number().int(),
+  }),
+  clips: z.array(storedClip),
+})
+export type VideoLine = z.infer<typeof videoLine>
+
+/** The clips of a data set: a manifest and shards of frames, in a folder beside the pictures'. */
+export class ClipFiles {
+  readonly folder: string
+  readonly #fs: SafeFs
+  #read: { version: string; lines: Promise<VideoLine[]> } | null = null
+
+  constructor(datasetFolder: string, fs: SafeFs) {
+    this.folder = join(datasetFolder, 'clips')
+    this.#fs = fs
+  }
+
+  get #manifest(): string {
+    return join(this.folder, 'manifest.jsonl')
+  }
+
+  shardPath(shard: string): string {
+    return join(this.folder, `${shard}.bin`)
+  }
+
+  /** Makes the folder and removes the shards that no line of the manifest names: what a killed import or an older one left. */
+  async prepare(): Promise<void> {
+    await this.#fs.folder(this.folder)
+    await this.#fs.sweep(this.folder)
+    const named = new Set((await this.lines()).flatMap(({ clips }) => clips.map(({ shard }) => `${shard}.bin`)))
+    for (const name of await readdir(this.folder)) {
+      if (name.endsWith('.bin') && !named.has(name)) await this.#fs.remove(join(this.folder, name))
+    }
+  }
+
+  /** The last word on every video, in the order in which they were first seen. */
+  async lines(): Promise<readonly VideoLine[]> {
+    const version = await this.#version()
+    if (this.#read?.version !== version) this.#read = { version, lines: this.#readLines() } // every frame that is shown asks for them
+    return this.#read.lines
+  }
+
+  async #readLines(): Promise<VideoLine[]> {
+    const lines = await readJsonLines(this.#manifest, videoLine)
+    return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
+  }
+
+  async #version(): Promise<string> {
+    try {
+      const { size, mtimeMs } = await stat(this.#manifest)
+      return `${size}-${mtimeMs}`
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return 'none'
+      throw error
+    }
+  }
+
+  append(line: VideoLine): Promise<void> {
+    return this.#fs.append(this.#manifest, jsonLines([line]))
+  }
+
+  async entries(): Promise<VideoEntry[]> {
+    return (await this.lines()).map(({ source, state, reason, detail, made, clips }) => ({
+      source,
+      state,
+      reason,
+      detail,
+      frames: made.frames,
+      usedFrames: made.usedFrames,
+      clips: clips.length,
+    }))
+  }
+
+  async clips(): Promise<Clip[]> {
+    const lines = await this.lines()
+    return lines.flatMap(({ source, clips }) =>
+      clips.map(({ id, caption, frames, startSeconds, frameRate }) => ({ id, source, caption, frames, startSeconds, frameRate })),
+    )
+  }
+
+  /** One frame's pixels, exactly as a trainer gets them; null where there is no such clip or frame. */
+  async frame(id: ItemId, index: number): Promise<{ rgb: Uint8Array; imageSize: number } | null> {
+    for (const { clips, made } of await this.lines()) {
+      const found = clips.find((one) => one.id === id)
+      if (!found || index < 0 || index >= found.frames) continue
+      return { rgb: await this.#record(found, index, made.imageSize), imageSize: made.imageSize }
+    }
+    return null
+  }
+
+  async #record({ shard, slot }: StoredClip, index: number, imageSize: number): Promise<Uint8Array> {
+    const rgb = new Uint8Array(imageSize * imageSize * 3)
+    const handle = await open(this.shardPath(shard))
+    try {
+      const { bytesRead } = await handle.read(rgb, 0, rgb.length, (slot + index) * rgb.length)
+      if (bytesRead === rgb.length) return rgb
+      throw new StudioError('corrupt-file', `The clips' file ${shard} ends before frame ${slot + index}. Import the videos again.`)
+    } finally {
+      await handle.close()
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { StudioError } from '#contracts/errors.ts'
+import type { StudioServices } from '#contracts/studio.ts'
+import type { StudioContext } from './context.ts'
+import { datasetCard } from './dataset-card.ts'
+import type { OpenProject } from './open-project.ts'
+
+type CurationServices = Pick<
+  StudioServices,
+  | 'curation.query'
+  | 'curation.get'
+  | 'curation.edit'
+  | 'curation.preview'
+  | 'curation.undo'
+  | 'curation.redo'
+  | 'curation.history'
+  | 'curation.histogram'
+  | 'curation.buckets'
+  | 'curation.tags'
+  | 'curation.measure'
+  | 'curation.duplicates'
+  | 'curation.card'
+>
+
+/** Looking through the data set and saying things about its items. */
+export function curationServices(context: StudioContext): CurationServices {
+  const fresh = <T>(read: (project: OpenProject) => T): Promise<T> => {
+    const project = context.project()
+    return project.index.fresh(() => read(project))
+  }
+  const curation = () => context.project().curation
+
+  return {
+    'curation.query': (query) => fresh(({ items }) => items.query(query)),
+    'curation.get': ({ id }) =>
+      fresh(({ items }) => {
+        const item = items.get(id)
+        if (!item) throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
+        return item
+      }),
+    'curation.edit': (edit) => curation().edit(edit),
+    'curation.preview': ({ examples, ...edit }) => curation().preview(edit, examples),
+    'curation.undo': () => curation().undo(),
+    'curation.redo': () => curation().redo(),
+    'curation.history': () => curation().history(),
+    'curation.histogram': ({ filter, measure, bins }) => fresh(({ figures }) => figures.histogram(filter, measure, bins)),
+    'curation.buckets': ({ filter, sizes }) => fresh(({ figures }) => figures.buckets(filter, sizes)),
+    'curation.tags': ({ text, limit }) => fresh(({ figures }) => figures.tags(text, limit)),
+    'curation.measure': async () => {
+      const { queue, file } = context.project()
+      return queue.add(file.name, { kind: 'measure' })
+    },
+    'curation.duplicates': (request) => fresh(({ alike }) => alike.duplicates(request)),
+    'curation.card': async () => {
+      const project = context.project()
+      const summary = await project.describeDataset()
+      return fresh(({ file, figures }) => ({ markdown: datasetCard(file.name, summary, figures.cardFacts()) }))
+    },
+  }
+}

@@ -1,0 +1,167 @@
+import type {
+  CurationChange,
+  CurationEdit,
+  CurationHistory,
+  CurationNews,
+  EditOutcome,
+  EditPreview,
+  Marks,
+  MarksChange,
+  Rectangle,
+} from '#contracts/curation.ts'
+import { StudioError } from '#contracts/errors.ts'
+import type { ItemId } from '#contracts/project.ts'
+import type { DatasetFiles } from '../media/dataset-files.ts'
+import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
+import type { DatasetIndex } from '../store/dataset-index.ts'
+import type { ItemQuestions } from '../store/item-questions.ts'
+import type { ItemStore, WordName } from '../store/item-store.ts'
+import type { Condition } from '../store/query/sql.ts'
+import { applyRule } from './curation-edit.ts'
+
+/** What an edit comes to: the items that it changes and what is said of them before and after. */
+interface Plan {
+  matched: number
+  ids: ItemId[]
+  fields: EditFields
+}
+
+interface Edited {
+  readonly dataset: DatasetFiles
+  readonly index: DatasetIndex
+  readonly questions: ItemQuestions
+  readonly items: ItemStore
+}
+
+/** Ids that a piece of news names; more are "many". */
+const namedIds = 500
+
+/** The edits of a data set. The journal is written first and the index follows it, so that what is on the screen is what is in the files. */
+export class Curation {
+  readonly #files: DatasetFiles
+  readonly #index: DatasetIndex
+  readonly #questions: ItemQuestions
+  readonly #items: ItemStore
+  readonly #changed: (news: CurationNews) => void
+
+  constructor({ dataset, index, questions, items }: Edited, changed: (news: CurationNews) => void) {
+    this.#files = dataset
+    this.#index = index
+    this.#questions = questions
+    this.#items = items
+    this.#changed = changed
+  }
+
+  /** @throws StudioError invalid-request when the edit cannot be done to all of its items; then it is done to none. */
+  async edit({ target, change }: CurationEdit): Promise<EditOutcome> {
+    const { matched, ids } = await this.#index.change(async () => {
+      const plan = this.#plan({ target, change })
+      if (plan.ids.length > 0) await this.#files.journal.addEdit(change.kind, plan.ids, plan.fields)
+      return plan
+    })
+    return this.#outcome(matched, ids.length, ids)
+  }
+
+  async preview(edit: CurationEdit, examples: number): Promise<EditPreview> {
+    const { matched, ids, fields } = await this.#index.fresh(() => this.#plan(edit))
+    const side = (index: number, which: 'was' | 'now') =>
+      Object.fromEntries((Object.keys(fields) as MarkName[]).map((name) => [name, at<unknown>(fields[name]![which], index)]))
+    return {
+      matched,
+      changed: ids.length,
+      examples: ids.slice(0, examples).map((id, index) => {
+        const found = this.#items.found(id)
+        const whole = (said: Record<string, unknown>): Partial<Marks> =>
+          Object.fromEntries(Object.entries(said).map(([name, value]) => [name, value ?? found[name as MarkName]]))
+        return { id, before: whole(side(index, 'was')), after: whole(side(index, 'now')) }
+      }),
+    }
+  }
+
+  async undo(): Promise<EditOutcome> {
+    return this.#step('undo')
+  }
+
+  async redo(): Promise<EditOutcome> {
+    return this.#step('redo')
+  }
+
+  history(): Promise<CurationHistory> {
+    return this.#index.fresh(() => this.#items.history())
+  }
+
+  async #step(kind: 'undo' | 'redo'): Promise<EditOutcome> {
+    const record = await this.#index.change(async () => {
+      const next = this.#items.history()[kind]
+      if (next) await (kind === 'undo' ? this.#files.journal.addUndo(next.seq) : this.#files.journal.addRedo(next.seq))
+      return next
+    })
+    return this.#outcome(record?.items ?? 0, record?.items ?? 0, null)
+  }
+
+  #outcome(matched: number, changed: number, ids: readonly ItemId[] | null): EditOutcome {
+    const history = this.#items.history()
+    if (changed > 0) this.#changed({ ids: ids && ids.length <= namedIds ? [...ids] : null, history })
+    return { matched, changed, history }
+  }
+
+  #plan({ target, change }: CurationEdit): Plan {
+    const condition = this.#questions.targeted(target)
+    const matched = this.#items.count(condition)
+    if (target.kind === 'ids' && matched < new Set(target.ids).size) {
+      const missing = target.ids.find((id) => !this.#items.get(id))
+      throw new StudioError('not-found', `There is no picture "${missing}" in the data set.`)
+    }
+    return change.kind === 'set' ? this.#planSet(condition, matched, change) : this.#planRule(condition, matched, change)
+  }
+
+  #planSet(condition: Condition, matched: number, { marks }: Extract<CurationChange, { kind: 'set' }>): Plan {
+    const wanted = tidy(marks)
+    if (wanted.crop?.kind === 'rectangle') this.#checkRectangle(condition, wanted.crop)
+    const names = (Object.keys(wanted) as MarkName[]).filter((name) => wanted[name] !== undefined)
+    const rows = names.length > 0 ? this.#items.said(condition, names) : []
+    const changes = rows.filter(({ said }) => names.some((name) => !sameMark(said[name], wanted[name] ?? null)))
+    const fields: Record<string, unknown> = {}
+    for (const name of names) {
+      const was = changes.map(({ said }) => said[name] ?? null)
+      if (was.some((value) => !sameMark(value, wanted[name] ?? null)))
+        fields[name] = { was: columnOf(was), now: { same: wanted[name] ?? null } }
+    }
+    return { matched, ids: changes.map(({ id }) => id), fields }
+  }
+
+  #planRule(condition: Condition, matched: number, rule: Exclude<CurationChange, { kind: 'set' }>): Plan {
+    const names: readonly WordName[] = rule.kind === 'tag' ? ['tags'] : ['caption', 'captions']
+    const rows = this.#items.words(condition, names)
+    const after = applyRule(rule, rows)
+    const changes = rows.flatMap((row, index) =>
+      names.some((name) => !sameMark(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
+    )
+    const fields: Record<string, unknown> = {}
+    for (const name of names) {
+      if (changes.every(({ row, after: words }) => sameMark(row[name], words[name]))) continue
+      const was = changes.map(({ row }) => row.said[name] ?? null)
+      const now = changes.map(({ row, after: words }, index) => (sameMark(row[name], words[name]) ? was[index]! : words[name]))
+      fields[name] = { was: columnOf<unknown>(was), now: columnOf<unknown>(now) }
+    }
+    return { matched, ids: changes.map(({ row }) => row.id), fields }
+  }
+
+  #checkRectangle(condition: Condition, { x, y, width, height }: Rectangle): void {
+    const outside = this.#items.smallerThan(condition, x + width, y + height)
+    if (outside === null) return
+    throw new StudioError(
+      'invalid-request',
+      `The rectangle reaches to ${x + width} x ${y + height} pixels, but "${outside.source}" has ${outside.width} x ${outside.height}. Draw it inside, or choose pictures that are large enough.`,
+    )
+  }
+}
+
+function tidy(marks: MarksChange): MarksChange {
+  return {
+    ...marks,
+    ...(typeof marks.caption === 'string' ? { caption: marks.caption.trim() } : {}),
+    ...(marks.captions ? { captions: marks.captions.map((caption) => caption.trim()).filter((caption) => caption !== '') } : {}),
+    ...(marks.tags ? { tags: [...new Set(marks.tags)] } : {}),
+  }
+}

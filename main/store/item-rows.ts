@@ -1,0 +1,67 @@
+import { crop, curationItem, type CurationItem, type Marks, type Size } from '#contracts/curation.ts'
+import { bucketOf, frameOf } from '../media/aspect-buckets.ts'
+import { leakSql } from './query/sql.ts'
+
+/** An item as `itemColumns` of `curated` give it. */
+export interface Row {
+  id: string
+  source: string
+  state: string
+  width: number
+  height: number
+  caption: string
+  captions: string
+  tags: string
+  rating: number
+  pick: string
+  split: string
+  setSplit: string | null
+  crop: string
+  author: string
+  licence: string
+  consent: string
+  origin: string
+  blur: number | null
+  brightness: number
+  clippedDark: number
+  clippedBright: number
+  focusX: number
+  focusY: number
+  nearest: number | null
+  duplicate: string
+  duplicateGroup: number | null
+  leak: number
+}
+
+export const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin,
+  blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak`
+
+const square: Size = { width: 1, height: 1 }
+
+export function toCrop(text: string): CurationItem['crop'] {
+  return text === centered ? { kind: 'center' } : crop.parse(JSON.parse(text))
+}
+
+const centered = '{"kind":"center"}'
+
+export function toLists({ captions, tags }: Pick<Row, 'captions' | 'tags'>): Pick<Marks, 'captions' | 'tags'> {
+  return { captions: JSON.parse(captions) as string[], tags: JSON.parse(tags) as string[] }
+}
+
+export function toItem(row: Row, sizes: readonly Size[]): CurationItem {
+  const { setSplit, leak, blur, brightness, clippedDark, clippedBright, focusX, focusY, captions, tags, crop: part, ...rest } = row
+  const measures = blur === null ? null : { blur, brightness, clippedDark, clippedBright, focus: { x: focusX, y: focusY } }
+  const framed = { width: row.width, height: row.height, crop: toCrop(part), focus: measures?.focus ?? null }
+  const inside = framed.crop.kind === 'rectangle' ? framed.crop : framed
+  const bucket = sizes[bucketOf(inside.width, inside.height, sizes)] ?? null
+  return curationItem.parse({
+    ...rest,
+    ...toLists({ captions, tags }),
+    crop: framed.crop,
+    splitByHand: setSplit !== null,
+    measures,
+    leak: leak === 1,
+    bucket,
+    frame: frameOf(framed, bucket ?? square),
+  })
+}

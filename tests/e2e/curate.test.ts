@@ -1,0 +1,171 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
+import { writeLargeProject } from '#tests/support/large-project.ts'
+import { temporaryFolder } from '#tests/support/temporary-folder.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const screenshots = join(root, 'build', 'screenshots')
+let studio: HeadlessStudio
+let browser: Browser
+let page: Page
+let complaints: string[]
+
+beforeAll(async () => {
+  await build({ configFile: join(root, 'renderer', 'vite.config.ts'), logLevel: 'error' })
+  mkdirSync(screenshots, { recursive: true })
+  const project = await writeLargeProject(join(temporaryFolder(), 'disks'), 2000, 32)
+  studio = await startHeadlessStudio(['--project', project])
+  browser = await openBrowser()
+  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
+  page.setDefaultTimeout(10_000)
+  complaints = listenForComplaints(page)
+  await page.goto(studio.url)
+  await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
+}, 60_000)
+
+afterAll(async () => {
+  await browser?.close()
+  await studio?.stop()
+})
+
+const within = { timeout: 10_000 }
+const tile = (n: number) => page.getByRole('listbox').getByRole('option').nth(n)
+const query = () => page.getByRole('searchbox')
+const total = () => page.getByRole('main').getByRole('status').first()
+const found = (text: string) => expect.poll(() => total().textContent(), within).toContain(text)
+
+describe('the Curate stage', () => {
+  test('shows all pictures of the data set, in the order in which they came', async () => {
+    await found('2,000 pictures')
+    expect(await tile(0).getAttribute('aria-label')).toBe('red apple number 0')
+    expect(await tile(0).getAttribute('aria-setsize')).toBe('2000')
+    await look('curate')
+  })
+
+  test('rates and picks what is selected by single keys, and shows it on the picture', async () => {
+    await tile(2).click()
+    await page.keyboard.press('4')
+    await expect.poll(() => tile(2).textContent(), within).toContain('★★★★')
+    await page.keyboard.press('p')
+    await expect.poll(() => tile(2).textContent(), within).toContain('✓')
+    await page.keyboard.press('ArrowRight')
+    await page.keyboard.press('x')
+    await expect.poll(() => tile(3).textContent(), within).toContain('✕')
+    await page.keyboard.press('Control+z')
+    await expect.poll(() => tile(3).textContent(), within).not.toContain('✕')
+    await page.keyboard.press('Control+y')
+    await expect.poll(() => tile(3).textContent(), within).toContain('✕')
+  })
+
+  test('finds by words and by terms, and names a mistake under the query', async () => {
+    await query().fill('violet')
+    await found('200 found')
+    await query().fill('rating>=4')
+    await found('1 found')
+    await query().fill('blurr>1')
+    await page.getByRole('alert').filter({ hasText: 'blurr' }).waitFor()
+    await look('curate-mistake')
+    await query().fill('')
+    await found('2,000')
+  })
+
+  test('takes a stretch with Shift and all with Ctrl+A', async () => {
+    await tile(0).click()
+    await tile(4).click({ modifiers: ['Shift'] })
+    await found('5 of 2,000 selected')
+    await tile(2).click({ modifiers: ['ControlOrMeta'] })
+    await found('4 of 2,000 selected')
+    await page.keyboard.press('Control+a')
+    await found('2,000 of 2,000 selected')
+    await tile(1).click({ modifiers: ['ControlOrMeta'] })
+    await found('1,999 of 2,000 selected')
+  })
+
+  test('changes the captions of all but one by a rule that is previewed, and takes it back with one key', async () => {
+    await page.getByLabel('Find', { exact: true }).fill('apple')
+    await page.getByLabel('Replace with').fill('pear')
+    await page.getByText('Changes 199 of 1,999 captions').waitFor()
+    await look('curate-rule')
+    await page.getByRole('button', { name: 'Change captions', exact: true }).click()
+    await expect.poll(() => tile(0).getAttribute('aria-label'), within).toBe('red pear number 0')
+    expect(await tile(1).getAttribute('aria-label')).toBe('orange apple number 1')
+    await page.getByRole('listbox').focus()
+    await page.keyboard.press('Control+z')
+    await expect.poll(() => tile(0).getAttribute('aria-label'), within).toBe('red apple number 0')
+  })
+
+  test('gives tags to one and to many, and finds by them', async () => {
+    await tile(0).click()
+    await tile(9).click({ modifiers: ['Shift'] })
+    await page.getByLabel('Tags', { exact: true }).fill('Favorite, round')
+    await page.keyboard.press('Enter')
+    await query().fill('tag:favorite')
+    await found('10 found')
+    await tile(0).click()
+    await page.getByRole('button', { name: 'Remove the tag round' }).click()
+    await query().fill('tag:round')
+    await found('9 found')
+    await query().fill('')
+  })
+
+  test('moves a threshold over the histogram by keys and shows or rejects what lies beyond', async () => {
+    await page.getByRole('listbox').focus()
+    await page.keyboard.press('h')
+    await page.getByRole('region', { name: 'Measures' }).getByLabel('Measures').selectOption('width')
+    const threshold = page.getByRole('slider', { name: 'Threshold' })
+    await threshold.focus()
+    await page.keyboard.press('End')
+    // Widths are 256, 320, … 640 in turn: one of seven is the widest.
+    await page.getByText('285 of 2,000 lie beyond').waitFor()
+    await look('curate-threshold')
+    await page.getByRole('button', { name: 'Show only these' }).click()
+    await expect.poll(() => query().inputValue(), within).toBe('width>=640')
+    await found('285 found')
+    await page.getByRole('button', { name: 'Reject these' }).click()
+    await query().fill('pick:reject')
+    await found('286 found') // and the one from before
+    await page.getByRole('listbox').focus()
+    await page.keyboard.press('Control+z')
+    await found('1 found')
+    await query().fill('')
+  })
+
+  test('is where it was left after a look through the X-ray', async () => {
+    await found('2,000 pictures')
+    await page.getByRole('listbox').evaluate((box) => (box.scrollTop = 5000))
+    await page.waitForTimeout(300)
+    await page.getByRole('listbox').click({ position: { x: 300, y: 300 } })
+    const name = await page.getByRole('listbox').getByRole('option', { selected: true }).getAttribute('aria-label')
+    await page.keyboard.press('t')
+    await page.getByRole('heading', { name: 'Token X-ray' }).waitFor()
+    await page.getByText('The original is no longer where it was imported from.').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('option', { name: name!, exact: true, selected: true }).waitFor()
+    await expect.poll(() => page.getByRole('listbox').evaluate((box) => box.scrollTop), within).toBe(5000)
+    const unpainted = () =>
+      page.getByRole('listbox').evaluate((box) => [...box.querySelectorAll('img')].filter(({ naturalWidth }) => naturalWidth === 0).length)
+    await expect.poll(unpainted, within).toBe(0)
+  })
+
+  test('reads well in the light and in Chinese, and complained about nothing', async () => {
+    await page.getByRole('button', { name: 'Theme' }).click()
+    await page.getByRole('menuitem', { name: 'Light' }).click()
+    await page.getByRole('button', { name: 'Language' }).click()
+    await page.getByRole('menuitem', { name: '简体中文' }).click()
+    await look('curate-zh')
+    expect(complaints).toEqual([])
+  })
+})
+
+/** Keeps what is on the screen in the theme of the moment and lets nothing serious pass. */
+async function look(name: string): Promise<void> {
+  await page.waitForTimeout(300) // pictures have come
+  const theme = await page.evaluate(() => document.documentElement.dataset['theme'])
+  await page.screenshot({ path: join(screenshots, `${name}-${theme}.png`) })
+  expect(await barriersOf(page)).toEqual([])
+}
