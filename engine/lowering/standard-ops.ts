@@ -98,7 +98,11 @@ export const standardOps: Readonly<Record<string, Lowering>> = {
     if (e.mixed) {
       // A GPU would add in an order left to chance; as a product with ones and zeros it does not.
       const count = number(node, 'rows')
-      const all = e.constant(Int32Array.from({ length: count }, (_, i) => i), [1, count], 'i32')
+      const all = e.constant(
+        Int32Array.from({ length: count }, (_, i) => i),
+        [1, count],
+        'i32',
+      )
       const equal = e.emit('Equal', [e.emit('Reshape', [e.name(indices), e.ints([rows, 1])]), all])
       const table = e.emit('Gemm', [e.emit('Cast', [equal], { to: int(onnxTypes.f32!) }), flat], { transA: int(1) })
       return e.define(node.outputs, 'Reshape', [table, e.ints(node.outputs[0]!.shape)])

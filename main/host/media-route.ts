@@ -5,6 +5,7 @@ import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
 import { readOriginal, showOriginal } from '../media/original-picture.ts'
 import { itemPicture, thumbnail } from '../media/thumbnail.ts'
+import { encodePng } from '../media/write-image.ts'
 import { isAllowed } from '../services/dataset.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
@@ -44,7 +45,8 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
   }
   if (kind === 'original' && itemId.safeParse(id).success) {
     const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))
-    const original = origin && (await readOriginal(origin, (file) => isAllowed(studio.context.allowedRoots, file)))
+    const original =
+      origin && (await readOriginal(origin, (file) => isAllowed(studio.context.allowedRoots, file), project.folder.originals))
     if (!original || 'away' in original) return null
     const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
     return bytes && { bytes, type: 'image/webp' }

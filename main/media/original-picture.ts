@@ -1,43 +1,56 @@
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative } from 'node:path'
-import type { ItemId } from '#contracts/project.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
 import { isCode, sha256 } from '../store/safe-fs.ts'
+import { readOriginals, type Original } from './originals.ts'
 import { openPicture } from './picture.ts'
-import { listSampleSet } from './sample-set.ts'
+import { fileLimitBytes } from './sources/file-tree.ts'
 
 /** Where a picture of the data set came from. */
-export interface Origin {
-  id: ItemId
-  /** A folder's path, or "sample". */
+export interface Origin extends Original {
+  /** The path of a folder or an archive, or "sample". */
   root: string
-  /** Path inside the root, with forward slashes. */
-  source: string
 }
 
 const shownSide = 1024
 const exactSide = 256
 const secondsLimit = 20
-const sizeLimitBytes = 512 * 1024 * 1024
 
 /**
- * The bytes that were imported, read again from where they lie, or why they cannot be had. An item's id is the hash of its file, and only a
- * file with that content is given out, so a ledger from elsewhere opens no other.
+ * The bytes that were imported, from the project's copy or read again from where they lie, or why they cannot be had. Only a file with the
+ * content that was imported is given out, so a ledger from elsewhere opens no other.
  */
 export async function readOriginal(
-  { id, root, source }: Origin,
+  origin: Origin,
   mayRead: (path: string) => boolean,
+  originalsFolder: string,
 ): Promise<{ bytes: Uint8Array } | { away: OriginalAway }> {
+  const { root, copied } = origin
   try {
-    const path = root === 'sample' ? await sampleFile(source) : await insideOf(root, source)
-    if (path === null || (root !== 'sample' && !mayRead(path))) return { away: 'outside' }
-    const info = await stat(path)
-    if (!info.isFile() || info.size > sizeLimitBytes) return { away: 'changed' } // nothing of the kind was ever imported
-    const bytes = await readFile(path)
-    return sha256(bytes).startsWith(id) ? { bytes } : { away: 'changed' }
+    if (root === 'sample' || copied) return await fromSource(origin, originalsFolder)
+    const real = await realpath(root)
+    if (!mayRead(real)) return { away: 'outside' }
+    if (!(await stat(real)).isDirectory()) return await fromSource(origin, originalsFolder)
+    return await fromFolder(origin, mayRead)
   } catch (error) {
-    return { away: isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') ? 'gone' : 'unreadable' }
+    // A name that goes on behind a file's is inside that file: a shard of the folder.
+    if (isCode(error, 'ENOTDIR')) return fromSource(origin, originalsFolder)
+    return { away: isCode(error, 'ENOENT') ? 'gone' : 'unreadable' }
   }
+}
+
+async function fromFolder({ root, source, fileHash }: Origin, mayRead: (path: string) => boolean): ReturnType<typeof readOriginal> {
+  const path = await insideOf(root, source)
+  if (path === null || !mayRead(path)) return { away: 'outside' }
+  const info = await stat(path)
+  if (!info.isFile() || info.size > fileLimitBytes) return { away: 'changed' } // nothing of the kind was ever imported
+  const bytes = await readFile(path)
+  return sha256(bytes) === fileHash ? { bytes } : { away: 'changed' }
+}
+
+async function fromSource(origin: Origin, originalsFolder: string): ReturnType<typeof readOriginal> {
+  for await (const [, bytes] of readOriginals(origin.root, [origin], originalsFolder)) if (bytes) return { bytes }
+  return { away: 'gone' }
 }
 
 /** An original as it is shown: upright, and no larger than a screen needs; small ones keep every pixel as it is. */
@@ -52,10 +65,6 @@ export async function showOriginal(bytes: Uint8Array): Promise<Uint8Array> {
       .webp(lossless ? { lossless } : { quality: 88 })
       .toBuffer(),
   )
-}
-
-async function sampleFile(source: string): Promise<string | null> {
-  return (await listSampleSet()).find((item) => item.source === source)?.path ?? null
 }
 
 /** The real path of a file in a folder; null when it lies elsewhere. */

@@ -25,13 +25,13 @@ export function xrayServices(context: StudioContext): Pick<StudioServices, 'xray
 
   return {
     'xray.describe': async ({ id, model: choice }) => {
-      const { dataset, index, items } = context.project()
+      const { dataset, index, items, folder } = context.project()
       const { name, recipe } = recipeOf(choice)
       const imageSize = await dataset.imageSize()
       const [item, place, origin] = await index.fresh(() => [items.get(id), items.place(id), items.origin(id)] as const)
       if (!item || !place || !origin || imageSize === null)
         throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
-      const original = await readOriginal(origin, (path) => isAllowed(context.allowedRoots, path))
+      const original = await readOriginal(origin, (path) => isAllowed(context.allowedRoots, path), folder.originals)
       const away = 'away' in original ? original.away : null
       const { width, height, channels, patchSize } = recipe.model
       const { rows, columns, orders, layers } = tokenMapOf(recipe.model)

@@ -78,7 +78,7 @@ export class ItemStore {
 
   /** The file that an item was made from. */
   origin(id: ItemId): Origin | null {
-    const found = this.#db.prepare('SELECT itemId AS id, root, source FROM files WHERE itemId = ? ORDER BY position LIMIT 1').get(id)
+    const found = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1').get(id)
     return (found as Origin | undefined) ?? null
   }
 

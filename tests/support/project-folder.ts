@@ -10,7 +10,14 @@ export async function projectWith(folder: string, pictures: string, imageSize: n
   await importPictures(
     { kind: 'folder', path: pictures },
     { imageSize, background: '#ffffff' },
-    { datasetFolder: join(folder, 'dataset'), fs, signal: new AbortController().signal, onProgress: () => undefined },
+    {
+      datasetFolder: join(folder, 'dataset'),
+      originalsFolder: join(folder, 'sources'),
+      mayRead: () => true,
+      fs,
+      signal: new AbortController().signal,
+      onProgress: () => undefined,
+    },
   )
   return folder
 }
