@@ -5,6 +5,7 @@ import { sizeOf } from './graph/shape.ts'
 import { velocityGraph } from './generation/velocity-graph.ts'
 import { initialValues } from './models/initialization.ts'
 import { trainStep } from './optim/train-step.ts'
+import { presets } from './presets.ts'
 import { normal } from './random/philox.ts'
 import { Buffers } from './runtime/buffers.ts'
 import { encode } from './runtime/elements.ts'
@@ -66,6 +67,43 @@ export async function measureSampling(
   program.bind(inputs.tensors, outputs.tensors)
   const times = await time(() => program.run())
   return { ...times, memoryBytes: used(runtime) - before }
+}
+
+export interface GpuCase {
+  name: string
+  /** What is measured: a training step or one evaluation of the network. */
+  work: 'train' | 'sample'
+  recipe: Recipe
+  batchSize: number
+  /** The strongest form of the official network that was measured on one H200 (docs/performance.md), milliseconds. */
+  peerMs: number
+}
+
+/** The official configurations of width 768 and depth 24, in the sizes that docs/performance.md compares. */
+export function gpuCases(): GpuCase[] {
+  const named = (name: string): Recipe => presets.find((preset) => preset.name === name)!.recipe
+  const [small, large, text] = [named('zigzag8_b1_pe2'), named('s1024_zigzag8_b2_old'), named('zigzag8_b1_pe2_text')]
+  const largest: Recipe = { ...large, model: { ...large.model, patchSize: 1 } }
+  const rows: [work: GpuCase['work'], tokens: number, batchSize: number, recipe: Recipe, peerMs: number][] = [
+    ['train', 1024, 32, small, 186.4],
+    ['train', 1024, 32, text, 209.2],
+    ['train', 4096, 4, large, 99.3],
+    ['train', 16_384, 4, largest, 392.8],
+    ['train', 1024, 1, small, 15.0],
+    ['sample', 1024, 32, small, 48.9],
+    ['sample', 1024, 32, text, 56.3],
+    ['sample', 1024, 1, small, 2.63],
+    ['sample', 1024, 1, text, 4.38],
+    ['sample', 16_384, 4, largest, 113.9],
+    ['sample', 16_384, 1, largest, 26.3],
+  ]
+  return rows.map(([work, tokens, batchSize, recipe, peerMs]) => ({
+    name: `${work} ${tokens} x ${batchSize}${recipe === text ? ', text' : ''}`,
+    work,
+    recipe,
+    batchSize,
+    peerMs,
+  }))
 }
 
 export interface Ceilings {

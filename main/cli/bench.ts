@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { gpuCases, measureCeilings, measureSampling, measureTraining } from '#engine/bench-gpu.ts'
 import { measureEngine } from '#engine/bench.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import type { Output } from './output.ts'
@@ -26,4 +27,24 @@ export async function benchCpu(output: Output): Promise<void> {
       `selective scan backward  ${scan.backwardGBps.toFixed(2)} GB/s, ${(100 * ratios.backward).toFixed(0)} % of a copy`,
     ].join('\n'),
   )
+}
+
+/** `zigma bench gpu`: whole steps of the official configurations in bfloat16, beside the best that was measured of the official code. */
+export async function benchGpu(output: Output): Promise<void> {
+  const runtime = openRuntime({ device: 'cuda' })
+  const precision = { compute: 'bf16', scanChunk: 16 } as const
+  const gpu = runtime.describeGpu()
+  const ceilings = await measureCeilings(runtime, precision.compute)
+  output.line(`${gpu?.name}: copy ${ceilings.copyGBps.toFixed(0)} GB/s, product ${ceilings.productTflops.toFixed(0)} TFLOP/s.`)
+  const cases = []
+  for (const { name, work, recipe, batchSize, peerMs } of gpuCases()) {
+    const measure = work === 'train' ? measureTraining : measureSampling
+    const time = await measure(runtime, recipe, batchSize, precision)
+    const tokens = (recipe.model.height / recipe.model.patchSize) * (recipe.model.width / recipe.model.patchSize)
+    cases.push({ name, ...time, tokensPerSecond: (1000 * batchSize * tokens) / time.ms, peerMs, ratio: peerMs / time.ms })
+    output.line(
+      `${name.padEnd(24)} ${time.ms.toFixed(2).padStart(8)} ms  ${(time.memoryBytes / 2 ** 30).toFixed(2).padStart(6)} GiB  ${(peerMs / time.ms).toFixed(2)} times the peer`,
+    )
+  }
+  output.answer({ gpu, ceilings, precision, cases }, `${cases.length} configurations measured.`)
 }

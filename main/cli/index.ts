@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { sourceLayout } from '#contracts/dataset.ts'
 import { engineVersion } from '#engine/version.ts'
-import { benchCpu } from './bench.ts'
+import { benchCpu, benchGpu } from './bench.ts'
 import { benchData } from './bench-data.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
@@ -123,6 +123,7 @@ program
 
 const bench = program.command('bench').description('measure')
 bench.command('cpu').description('the engine on this processor, as ratios to its floors').addOption(json()).action(run(benchCpu))
+bench.command('gpu').description('whole steps of the official configurations on the GPU').addOption(json()).action(run(benchGpu))
 bench
   .command('data')
   .description('how fast sources become training data, as ratios to programs that do no more')
