@@ -137,8 +137,13 @@ describe('the Curate stage', () => {
 
   test('is where it was left after a look through the X-ray', async () => {
     await found('2,000 pictures')
-    await page.getByRole('listbox').evaluate((box) => (box.scrollTop = 5000))
-    await page.waitForTimeout(300)
+    // An emptied query starts the grid over a moment after its last letter: until then it goes back to the top.
+    const scrolled = async () => {
+      await page.getByRole('listbox').evaluate((box) => (box.scrollTop = 5000))
+      await page.waitForTimeout(600)
+      return page.getByRole('listbox').evaluate((box) => box.scrollTop)
+    }
+    await expect.poll(scrolled, within).toBe(5000)
     await page.getByRole('listbox').click({ position: { x: 300, y: 300 } })
     const name = await page.getByRole('listbox').getByRole('option', { selected: true }).getAttribute('aria-label')
     await page.keyboard.press('t')
