@@ -11,7 +11,7 @@ import { sayCaption } from '../support/say-caption.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const context = { signal: new AbortController().signal }
-const runs = process.env.ZIGMA_LONG ? 300 : 12
+const runs = process.env.ZIGMA_LONG ? 100 : 12
 
 const ask = (studio: Studio, text: string, over: Partial<CurationQuery> = {}) =>
   studio.services['curation.query']({ ...curationQuery.parse({ filter: { text } }), ...over }, context)
