@@ -113,11 +113,11 @@ async function figuresOf(count: number): Promise<{ figures: Figures; keptMiB: nu
   return { figures, ...memory }
 }
 
-test('100,000 items answer every question and take every edit in under a second, and leave no more in memory than 1,000', async () => {
+test('100,000 items answer every question in under a second, take an edit of all in under two, and leave no more in memory than 1,000', async () => {
   const small = await figuresOf(1000)
   const large = await figuresOf(100_000)
   // These two are done in the background.
   const { 'opening, with the index made from the files': _opening, 'duplicates among all': _duplicates, ...rest } = large.figures
-  for (const [work, { computed }] of Object.entries(rest)) expect.soft(computed, work).toBeLessThan(1000)
+  for (const [work, { computed }] of Object.entries(rest)) expect.soft(computed, work).toBeLessThan(work.endsWith(' all') ? 2000 : 1000)
   expect(large.keptMiB - small.keptMiB).toBeLessThan(32)
 })
