@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
@@ -16,7 +15,6 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  await build({ configFile: join(root, 'renderer', 'vite.config.ts'), logLevel: 'error' })
   mkdirSync(screenshots, { recursive: true })
   const project = await writeLargeProject(join(temporaryFolder(), 'disks'), 2000, 32)
   studio = await startHeadlessStudio(['--project', project])

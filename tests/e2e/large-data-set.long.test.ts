@@ -2,7 +2,6 @@ import { mkdirSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { StudioError } from '#contracts/errors.ts'
 import { compose } from '#main/compose.ts'
@@ -21,7 +20,6 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  await build({ configFile: join(root, 'renderer', 'vite.config.ts'), logLevel: 'error' })
   mkdirSync(screenshots, { recursive: true })
   const project = await writeLargeProject(join(temporaryFolder(), 'hundred thousand'), items, 16)
   await indexed(project)

@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { en } from '#renderer/locales/en.ts'
 import { zhCN } from '#renderer/locales/zh-CN.ts'
@@ -25,7 +24,6 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  await build({ configFile: join(root, 'renderer', 'vite.config.ts'), logLevel: 'error' })
   mkdirSync(screenshots, { recursive: true })
   studio = await startHeadlessStudio()
   browser = await openBrowser()

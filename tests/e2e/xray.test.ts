@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
 import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
@@ -18,7 +17,6 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  await build({ configFile: join(root, 'renderer', 'vite.config.ts'), logLevel: 'error' })
   mkdirSync(screenshots, { recursive: true })
   const pictures = join(home, 'pictures')
   mkdirSync(pictures)
