@@ -1,24 +1,16 @@
+// Attention in plain float arithmetic, for 32-bit elements and where there are no tensor cores for the others.
 // softmax(Q Kᵀ scale) V without the matrix: a thread has a query and meets the keys a tile at a time, keeping the largest score and the sum so
 // far (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018). Backward makes the weights again from the kept logarithm of
 // the sum: once with a thread a query, for dq, once with a thread a key, for dk and dv, so that nothing is added in an order left to chance.
+#include "attention.cuh"
 #include "kernels.h"
-#include "types.cuh"
+#include "tensor_cores.cuh"
 
 namespace zigma::cuda {
 namespace {
 
 constexpr int kThreads = 128;
 constexpr int kTile = 16;  // rows in shared memory
-
-// Where one head's rows lie: row i begins at base + i * width.
-template <typename P>
-struct Head {
-  int64_t width, queries, keys;
-  __device__ explicit Head(const P& p)
-      : width(p.heads * p.head_dim),
-        queries(int64_t(blockIdx.z) * p.queries * width + blockIdx.y * p.head_dim),
-        keys(int64_t(blockIdx.z) * p.keys * width + blockIdx.y * p.head_dim) {}
-};
 
 template <int D, typename T>
 __device__ void LoadTile(float (&tile)[kTile][D], const T* rows, int64_t width, int first, int count, int head_dim) {
@@ -165,6 +157,8 @@ cudaError_t Run(const AttentionGradParams<T>& p, const Device& device) {
 
 template <typename T, template <typename> typename P>
 cudaError_t Dispatch(const P<T>& p, const Device& device) {
+  if constexpr (sizeof(T) == 2)
+    if (device.capability >= kTensorCapability && p.head_dim % kVector<T> == 0) return OnTensorCores(p, device);
   if (p.head_dim <= 16) return Run<T, 16>(p, device);
   if (p.head_dim <= 32) return Run<T, 32>(p, device);
   if (p.head_dim <= 48) return Run<T, 48>(p, device);

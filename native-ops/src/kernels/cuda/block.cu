@@ -8,7 +8,6 @@ namespace zigma::cuda {
 namespace {
 
 constexpr int kWarps = 8;       // of a block
-constexpr int kRowsOfBlock = 64;  // tokens whose gradients a block adds up
 
 // Lane `lane` has K pieces of V neighboring channels: piece k begins at channel (k 32 + lane) V.
 template <int V>
@@ -77,18 +76,25 @@ __global__ void __launch_bounds__(kWarps* kWarp) Norm(AddNormModulateParams<T> p
   }
 }
 
+// Tokens whose gradients a block adds up: fewer where there are few tokens, so that every multiprocessor has a block.
+inline int RowsOfBlock(int64_t batch, int64_t length, int processors) {
+  int rows = 64;
+  while (rows > kWarps && batch * DivideUp(length, rows) < processors) rows /= 2;
+  return rows;
+}
+
 // Sums of a block's tokens: weight, bias, shift, scale, in this order, each where it is wanted.
 constexpr int kSums = 4;
 
 template <typename T, int V, int K, bool kBias, bool kModulated>
-__global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradParams<T> p, float* shares) {
+__global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
   __shared__ float room[kWarps][kWarp];
   const int dim = int(p.dim), b = blockIdx.y, length = int(p.length);
   const int64_t sample = int64_t(b) * dim;
   float d_weight[K][V] = {}, d_bias[kBias ? K : 1][V] = {}, d_shift[kModulated ? K : 1][V] = {}, d_scale[kModulated ? K : 1][V] = {};
   const float keep = p.keep ? p.keep[b] : 1.0f;
-  const int last = min(length, int(blockIdx.x + 1) * kRowsOfBlock);
-  for (int l = blockIdx.x * kRowsOfBlock + threadIdx.x / kWarp; l < last; l += kWarps) {
+  const int last = min(length, int(blockIdx.x + 1) * rows);
+  for (int l = blockIdx.x * rows + threadIdx.x / kWarp; l < last; l += kWarps) {
     const int64_t row = int64_t(b) * length + l, at = row * dim;
     float normal[K][V], g[K][V], direct[K][V];
     LoadRow<K, V>(p.r + at, dim, normal);
@@ -156,14 +162,14 @@ cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
 
 template <typename T, int V, int K>
 cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
-  const int parts = DivideUp(p.length, kRowsOfBlock);
+  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
   const int64_t each = p.batch * parts * p.dim;
   float* shares = device.Scratch<float>(kSums * each);
   const dim3 grid(parts, unsigned(p.batch));
   const bool has_bias = p.bias || p.d_bias, modulated = p.scale || p.shift || p.d_scale || p.d_shift;
   const auto kernel = has_bias ? modulated ? NormGrad<T, V, K, true, true> : NormGrad<T, V, K, true, false>
                                : modulated ? NormGrad<T, V, K, false, true> : NormGrad<T, V, K, false, false>;
-  kernel<<<grid, kWarps * kWarp, 0, device.stream>>>(p, shares);
+  kernel<<<grid, kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
   if (p.d_weight) AddShares(shares, 1, int(p.batch) * parts, p.dim, p.d_weight, device.stream);
   if (p.d_bias) AddShares(shares + each, 1, int(p.batch) * parts, p.dim, p.d_bias, device.stream);
   if (p.d_shift) AddShares(shares + 2 * each, p.batch, parts, p.dim, p.d_shift, device.stream);
@@ -206,15 +212,15 @@ __global__ void Gate(GateAddParams<T> p) {
 }
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kWarps* kWarp) GateGrad(GateAddGradParams<T> p, float* shares) {
+__global__ void __launch_bounds__(kWarps* kWarp) GateGrad(GateAddGradParams<T> p, int rows, float* shares) {
   __shared__ float room[kWarps][kWarp];
   const int dim = int(p.dim), b = blockIdx.z, channel = int(blockIdx.x) * kWarp * V + Channel<V>(0);
   const bool inside = channel < dim;
   float gate[V] = {}, d_gate[V] = {};
   if (inside) Load<V>(p.gate + int64_t(b) * dim + channel, gate);
-  const int last = min(int(p.length), int(blockIdx.y + 1) * kRowsOfBlock);
+  const int last = min(int(p.length), int(blockIdx.y + 1) * rows);
 #pragma unroll 4
-  for (int l = blockIdx.y * kRowsOfBlock + threadIdx.x / kWarp; l < last; l += kWarps) {
+  for (int l = blockIdx.y * rows + threadIdx.x / kWarp; l < last; l += kWarps) {
     if (!inside) continue;
     const int64_t at = (int64_t(b) * p.length + l) * dim + channel;
     float d_out[V], y[V];
@@ -238,9 +244,9 @@ cudaError_t RunGate(const GateAddParams<T>& p, const Device& device) {
 
 template <typename T, int V>
 cudaError_t RunGate(const GateAddGradParams<T>& p, const Device& device) {
-  const int parts = DivideUp(p.length, kRowsOfBlock);
+  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
   float* shares = device.Scratch<float>(p.batch * parts * p.dim);
-  GateGrad<T, V><<<dim3(DivideUp(p.dim, kWarp * V), parts, unsigned(p.batch)), kWarps * kWarp, 0, device.stream>>>(p, shares);
+  GateGrad<T, V><<<dim3(DivideUp(p.dim, kWarp * V), parts, unsigned(p.batch)), kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
   AddShares(shares, p.batch, parts, p.dim, p.d_gate, device.stream);
   return cudaGetLastError();
 }

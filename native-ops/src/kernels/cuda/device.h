@@ -10,7 +10,8 @@ namespace zigma::cuda {
 
 struct Device {
   cudaStream_t stream;
-  int processors;                               // streaming multiprocessors
+  int processors;                                   // streaming multiprocessors
+  int capability;                                   // 90 for compute capability 9.0
   std::function<void*(size_t size_bytes)> scratch;  // from ORT's arena: no allocation of its own, so a captured graph may hold it
 
   template <typename T>

@@ -8,15 +8,19 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kRun = 32;  // positions of a thread
-constexpr int kTile = 4;  // positions loaded together
+constexpr int kLongestRun = 32, kShortestRun = 8;  // positions of a thread
+constexpr int kTile = 4;                           // positions loaded together
+constexpr int kBusy = 512;                         // threads that keep a multiprocessor busy
 
 template <typename T>
 struct Shape {
-  int vectors, runs;
+  int vectors, run, runs;
   dim3 grid, block;
-  explicit Shape(int64_t batch, int64_t length, int64_t dim, int each) {
-    vectors = DivideUp(dim, each), runs = DivideUp(length, kRun);
+  // Runs are shorter where there are few: each looks again at what lies before and behind it.
+  Shape(int64_t batch, int64_t length, int64_t dim, int each, int processors) {
+    vectors = DivideUp(dim, each), run = kLongestRun;
+    while (run > kShortestRun && batch * vectors * DivideUp(length, run) < int64_t(processors) * kBusy) run /= 2;
+    runs = DivideUp(length, run);
     block = dim3(std::min(192, (vectors + 31) / 32 * 32));
     grid = dim3(DivideUp(vectors, block.x), runs, unsigned(batch));
   }
@@ -86,7 +90,7 @@ __device__ void LoadFilter(const P& p, int channel, float (&weight)[V][W], float
 }
 
 template <typename T, int W, int V>
-__global__ void Forward(ScanConvParams<T> p) {
+__global__ void Forward(ScanConvParams<T> p, int run) {
   const int vector = blockIdx.x * blockDim.x + threadIdx.x;
   const int channel = vector * V;
   if (channel >= p.dim) return;
@@ -94,7 +98,7 @@ __global__ void Forward(ScanConvParams<T> p) {
   LoadFilter<W, V>(p, channel, weight, bias);
   const T* x = p.x + int64_t(blockIdx.z) * p.length * p.dim;
   T* y = p.y + int64_t(blockIdx.z) * p.length * p.dim + channel;
-  const int first = blockIdx.y * kRun, last = min(int(p.length), first + kRun), segment = int(p.segment);
+  const int first = blockIdx.y * run, last = min(int(p.length), first + run), segment = int(p.segment);
   Fill<W>(p, x, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
   for (int tile = first; tile < last; tile += kTile) {
@@ -119,7 +123,7 @@ __global__ void Forward(ScanConvParams<T> p) {
 // g = dy silu'(sum) at position j reaches the tokens of positions j - (W - 1) .. j. The thread owns the tokens of its run, so it also looks at the
 // W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window.
 template <typename T, int W, int V>
-__global__ void Backward(ScanConvGradParams<T> p, float* shares) {
+__global__ void Backward(ScanConvGradParams<T> p, int run, float* shares) {
   const int vector = blockIdx.x * blockDim.x + threadIdx.x;
   const int channel = vector * V;
   if (channel >= p.dim) return;
@@ -132,7 +136,7 @@ __global__ void Backward(ScanConvGradParams<T> p, float* shares) {
   T* dx = p.dx + sample + channel;
   const int segment = int(p.segment), length = int(p.length);
   const unsigned stride = unsigned(p.dim);
-  const int first = blockIdx.y * kRun, last = min(length, first + kRun), end = last + W - 1;
+  const int first = blockIdx.y * run, last = min(length, first + run), end = last + W - 1;
   Fill<W>(p, x, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
   for (int tile = first; tile < end; tile += kTile) {
@@ -208,17 +212,17 @@ __global__ void AddShares(const float* shares, int parts, int width, int64_t dim
 
 template <typename T, int W, int V>
 cudaError_t Run(const ScanConvParams<T>& p, const Device& device) {
-  const Shape<T> shape(p.batch, p.length, p.dim, V);
-  Forward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p);
+  const Shape<T> shape(p.batch, p.length, p.dim, V, device.processors);
+  Forward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p, shape.run);
   return cudaGetLastError();
 }
 
 template <typename T, int W, int V>
 cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
-  const Shape<T> shape(p.batch, p.length, p.dim, V);
+  const Shape<T> shape(p.batch, p.length, p.dim, V, device.processors);
   const int parts = int(p.batch) * shape.runs;
   float* shares = device.Scratch<float>(size_t(parts) * (W + 1) * p.dim);
-  Backward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p, shares);
+  Backward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p, shape.run, shares);
   AddShares<T><<<DivideUp((W + 1) * p.dim, 32), dim3(32, 32), 0, device.stream>>>(shares, parts, W, p.dim, p);
   return cudaGetLastError();
 }

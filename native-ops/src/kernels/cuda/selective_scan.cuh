@@ -15,17 +15,18 @@ namespace zigma::cuda {
 
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
+constexpr int kTogether = 8;     // spans whose ends are loaded at once
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
   int tiles, block_tiles;  // warps and blocks along the channels
 
-  // Twelve warps keep a multiprocessor busy: three on each of its schedulers.
+  // Three blocks keep a multiprocessor busy. All of them at once: one more than there are places for would run alone after the others.
   Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
-    const int64_t warps = batch * tiles, wanted = int64_t(processors) * 12;
+    const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
     const int64_t longest = DivideUp(length, 2 * kChunk);
-    const int64_t cuts = warps * 2 > wanted ? 1 : std::min<int64_t>(longest, DivideUp(wanted, warps));
+    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
     span = DivideUp(DivideUp(length, cuts), kChunk) * kChunk;
     count = DivideUp(length, span);
   }
@@ -120,12 +121,21 @@ __global__ void Carry(float* ends, const float* steps, const float* a, int spans
   if (e >= dim) return;
   const float decay = n < state ? a[int64_t(e) * state + n] * kLog2E : 0.0f;
   float h = 0;
-  for (int i = 0; i < spans; ++i) {
-    const int s = direction > 0 ? i : spans - 1 - i;
-    float* end = ends + ((int64_t(b) * spans + s) * N + n) * dim + e;
-    const float sum = steps[(int64_t(b) * spans + s) * dim + e], own = *end;
-    *end = h;
-    h = own + (sum < 0.0f ? 0.0f : Exp2(sum * decay) * h);
+  for (int first = 0; first < spans; first += kTogether) {
+    float* end[kTogether];
+    float own[kTogether], sum[kTogether];
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) {
+      const int nth = min(first + i, spans - 1), s = direction > 0 ? nth : spans - 1 - nth;
+      end[i] = ends + ((int64_t(b) * spans + s) * N + n) * dim + e;
+      own[i] = *end[i], sum[i] = steps[(int64_t(b) * spans + s) * dim + e];
+    }
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) {
+      if (first + i >= spans) break;
+      *end[i] = h;
+      h = own[i] + (sum[i] < 0.0f ? 0.0f : Exp2(sum[i] * decay) * h);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "selective_scan.cuh"
+#include "tensor_cores.cuh"
 
 namespace zigma::cuda {
 namespace {
@@ -86,33 +87,21 @@ struct TensorSum {
     for (int i = 0; i < 2; ++i) low[i] = row / 4 == i ? one : 0u, high[i] = row / 4 == i ? other : 0u;
   }
 
-  __device__ static uint32_t Pair(float a, float b) {
-    uint32_t pair;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(b), "f"(a));
-    return pair;
-  }
-
   __device__ static uint32_t Product(uint32_t a, uint32_t b) {
     uint32_t product;
-    asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(product) : "r"(a), "r"(b));
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));  // plus -0: a product alone needs 9.0
     return product;
-  }
-
-  __device__ static void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
   }
 
   // Sums over the lanes of x[n] times `with`: of states n = lane / 4 and n = lane / 4 + 8, these not yet over the lane's neighbors of four.
   __device__ void Sum(const float (&x)[16], float with, float& sum, float& sum8) const {
-    const uint32_t factor = Pair(with, with);
+    const uint32_t factor = Pair<__nv_bfloat16>(with, with);
     float d[4] = {};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const uint32_t b0 = Product(Pair(x[4 * i], x[4 * i + 1]), factor), b1 = Product(Pair(x[4 * i + 2], x[4 * i + 3]), factor);
-      if (i < 2) Multiply(d, low[i], 0u, high[i], 0u, b0, b1);
-      else Multiply(d, 0u, low[i - 2], 0u, high[i - 2], b0, b1);
+      const uint32_t b0 = Product(Pair<__nv_bfloat16>(x[4 * i], x[4 * i + 1]), factor), b1 = Product(Pair<__nv_bfloat16>(x[4 * i + 2], x[4 * i + 3]), factor);
+      if (i < 2) Multiply<__nv_bfloat16>(d, low[i], 0u, high[i], 0u, b0, b1);
+      else Multiply<__nv_bfloat16>(d, 0u, low[i - 2], 0u, high[i - 2], b0, b1);
     }
     sum = d[0] + d[1], sum8 = d[2] + d[3];
   }
@@ -192,7 +181,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp) States(SelectiveScanGradPa
 template <typename T, int N>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
     Backward(SelectiveScanGradParams<T> g, int span, const float* incoming, float* shares, float* sums) {
-  constexpr bool kTensorCores = sizeof(T) == 2 && N == 16;
+  constexpr bool kTensorCores = kHasTensorCores && sizeof(T) == 2 && N == 16;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk), warp = threadIdx.x / kWarp;

@@ -9,12 +9,19 @@ int DeviceNow() {
   return id;
 }
 
+int Attribute(cudaDeviceAttr attribute) {
+  int value = 0;
+  return cudaDeviceGetAttribute(&value, attribute, DeviceNow()) == cudaSuccess ? value : 0;
+}
+
 int Processors() {
-  static const int count = [] {
-    int processors = 0;
-    return cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, DeviceNow()) == cudaSuccess ? processors : 1;
-  }();
+  static const int count = std::max(Attribute(cudaDevAttrMultiProcessorCount), 1);
   return count;
+}
+
+int Capability() {
+  static const int number = Attribute(cudaDevAttrComputeCapabilityMajor) * 10 + Attribute(cudaDevAttrComputeCapabilityMinor);
+  return number;
 }
 
 }  // namespace
@@ -24,6 +31,7 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
   Ort::ThrowOnError(Ort::GetApi().KernelContext_GetGPUComputeStream(call.context(), &stream));
   device_.stream = static_cast<cudaStream_t>(stream);
   device_.processors = Processors();
+  device_.capability = Capability();
   device_.scratch = [this, context = call.context()](size_t size_bytes) {
     if (!arena_) {
       const Ort::MemoryInfo where("Cuda", OrtDeviceAllocator, DeviceNow(), OrtMemTypeDefault);
