@@ -3,6 +3,7 @@ import type { DType } from './graph/value.ts'
 import { GraphBuilder } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import { velocityGraph } from './generation/velocity-graph.ts'
+import { stagesOf } from './lowering/stages.ts'
 import { initialValues } from './models/initialization.ts'
 import { trainStep } from './optim/train-step.ts'
 import { presets } from './presets.ts'
@@ -49,7 +50,7 @@ export async function measureTraining(
   return { ...times, memoryBytes: used(runtime) - before }
 }
 
-/** One evaluation of the network without guidance, its weights in the type of computation. */
+/** One step of a sampler without guidance; what depends on weights and text alone is computed before, once a drawing. */
 export async function measureSampling(
   runtime: NativeRuntime,
   recipe: Recipe,
@@ -58,14 +59,18 @@ export async function measureSampling(
 ): Promise<StepTime> {
   const before = used(runtime)
   const graph = velocityGraph(recipe, { batchSize, guided: false, ...precision })
-  graph.narrowParameters()
-  using program = await Program.compile(runtime, graph, 'native', { cudaGraph: true })
-  using inputs = new Buffers(runtime, program.reads)
-  using outputs = new Buffers(runtime, program.writes)
-  for (const [name, { dtype, shape }] of program.reads)
+  const stages = stagesOf(graph, new Set(['ids', 'text']))
+  using prepare = await Program.compile(runtime, stages.prepare!)
+  using step = await Program.compile(runtime, stages.step, 'native', { cudaGraph: true })
+  using inputs = new Buffers(runtime, new Map([...graph.inputs, ...graph.parameters]))
+  using prepared = new Buffers(runtime, stages.prepare!.outputs)
+  using outputs = new Buffers(runtime, graph.outputs)
+  for (const [name, { dtype, shape }] of [...graph.inputs, ...graph.parameters])
     inputs.write(name, graph.parameters.has(name) ? encode(weight(name, shape, recipe.model.depth), dtype) : example(dtype, sizeOf(shape)))
-  program.bind(inputs.tensors, outputs.tensors)
-  const times = await time(() => program.run())
+  prepare.bind(inputs.tensors, prepared.tensors)
+  await prepare.run()
+  step.bind(new Map([...inputs.tensors, ...prepared.tensors]), outputs.tensors)
+  const times = await time(() => step.run())
   return { ...times, memoryBytes: used(runtime) - before }
 }
 

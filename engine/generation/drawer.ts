@@ -3,7 +3,8 @@ import type { Recipe } from '#contracts/recipe.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
-import { precisionOf } from '../runtime/precision.ts'
+import { stagesOf } from '../lowering/stages.ts'
+import { precisionOf, repeated } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import { guide } from '../samplers/guidance.ts'
 import { samplers } from '../samplers/ode.ts'
@@ -22,16 +23,25 @@ export class Drawer implements Disposable {
   readonly batchSize: number
   readonly #recipe: Recipe
   readonly #tokenizer: Tokenizer | null
-  readonly #program: Program
+  /** What depends on weights and prompts alone, once a drawing. */
+  readonly #prepare: Program | null
+  readonly #step: Program
   readonly #inputs: Buffers
+  readonly #prepared: Buffers
   readonly #outputs: Buffers
 
-  private constructor(recipe: Recipe, tokenizer: Tokenizer | null, batchSize: number, program: Program, inputs: Buffers, outputs: Buffers) {
+  private constructor(
+    { recipe, tokenizer, batchSize }: { recipe: Recipe; tokenizer: Tokenizer | null; batchSize: number },
+    { prepare, step }: { prepare: Program | null; step: Program },
+    { inputs, prepared, outputs }: { inputs: Buffers; prepared: Buffers; outputs: Buffers },
+  ) {
     this.#recipe = recipe
     this.#tokenizer = tokenizer
     this.batchSize = batchSize
-    this.#program = program
+    this.#prepare = prepare
+    this.#step = step
     this.#inputs = inputs
+    this.#prepared = prepared
     this.#outputs = outputs
   }
 
@@ -42,11 +52,15 @@ export class Drawer implements Disposable {
     { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
     const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
-    const program = await Program.compile(runtime, graph)
+    const stages = stagesOf(graph, new Set(['ids']))
+    const prepare = stages.prepare && (await Program.compile(runtime, stages.prepare))
+    const step = await Program.compile(runtime, stages.step, 'native', repeated)
     const inputs = new Buffers(runtime, graph.inputs)
+    const prepared = new Buffers(runtime, stages.prepare?.outputs ?? new Map())
     const outputs = new Buffers(runtime, graph.outputs)
-    program.bind(new Map([...weights, ...inputs.tensors]), outputs.tensors)
-    return new Drawer(recipe, tokenizer, batchSize, program, inputs, outputs)
+    prepare?.bind(new Map([...weights, ...inputs.tensors]), prepared.tensors)
+    step.bind(new Map([...weights, ...inputs.tensors, ...prepared.tensors]), outputs.tensors)
+    return new Drawer({ recipe, tokenizer, batchSize }, { prepare, step }, { inputs, prepared, outputs })
   }
 
   /** One picture a prompt, picture i from the noise of seeds[i] alone: it does not depend on its neighbors. At most `batchSize` of them. */
@@ -61,11 +75,12 @@ export class Drawer implements Disposable {
     const state = new Float32Array(this.batchSize * size)
     seeds.forEach((seed, i) => state.set(normal(size, { seed, stream: streams.sampling }), i * size))
     this.#writePrompts(prompts, settings.negativePrompt)
+    await this.#prepare?.run(signal)
 
     const velocity = async (x: Float32Array, t: number): Promise<Float32Array> => {
       this.#inputs.write('image', x)
       this.#inputs.write('t', new Float32Array(this.batchSize).fill(t))
-      await this.#program.run(signal)
+      await this.#step.run(signal)
       const out = this.#outputs.floats('velocity')
       return out.length === x.length ? out : guide(out, settings.cfgScale)
     }
@@ -78,8 +93,10 @@ export class Drawer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#program[Symbol.dispose]()
+    this.#prepare?.[Symbol.dispose]()
+    this.#step[Symbol.dispose]()
     this.#inputs[Symbol.dispose]()
+    this.#prepared[Symbol.dispose]()
     this.#outputs[Symbol.dispose]()
   }
 

@@ -1,5 +1,5 @@
 import { broadcastShape, normalizeAxis, sameShape, ShapeError, show, sizeOf } from './shape.ts'
-import { isFloat, wideOf, type Attributes, type ConstantData, type DType, type Node, type Shape, type Value } from './value.ts'
+import { isFloat, wideOf, type Attributes, type ConstantData, type DType, type Graph, type Node, type Shape, type Value } from './value.ts'
 
 export interface GemmOptions {
   transA?: boolean
@@ -19,7 +19,7 @@ export interface Precision {
  * Builds a typed graph, one function per operation. Shapes are static and are checked as the graph is built,
  * so a size that does not fit is reported where the network is written and not where it runs.
  */
-export class GraphBuilder {
+export class GraphBuilder implements Graph {
   /** Float type of weights, statistics and losses: 'f32' to run, 'f64' to check gradients. */
   readonly float: DType
   readonly compute: DType
@@ -78,13 +78,6 @@ export class GraphBuilder {
     const cast = this.#computed.get(parameter)
     const readers = this.nodes.filter((node) => node.inputs.includes(parameter))
     return cast && readers.length === 1 ? cast : parameter
-  }
-
-  /**
-   * From here on weights that are read only through their cast are handed in as that: a network that draws keeps them in the type of computation.
-   */
-  narrowParameters(): void {
-    for (const [name, parameter] of this.parameters) this.parameters.set(name, this.leafOf(parameter))
   }
 
   /** A float constant in the graph's own precision. */

@@ -22,6 +22,19 @@ export interface Node {
   readonly outputs: readonly Value[]
 }
 
+/** A graph as it was built: its nodes in an order in which they can be computed, and what goes in and out by name. */
+export interface Graph {
+  /** Float type of weights, statistics and losses. */
+  readonly float: DType
+  /** Type of tokens and of matrix products. */
+  readonly compute: DType
+  readonly nodes: readonly Node[]
+  readonly inputs: ReadonlyMap<string, Value>
+  readonly parameters: ReadonlyMap<string, Value>
+  readonly constants: ReadonlyMap<Value, ConstantData>
+  readonly outputs: ReadonlyMap<string, Value>
+}
+
 export type ConstantData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
 
 /** The type in which sums, states and statistics over elements of `dtype` are kept. */

@@ -1,5 +1,4 @@
-import type { GraphBuilder } from '../graph/graph-builder.ts'
-import type { ConstantData, DType, Shape, Value } from '../graph/value.ts'
+import type { ConstantData, DType, Graph, Shape, Value } from '../graph/value.ts'
 import type { OnnxAttribute, OnnxGraph, OnnxNode } from './onnx/model.ts'
 
 /** Collects ONNX nodes while a graph is lowered: names values, shares small constants, remembers types. */
@@ -14,7 +13,7 @@ export class Emitter {
   readonly #shared = new Map<string, string>()
   #next = 0
 
-  constructor(g: GraphBuilder) {
+  constructor(g: Graph) {
     this.float = g.float
     this.mixed = g.compute !== g.float
     this.#given = new Set([...g.inputs.keys(), ...g.parameters.keys(), ...g.outputs.keys()])

@@ -1,6 +1,5 @@
-import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { ShapeError } from '../graph/shape.ts'
-import type { Node, Value } from '../graph/value.ts'
+import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
 import { nativeOp } from './native-ops.ts'
@@ -16,7 +15,7 @@ export type Form = 'native' | 'portable'
  *
  * @throws ShapeError for an operation that has no portable form (gradients, optimizer, random numbers).
  */
-export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
+export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
   const outputValues = new Set(g.outputs.values())
   const nodes = form === 'native' ? absorbSums(g.nodes, outputValues) : g.nodes
   const given = new Set([...g.inputs.values(), ...g.parameters.values()])
@@ -29,7 +28,7 @@ export function lower(g: GraphBuilder, form: Form = 'native'): OnnxGraph {
   // A computed output is written under its own name; an Identity would copy it, and a weight is updated in place.
   for (const { name, value } of outputs) if (value.node) e.rename(value, name)
   for (const node of nodes) {
-    if (!node.outputs.some(isNeeded) || node.outputs.every((value) => given.has(value))) continue
+    if (!node.outputs.some((value) => isNeeded(value) && !given.has(value))) continue
     loweringOf(node, form, isNeeded)(e, node)
     for (const value of node.outputs)
       if (isNeeded(value) && !outputValues.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
@@ -57,8 +56,7 @@ function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean)
 function neededValues(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): Set<Value> {
   const needed = new Set(outputs)
   for (const node of nodes.slice().reverse()) {
-    if (node.outputs.every((value) => given.has(value))) continue
-    if (node.outputs.some((value) => needed.has(value))) for (const input of node.inputs) if (input) needed.add(input)
+    if (node.outputs.some((value) => needed.has(value) && !given.has(value))) for (const input of node.inputs) if (input) needed.add(input)
   }
   return needed
 }

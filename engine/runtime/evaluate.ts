@@ -1,6 +1,5 @@
 import type { NativeRuntime } from '#native-ops/binding.ts'
-import type { GraphBuilder } from '../graph/graph-builder.ts'
-import type { ConstantData } from '../graph/value.ts'
+import type { ConstantData, Graph } from '../graph/value.ts'
 import type { Form } from '../lowering/lower.ts'
 import { Buffers } from './buffers.ts'
 import { decode, encode } from './elements.ts'
@@ -9,7 +8,7 @@ import { Program } from './program.ts'
 /** Runs a graph once: values of its inputs and parameters by name -> values of its outputs by name, as numbers in the graph's float type. */
 export async function evaluate(
   runtime: NativeRuntime,
-  g: GraphBuilder,
+  g: Graph,
   feeds: Readonly<Record<string, ConstantData>>,
   form: Form = 'native',
 ): Promise<Record<string, Float32Array | Float64Array>> {

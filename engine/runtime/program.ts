@@ -1,6 +1,5 @@
 import type { Binding, DeviceTensor, NativeRuntime, Session, SessionOptions } from '#native-ops/binding.ts'
-import type { GraphBuilder } from '../graph/graph-builder.ts'
-import type { Value } from '../graph/value.ts'
+import type { Graph, Value } from '../graph/value.ts'
 import { lower, type Form } from '../lowering/lower.ts'
 import { encodeModel } from '../lowering/onnx/model.ts'
 
@@ -12,7 +11,7 @@ export class Program implements Disposable {
   readonly #session: Session
   readonly #binding: Binding
 
-  private constructor(g: GraphBuilder, session: Session) {
+  private constructor(g: Graph, session: Session) {
     const declared = new Map([...g.inputs, ...g.parameters])
     this.reads = new Map(session.inputs.map(({ name }) => [name, declared.get(name)!]))
     this.writes = g.outputs
@@ -20,7 +19,7 @@ export class Program implements Disposable {
     this.#binding = session.createBinding()
   }
 
-  static async compile(runtime: NativeRuntime, g: GraphBuilder, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
+  static async compile(runtime: NativeRuntime, g: Graph, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
     // ONNX Runtime's extended fusions know float32 on the CPU only.
     const optimization = g.float === 'f64' || runtime.device === 'cuda' ? 'basic' : 'all'
     return new Program(
