@@ -14,7 +14,7 @@ export interface EngineTimes {
 export async function measureEngine(runtime: NativeRuntime, recipe: Recipe): Promise<EngineTimes> {
   const { model, textEncoder, batchSize } = recipe
   using trainer = await Trainer.create(runtime, recipe, null)
-  const images = Float32Array.from({ length: batchSize * model.channels * model.height * model.width }, (_, i) => Math.sin(i))
+  const images = Uint8Array.from({ length: batchSize * model.channels * model.height * model.width }, (_, i) => 127.5 + 127.5 * Math.sin(i))
   const ids = textEncoder ? Int32Array.from({ length: batchSize * textEncoder.tokens }, (_, i) => i % 100) : null
   const { graph, loss } = lossGraph(recipe, batchSize, { training: true })
   trainStep(graph, loss)

@@ -6,10 +6,11 @@ import type { NativeRuntime } from './runtime/native.ts'
 export interface DatasetReader extends Disposable {
   readonly size: number
   readonly imageSize: number
-  readonly captions: readonly string[]
+  /** The captions of each item, the one that counts first; '' where it has none. */
+  readonly captions: readonly (readonly string[])[]
   readonly splits: readonly ('train' | 'validation')[]
-  /** RGB bytes of one item, imageSize x imageSize x 3, row by row. */
-  image(index: number): Uint8Array
+  /** RGB bytes of one item, imageSize x imageSize x 3, row by row; in `into`, where it is given. */
+  image(index: number, into?: Uint8Array): Uint8Array
 }
 
 export interface StoredCheckpoint {

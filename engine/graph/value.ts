@@ -1,5 +1,5 @@
 /** Element types of the graph. `f64` exists so that every gradient can be held against central differences. */
-export type DType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'i64' | 'bool'
+export type DType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool'
 
 export type Shape = readonly number[]
 

@@ -14,6 +14,7 @@ export const streams = {
   sampling: 7,
   flip: 8,
   validation: 9,
+  caption: 10,
 } as const
 
 export interface Counter {

@@ -2,15 +2,10 @@ import type { DatasetReader } from '../ports.ts'
 import { permutation, streams, uniform } from '../random/philox.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 
-/** RGB bytes, row by row -> values in [-1, 1], channel by channel [3, size, size], mirrored if asked. */
-export function imageValues(rgb: Uint8Array, size: number, out: Float32Array, mirrored = false): void {
+/** RGB bytes, row by row -> values in [-1, 1], channel by channel [3, size, size]. */
+export function imageValues(rgb: Uint8Array, size: number, out: Float32Array): void {
   const plane = size * size
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      const from = (row * size + (mirrored ? size - 1 - column : column)) * 3
-      for (let c = 0; c < 3; c++) out[c * plane + row * size + column] = rgb[from + c]! / 127.5 - 1
-    }
-  }
+  for (let pixel = 0; pixel < plane; pixel++) for (let c = 0; c < 3; c++) out[c * plane + pixel] = rgb[pixel * 3 + c]! / 127.5 - 1
 }
 
 /** Values [3, height, width] in [-1, 1] -> RGB bytes row by row; what lies outside is cut off. */
@@ -58,29 +53,48 @@ export class DataOrder {
 }
 
 export interface Batch {
-  /** [B, 3, size, size] in [-1, 1] */ images: Float32Array
+  /** [B, size, size, 3], as the data set keeps them */ images: Uint8Array
   /** [B, tokens]; null without text */ ids: Int32Array | null
 }
 
-/** The pictures and captions of `items`; with `flipStep`, half of them mirrored, drawn by seed and step. */
+/** What a step draws by chance: half of the pictures mirrored, where that is asked for, and one of an item's captions. */
+export interface Chance {
+  seed: number
+  step: number
+  flip: boolean
+}
+
+/** The pictures and captions of `items`: by chance, which is a function of seed and step, or unmirrored and with the captions that count. */
 export function readBatch(
   dataset: DatasetReader,
   items: readonly number[],
-  { tokenizer, tokens, flip }: { tokenizer: Tokenizer | null; tokens: number; flip: { seed: number; step: number } | null },
+  { tokenizer, tokens, chance }: { tokenizer: Tokenizer | null; tokens: number; chance: Chance | null },
 ): Batch {
   const size = dataset.imageSize
-  const images = new Float32Array(items.length * 3 * size * size)
-  const mirrored = flip ? uniform(items.length, { seed: flip.seed, stream: streams.flip, step: flip.step }) : null
-  items.forEach((item, i) => {
-    imageValues(
-      dataset.image(item),
-      size,
-      images.subarray(i * 3 * size * size, (i + 1) * 3 * size * size),
-      mirrored !== null && mirrored[i]! < 0.5,
-    )
-  })
+  const bytes = size * size * 3
+  const images = new Uint8Array(items.length * bytes)
+  items.forEach((item, i) => dataset.image(item, images.subarray(i * bytes, (i + 1) * bytes)))
+  const draw = (stream: number) => uniform(items.length, { seed: chance!.seed, stream, step: chance!.step })
+  if (chance?.flip) draw(streams.flip).forEach((u, i) => u < 0.5 && mirror(images.subarray(i * bytes, (i + 1) * bytes), size))
   if (!tokenizer) return { images, ids: null }
+  const choice = chance ? draw(streams.caption) : null
   const ids = new Int32Array(items.length * tokens)
-  items.forEach((item, i) => ids.set(tokenizer.encode(dataset.captions[item]!, tokens), i * tokens))
+  items.forEach((item, i) => {
+    const captions = dataset.captions[item]!
+    ids.set(tokenizer.encode(captions[Math.floor((choice?.[i] ?? 0) * captions.length)]!, tokens), i * tokens)
+  })
   return { images, ids }
+}
+
+/** Left and right exchanged, in place. */
+function mirror(rgb: Uint8Array, size: number): void {
+  for (let row = 0; row < size; row++) {
+    for (let [left, right] = [row * size * 3, (row * size + size - 1) * 3]; left < right; left += 3, right -= 3) {
+      for (let c = 0; c < 3; c++) {
+        const swapped = rgb[left + c]!
+        rgb[left + c] = rgb[right + c]!
+        rgb[right + c] = swapped
+      }
+    }
+  }
 }

@@ -7,19 +7,26 @@ import { zigma } from '../models/zigma/zigma.ts'
 import { streams } from '../random/philox.ts'
 import { encodeText } from '../text/text-encoder.ts'
 
+/** How pictures are handed in: as bytes [B, H, W, C], as a data set keeps them, or as values [B, C, H, W], pictures in [-1, 1]. */
+export type PictureForm = 'bytes' | 'values'
+
 /**
  * The velocity loss of one batch (spec 3.2), with its noise, times and dropped conditions drawn in the graph. Inputs: `images`
- * [B, C, H, W], with text `ids` int32 [B, tokens], or features `text` [B, tokens, dim] where the recipe has no encoder of its own, and the counters `seed`, `step` int64 [1], `sample` int64 [B].
+ * in their form, with text `ids` int32 [B, tokens], or features `text` [B, tokens, dim] where the recipe has no encoder of its own, and the counters `seed`, `step` int64 [1], `sample` int64 [B].
  * `training` switches on condition dropout and stochastic depth.
  */
 export function lossGraph(
   recipe: Recipe,
   batchSize: number,
-  { training, ...precision }: { training: boolean } & Precision,
+  { training, pictures = 'values', ...precision }: { training: boolean; pictures?: PictureForm } & Precision,
 ): { graph: GraphBuilder; loss: Value } {
   const { model } = recipe
   const g = new GraphBuilder('f32', precision)
-  const data = g.input('images', [batchSize, model.channels, model.height, model.width])
+  const { channels, height, width } = model
+  const data =
+    pictures === 'values'
+      ? g.input('images', [batchSize, channels, height, width])
+      : valuesOf(g, g.input('images', [batchSize, height, width, channels], 'u8'))
   const counter = { seed: g.input('seed', [1], 'i64'), step: g.input('step', [1], 'i64'), sample: g.input('sample', [batchSize], 'i64') }
   const uniform = (size: number, stream: number) => philox(g, counter, { shape: [size], distribution: 'uniform', stream })
 
@@ -40,6 +47,11 @@ export function lossGraph(
   const keep = training && model.dropPath > 0 ? stochasticDepth(g, recipe, uniform(model.depth, streams.dropPath)) : () => null
   const loss = meanSquare(g, zigma(g, model, { image: point, t, condition, keep }), velocity)
   return { graph: g, loss }
+}
+
+/** Bytes [B, H, W, C] -> values in [-1, 1], [B, C, H, W]. */
+function valuesOf(g: GraphBuilder, bytes: Value): Value {
+  return g.sub(g.div(g.transpose(g.cast(bytes, g.float), [0, 3, 1, 2]), g.scalar(127.5)), g.scalar(1))
 }
 
 /** Layer i = 1..depth is dropped with probability dropPath (i - 1) / (depth - 1), the last one being the final norm's (spec 1.5). */

@@ -70,16 +70,19 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     readBatch(dataset, order.itemsOf(step), {
       tokenizer,
       tokens: recipe.textEncoder?.tokens ?? 0,
-      flip: recipe.flip ? { seed: recipe.seed, step } : null,
+      chance: { seed: recipe.seed, step, flip: recipe.flip },
     })
 
   let step = resumed?.step ?? 0
   let saved = step
   let loss: number | null = null
+  let batch = ahead(() => batchOf(step + 1))
   while (step < recipe.steps && !signal.aborted) {
     step++
     const startedMs = ports.now()
-    const result = await trainer.step(step, batchOf(step))
+    const running = trainer.step(step, batch())
+    if (step < recipe.steps) batch = ahead(() => batchOf(step + 1)) // read while the device computes
+    const result = await running
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm)) {
       await log.flush()
       throw new StudioError(
@@ -103,6 +106,18 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   await log.flush()
   if (saved !== step) await save(step)
   return { step, loss, finished: step >= recipe.steps }
+}
+
+/** Does some work now; who asks for its result gets that, or its error. */
+function ahead<T>(work: () => T): () => T {
+  try {
+    const result = work()
+    return () => result
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
 }
 
 function refuseMisfit({ model, textEncoder, batchSize }: Recipe, dataset: DatasetReader): void {
@@ -131,7 +146,7 @@ function makeTokenizer({ textEncoder }: Recipe, dataset: DatasetReader, resumed:
   if (resumed?.tokenizer) return new Tokenizer(resumed.tokenizer)
   return new Tokenizer(
     fitTokenizer(
-      trainable(dataset).map((item) => dataset.captions[item]!),
+      trainable(dataset).flatMap((item) => dataset.captions[item]!),
       textEncoder.vocabularySize,
     ),
   )

@@ -26,7 +26,7 @@ export class Trainer implements Disposable {
 
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
-    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, ...precisionOf(runtime, recipe) })
+    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, pictures: 'bytes', ...precisionOf(runtime, recipe) })
     trainStep(graph, loss)
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     if (resumed) trainer.#restore(resumed)

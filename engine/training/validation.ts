@@ -44,7 +44,7 @@ export class Validation implements Disposable {
     const items = heldOut(dataset).slice(0, itemLimit)
     if (items.length === 0) return null
     const batchSize = Math.min(batchLimit, recipe.batchSize)
-    const { graph, loss } = lossGraph(recipe, batchSize, { training: false, ...precisionOf(runtime, recipe) })
+    const { graph, loss } = lossGraph(recipe, batchSize, { training: false, pictures: 'bytes', ...precisionOf(runtime, recipe) })
     graph.output('loss', loss)
     const program = await Program.compile(runtime, graph)
     const inputs = new Buffers(runtime, graph.inputs)
@@ -54,7 +54,7 @@ export class Validation implements Disposable {
       readBatch(
         dataset,
         Array.from({ length: batchSize }, (_, i) => items[(batch * batchSize + i) % items.length]!),
-        { tokenizer, tokens: recipe.textEncoder?.tokens ?? 0, flip: null },
+        { tokenizer, tokens: recipe.textEncoder?.tokens ?? 0, chance: null },
       ),
     )
     return new Validation(recipe.seed, batches, program, inputs, outputs)

@@ -282,7 +282,7 @@ export function leafHash(items: Iterable<Omit<FrozenItem, 'shard' | 'slot'>>): s
 export function readPixels(folder: string, { shard, slot }: z.infer<typeof place>, imageSize: number): Uint8Array {
   const file = openSync(shardPath(folder, shard), 'r')
   try {
-    return readRecord(file, slot, imageSize, shard)
+    return readRecord(file, { shard, slot }, new Uint8Array(imageSize * imageSize * 3))
   } finally {
     closeSync(file)
   }
@@ -305,11 +305,20 @@ export async function openSnapshot(folder: string, snapshot: string): Promise<Da
   return {
     size: items.length,
     imageSize,
-    captions: items.map(({ caption }) => caption),
+    captions: items.map(({ caption, captions }) => captionsOf([caption, ...captions])),
     splits: items.map(({ split }) => split),
-    image: (index) => readRecord(fileOf(items[index]!.shard), items[index]!.slot, imageSize, items[index]!.shard),
+    image: (index, into = new Uint8Array(imageSize * imageSize * 3)) => {
+      const { shard, slot } = items[index]!
+      return readRecord(fileOf(shard), { shard, slot }, into)
+    },
     [Symbol.dispose]: () => files.forEach((file) => closeSync(file)),
   }
+}
+
+/** The captions that say something; an empty one where none does. */
+function captionsOf(captions: readonly string[]): readonly string[] {
+  const said = captions.filter((text) => text !== '')
+  return said.length > 0 ? said : ['']
 }
 
 /** Edge of the training pictures; null while nothing is imported. */
@@ -321,8 +330,7 @@ async function readImageSize(folder: string): Promise<number | null> {
   return text === null ? null : settingsFile.parse(JSON.parse(text)).imageSize
 }
 
-function readRecord(file: number, slot: number, imageSize: number, shard: number): Uint8Array {
-  const record = new Uint8Array(imageSize * imageSize * 3)
+function readRecord(file: number, { shard, slot }: z.infer<typeof place>, record: Uint8Array): Uint8Array {
   const count = readSync(file, record, 0, record.length, slot * record.length)
   if (count !== record.length)
     throw new StudioError('corrupt-file', `Shard ${shard} of the data set ends before picture ${slot}. Import the pictures again.`)

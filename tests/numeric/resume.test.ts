@@ -14,7 +14,7 @@ const recipe: Recipe = {
 }
 const tokens = recipe.textEncoder!.tokens
 const batch = (step: number) => ({
-  images: Float32Array.from(numbers(2 * 3 * 16 * 16, { seed: step })),
+  images: Uint8Array.from(numbers(2 * 3 * 16 * 16, { seed: step, low: 0, high: 256 })),
   ids: Int32Array.from(numbers(2 * tokens, { seed: step, low: 0, high: 60 }), Math.floor),
 })
 

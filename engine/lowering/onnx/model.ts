@@ -32,7 +32,7 @@ export interface OnnxGraph {
   values: OnnxTensor[]
 }
 
-const elementTypes: Record<DType, number> = { f32: 1, i32: 6, i64: 7, bool: 9, f16: 10, f64: 11, bf16: 16 }
+const elementTypes: Record<DType, number> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, f64: 11, bf16: 16 }
 const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
 /** The graph as the bytes of an ONNX ModelProto. */

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import type { DatasetReader } from '#engine/ports.ts'
+import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
+import { DataOrder, readBatch } from '#engine/training/batch.ts'
+
+const size = 4
+const tokens = 4
+/** Item i: all pixels [i, i, i], but the first column, which is red. */
+const dataset: DatasetReader = {
+  size: 8,
+  imageSize: size,
+  captions: Array.from({ length: 8 }, () => ['red', 'blue']),
+  splits: Array.from({ length: 8 }, () => 'train' as const),
+  image: (index, into = new Uint8Array(size * size * 3)) => {
+    for (let pixel = 0; pixel < size * size; pixel++) into.set(pixel % size === 0 ? [255, 0, 0] : [index, index, index], pixel * 3)
+    return into
+  },
+  [Symbol.dispose]: () => undefined,
+}
+const tokenizer = new Tokenizer(fitTokenizer(['red', 'blue'], 64))
+const many = Array.from({ length: 200 }, (_, i) => i % 8)
+const chance = { seed: 3, step: 5, flip: true }
+
+/** The place of the red column in each picture of a batch. */
+const redColumns = (images: Uint8Array) =>
+  Array.from({ length: images.length / (size * size * 3) }, (_, i) =>
+    [0, 1, 2, 3].filter((column) => images[i * size * size * 3 + column * 3] === 255),
+  )
+
+describe('a batch', () => {
+  test('holds the bytes of its items in their order', () => {
+    const { images, ids } = readBatch(dataset, [5, 2], { tokenizer: null, tokens: 0, chance: null })
+    expect(images).toEqual(Uint8Array.from([...dataset.image(5), ...dataset.image(2)]))
+    expect(ids).toBeNull()
+  })
+
+  test('mirrors about half of its pictures, and nothing but left and right', () => {
+    const { images } = readBatch(dataset, many, { tokenizer: null, tokens: 0, chance })
+    const columns = redColumns(images)
+    expect(columns.every((red) => red.length === 1 && (red[0] === 0 || red[0] === size - 1))).toBe(true)
+    const mirrored = columns.filter(([red]) => red === size - 1).length
+    expect(mirrored).toBeGreaterThan(70)
+    expect(mirrored).toBeLessThan(130)
+  })
+
+  test('takes each of two captions about as often, and the first where nothing is left to chance', () => {
+    const first = tokenizer.encode('red', tokens)
+    const reds = (ids: Int32Array) =>
+      many.filter((_, i) => ids.subarray(i * tokens, (i + 1) * tokens).every((id, k) => id === first[k])).length
+    const drawn = reds(readBatch(dataset, many, { tokenizer, tokens, chance }).ids!)
+    expect(drawn).toBeGreaterThan(70)
+    expect(drawn).toBeLessThan(130)
+    expect(reds(readBatch(dataset, many, { tokenizer, tokens, chance: null }).ids!)).toBe(200)
+  })
+
+  test('is the same for the same seed and step, and another for the next step', () => {
+    const draw = (step: number) => readBatch(dataset, many, { tokenizer, tokens, chance: { ...chance, step } })
+    expect(draw(5)).toEqual(draw(5))
+    expect(draw(6)).not.toEqual(draw(5))
+  })
+})
+
+test('an epoch shows every item once, in another order than the last one', () => {
+  const order = new DataOrder([0, 1, 2, 3, 4, 5, 6, 7], 1, 4)
+  const [first, second] = [
+    [1, 2],
+    [3, 4],
+  ].map((steps) => steps.flatMap((step) => order.itemsOf(step)))
+  expect(first!.toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+  expect(second!.toSorted()).toEqual(first!.toSorted())
+  expect(second).not.toEqual(first)
+})
