@@ -45,7 +45,7 @@ export async function measureTraining(
   trainStep(graph, loss)
   using program = await TrainProgram.compile(runtime, graph, { cudaGraph: true })
   for (const [name, value] of graph.parameters) program.weights.write(name, weight(name, value.shape, recipe.model.depth))
-  for (const [name, { dtype, shape }] of program.batch.tensors) program.batch.write(name, example(dtype as DType, sizeOf(shape)))
+  for (const [name, { dtype, shape }] of program.batch.tensors) program.batch.write(name, example(dtype, sizeOf(shape)))
   const times = await time(() => program.step(hyper))
   return { ...times, memoryBytes: used(runtime) - before }
 }

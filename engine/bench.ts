@@ -1,7 +1,9 @@
 import type { Recipe } from '#contracts/recipe.ts'
 import { trainStep } from './optim/train-step.ts'
+import type { DatasetReader } from './ports.ts'
 import { measureScan, measureTrainStep, type ScanTimes, type TrainStepTimes } from './runtime/bench.ts'
 import type { NativeRuntime } from './runtime/native.ts'
+import { BatchReader, DataOrder } from './training/batch.ts'
 import { lossGraph } from './training/loss-graph.ts'
 import { Trainer } from './training/trainer.ts'
 
@@ -22,4 +24,14 @@ export async function measureEngine(runtime: NativeRuntime, recipe: Recipe): Pro
   const times = await measureTrainStep(runtime, graph, () => trainer.step(++step, { images, ids }))
   const length = (model.height / model.patchSize) * (model.width / model.patchSize)
   return { trainStep: times, scan: await measureScan(runtime, { batch: batchSize, length, dim: model.expand * model.embedDim }) }
+}
+
+/** Reads every item once, in the shuffled batches that the trainer reads; each call is another epoch. */
+export function epochsOf(dataset: DatasetReader, batchSize: number): () => void {
+  const order = new DataOrder([...Array(dataset.size).keys()], 1, batchSize)
+  const reader = new BatchReader(dataset, batchSize, null)
+  let step = 0
+  return () => {
+    for (let i = 0; i < dataset.size / batchSize; i++) reader.read(order.itemsOf(++step), null)
+  }
 }

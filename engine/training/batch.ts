@@ -64,26 +64,44 @@ export interface Chance {
   flip: boolean
 }
 
-/** The pictures and captions of `items`: by chance, which is a function of seed and step, or unmirrored and with the captions that count. */
-export function readBatch(
-  dataset: DatasetReader,
-  items: readonly number[],
-  { tokenizer, tokens, chance }: { tokenizer: Tokenizer | null; tokens: number; chance: Chance | null },
-): Batch {
-  const size = dataset.imageSize
-  const bytes = size * size * 3
-  const images = new Uint8Array(items.length * bytes)
-  items.forEach((item, i) => dataset.image(item, images.subarray(i * bytes, (i + 1) * bytes)))
-  const draw = (stream: number) => uniform(items.length, { seed: chance!.seed, stream, step: chance!.step })
-  if (chance?.flip) draw(streams.flip).forEach((u, i) => u < 0.5 && mirror(images.subarray(i * bytes, (i + 1) * bytes), size))
-  if (!tokenizer) return { images, ids: null }
-  const choice = chance ? draw(streams.caption) : null
-  const ids = new Int32Array(items.length * tokens)
-  items.forEach((item, i) => {
-    const captions = dataset.captions[item]!
-    ids.set(tokenizer.encode(captions[Math.floor((choice?.[i] ?? 0) * captions.length)]!, tokens), i * tokens)
-  })
-  return { images, ids }
+/** Reads batches of one size. */
+export class BatchReader {
+  readonly #dataset: DatasetReader
+  readonly #text: { tokenizer: Tokenizer; tokens: number } | null
+  readonly #images: Uint8Array
+
+  /** `text`: with which tokenizer, and how many tokens a caption; null where captions are not read. */
+  constructor(dataset: DatasetReader, batchSize: number, text: { tokenizer: Tokenizer; tokens: number } | null) {
+    this.#dataset = dataset
+    this.#text = text
+    this.#images = new Uint8Array(batchSize * dataset.imageSize ** 2 * 3)
+  }
+
+  /**
+   * The pictures and captions of `items`, as many as the size says: by chance, which is a function of seed and step, or unmirrored and with the
+   * captions that count. The pictures lie in memory that the next read uses again.
+   */
+  read(items: readonly number[], chance: Chance | null): Batch {
+    const size = this.#dataset.imageSize
+    const bytes = size * size * 3
+    const images = this.#images
+    const draw = (stream: number) => uniform(items.length, { seed: chance!.seed, stream, step: chance!.step })
+    const mirrored = chance?.flip ? draw(streams.flip) : null
+    items.forEach((item, i) => {
+      const picture = this.#dataset.image(item, images.subarray(i * bytes, (i + 1) * bytes))
+      if (mirrored && mirrored[i]! < 0.5) mirror(picture, size)
+    })
+    return { images, ids: this.#text && this.#ids(items, chance ? draw(streams.caption) : null, this.#text) }
+  }
+
+  #ids(items: readonly number[], choice: Float32Array | null, { tokenizer, tokens }: { tokenizer: Tokenizer; tokens: number }): Int32Array {
+    const ids = new Int32Array(items.length * tokens)
+    items.forEach((item, i) => {
+      const captions = this.#dataset.captions[item]!
+      ids.set(tokenizer.encode(captions[Math.floor((choice?.[i] ?? 0) * captions.length)]!, tokens), i * tokens)
+    })
+    return ids
+  }
 }
 
 /** Left and right exchanged, in place. */

@@ -8,7 +8,7 @@ import { Drawer } from '../generation/drawer.ts'
 import type { DatasetReader, EnginePorts } from '../ports.ts'
 import { fitTokenizer, Tokenizer } from '../text/tokenizer.ts'
 import { engineVersion } from '../version.ts'
-import { DataOrder, readBatch, rgbBytes } from './batch.ts'
+import { BatchReader, DataOrder, rgbBytes } from './batch.ts'
 import { Trainer } from './trainer.ts'
 import { constantLoss, trainable, Validation } from './validation.ts'
 
@@ -66,12 +66,8 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     ports.publish('engine.checkpointed', { runFolder, step, hash, sizeBytes })
   }
   const order = new DataOrder(trainable(dataset), recipe.seed, recipe.batchSize)
-  const batchOf = (step: number) =>
-    readBatch(dataset, order.itemsOf(step), {
-      tokenizer,
-      tokens: recipe.textEncoder?.tokens ?? 0,
-      chance: { seed: recipe.seed, step, flip: recipe.flip },
-    })
+  const reader = new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens })
+  const batchOf = (step: number) => reader.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
 
   let step = resumed?.step ?? 0
   let saved = step

@@ -7,7 +7,7 @@ import { Buffers } from '../runtime/buffers.ts'
 import { precisionOf } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { imageValues, readBatch, type Batch } from './batch.ts'
+import { BatchReader, imageValues, type Batch } from './batch.ts'
 import { lossGraph } from './loss-graph.ts'
 
 /** Items that are looked at, and how many times each, with another noise and time each time. */
@@ -50,11 +50,11 @@ export class Validation implements Disposable {
     const inputs = new Buffers(runtime, graph.inputs)
     const outputs = new Buffers(runtime, graph.outputs)
     program.bind(new Map([...weights, ...inputs.tensors]), outputs.tensors)
+    const text = tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }
     const batches = Array.from({ length: Math.ceil((items.length * repeats) / batchSize) }, (_, batch) =>
-      readBatch(
-        dataset,
+      new BatchReader(dataset, batchSize, text).read(
         Array.from({ length: batchSize }, (_, i) => items[(batch * batchSize + i) % items.length]!),
-        { tokenizer, tokens: recipe.textEncoder?.tokens ?? 0, chance: null },
+        null,
       ),
     )
     return new Validation(recipe.seed, batches, program, inputs, outputs)

@@ -12,6 +12,7 @@ import { importVideos } from '../media/video/import-videos.ts'
 import { probeVideo } from '../media/video/probe.ts'
 import { SceneCache } from '../media/video/scene-cache.ts'
 import { SafeFs, sha256 } from '../store/safe-fs.ts'
+import { median, timed } from './stopwatch.ts'
 
 const run = promisify(execFile)
 const imageSize = 256
@@ -93,14 +94,4 @@ export async function measureVideo(size: string, rounds: number): Promise<VideoF
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now()
-  await work()
-  return (performance.now() - start) / 1000
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }

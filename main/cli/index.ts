@@ -128,6 +128,7 @@ bench
   .command('data')
   .description('how fast sources become training data, as ratios to programs that do no more')
   .option('--rounds <n>', 'rounds that the medians are of', wholeNumber('--rounds', 1), 5)
+  .option('--items <n>', 'pictures of the largest import whose memory is measured', wholeNumber('--items', 100), 100_000)
   .addOption(json())
   .action(run(benchData))
 program.command('doctor').description('what the studio needs, what it found, and what to do').addOption(json()).action(run(doctor))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DatasetReader } from '#engine/ports.ts'
 import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
-import { DataOrder, readBatch } from '#engine/training/batch.ts'
+import { BatchReader, DataOrder, type Chance } from '#engine/training/batch.ts'
 
 const size = 4
 const tokens = 4
@@ -21,6 +21,9 @@ const tokenizer = new Tokenizer(fitTokenizer(['red', 'blue'], 64))
 const many = Array.from({ length: 200 }, (_, i) => i % 8)
 const chance = { seed: 3, step: 5, flip: true }
 
+const readBatch = (items: readonly number[], chance: Chance | null) =>
+  new BatchReader(dataset, items.length, { tokenizer, tokens }).read(items, chance)
+
 /** The place of the red column in each picture of a batch. */
 const redColumns = (images: Uint8Array) =>
   Array.from({ length: images.length / (size * size * 3) }, (_, i) =>
@@ -29,13 +32,13 @@ const redColumns = (images: Uint8Array) =>
 
 describe('a batch', () => {
   test('holds the bytes of its items in their order', () => {
-    const { images, ids } = readBatch(dataset, [5, 2], { tokenizer: null, tokens: 0, chance: null })
+    const { images, ids } = new BatchReader(dataset, 2, null).read([5, 2], null)
     expect(images).toEqual(Uint8Array.from([...dataset.image(5), ...dataset.image(2)]))
     expect(ids).toBeNull()
   })
 
   test('mirrors about half of its pictures, and nothing but left and right', () => {
-    const { images } = readBatch(dataset, many, { tokenizer: null, tokens: 0, chance })
+    const { images } = readBatch(many, chance)
     const columns = redColumns(images)
     expect(columns.every((red) => red.length === 1 && (red[0] === 0 || red[0] === size - 1))).toBe(true)
     const mirrored = columns.filter(([red]) => red === size - 1).length
@@ -47,14 +50,14 @@ describe('a batch', () => {
     const first = tokenizer.encode('red', tokens)
     const reds = (ids: Int32Array) =>
       many.filter((_, i) => ids.subarray(i * tokens, (i + 1) * tokens).every((id, k) => id === first[k])).length
-    const drawn = reds(readBatch(dataset, many, { tokenizer, tokens, chance }).ids!)
+    const drawn = reds(readBatch(many, chance).ids!)
     expect(drawn).toBeGreaterThan(70)
     expect(drawn).toBeLessThan(130)
-    expect(reds(readBatch(dataset, many, { tokenizer, tokens, chance: null }).ids!)).toBe(200)
+    expect(reds(readBatch(many, null).ids!)).toBe(200)
   })
 
   test('is the same for the same seed and step, and another for the next step', () => {
-    const draw = (step: number) => readBatch(dataset, many, { tokenizer, tokens, chance: { ...chance, step } })
+    const draw = (step: number) => readBatch(many, { ...chance, step })
     expect(draw(5)).toEqual(draw(5))
     expect(draw(6)).not.toEqual(draw(5))
   })
