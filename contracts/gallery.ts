@@ -47,12 +47,32 @@ export const galleryItem = z.object({
 })
 export type GalleryItem = z.infer<typeof galleryItem>
 
-export const galleryQuery = z.object({
+/** Which pictures of the gallery are looked at. */
+export const galleryFilter = z.object({
+  /** Words of the prompt. */
   text: z.string().max(500).default(''),
   minRating: z.number().int().min(0).max(5).default(0),
   pick: z.enum(['none', 'pick', 'reject']).nullable().default(null),
   trashed: z.boolean().default(false),
+})
+export type GalleryFilter = z.infer<typeof galleryFilter>
+
+export const galleryQuery = galleryFilter.extend({
   offset: z.number().int().min(0).default(0),
   limit: z.number().int().min(1).max(500).default(100),
 })
 export type GalleryQuery = z.infer<typeof galleryQuery>
+
+/** A day of this machine's calendar, and how many pictures were drawn on it. */
+export const galleryDay = z.object({ day: z.iso.date(), pictures: z.number().int() })
+export type GalleryDay = z.infer<typeof galleryDay>
+
+/** What a mark applies to. A filter is worked out on the spot, so that "all" never has to be loaded. */
+export const galleryTarget = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ids'), ids: z.array(pictureId).min(1).max(10_000) }),
+  z.object({ kind: z.literal('query'), filter: galleryFilter, except: z.array(pictureId).max(10_000).default([]) }),
+])
+export type GalleryTarget = z.infer<typeof galleryTarget>
+
+/** How many pictures a change changed. */
+export const galleryOutcome = z.object({ changed: z.number().int() })

@@ -17,7 +17,16 @@ import {
 } from './curation.ts'
 import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
-import { galleryItem, galleryQuery, generationRequest, type GalleryItem } from './gallery.ts'
+import {
+  galleryDay,
+  galleryFilter,
+  galleryItem,
+  galleryOutcome,
+  galleryQuery,
+  galleryTarget,
+  generationRequest,
+  type GalleryItem,
+} from './gallery.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
 import {
   displayName,
@@ -207,16 +216,22 @@ export const studioMethods = {
 
   'gallery.list': method(galleryQuery, z.object({ total: z.number().int(), items: z.array(galleryItem) })),
   'gallery.get': method(z.object({ id: pictureId }), galleryItem),
+  /** Where a picture stands among those that a filter finds, counted from 0; null where it does not. */
+  'gallery.place': method(z.object({ id: pictureId, filter: galleryFilter }), z.number().int().nullable()),
+  /** The days of what a filter finds, the newest first. */
+  'gallery.days': method(galleryFilter, z.array(galleryDay)),
   'gallery.rate': method(
     z.object({
-      ids: z.array(pictureId).max(1000),
+      target: galleryTarget,
       rating: z.number().int().min(0).max(5).optional(),
       pick: z.enum(['none', 'pick', 'reject']).optional(),
     }),
-    nothing,
+    galleryOutcome,
   ),
-  'gallery.trash': method(z.object({ ids: z.array(pictureId).max(1000) }), nothing),
-  'gallery.restore': method(z.object({ ids: z.array(pictureId).max(1000) }), nothing),
+  'gallery.trash': method(z.object({ target: galleryTarget }), galleryOutcome),
+  'gallery.restore': method(z.object({ target: galleryTarget }), galleryOutcome),
+  /** Takes back the newest change of marks that this studio has seen; 0 where there is none left. */
+  'gallery.undo': method(nothing, galleryOutcome),
 } as const
 export type StudioMethods = typeof studioMethods
 export type StudioServices = ServicesOf<StudioMethods>
@@ -240,7 +255,7 @@ export interface StudioEvents {
   'run.progressed': { runId: RunId; points: MetricPoint[]; baselines: Baselines }
   'run.sampled': RunSample
   'gallery.added': GalleryItem
-  'gallery.changed': { ids: GalleryItem['id'][] }
+  'gallery.changed': null
   'engine.changed': EngineStatus
   'system.warned': { message: string }
   'menu.chosen': { command: MenuCommand }

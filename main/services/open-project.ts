@@ -11,7 +11,7 @@ import { DatasetFiles } from '../media/dataset-files.ts'
 import { withState } from '../media/source-roots.ts'
 import { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
-import { readPictureRecord } from '../media/write-image.ts'
+import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
@@ -260,14 +260,21 @@ export class OpenProject {
     }
     const known = this.gallery.files()
     const added: PictureId[] = []
+    let found: { record: PictureRecord; file: string }[] = []
+    const add = () => {
+      added.push(...this.gallery.addFound(found))
+      found = []
+    }
     const names = await readdir(this.folder.outputs, { recursive: true })
     for (const name of names.filter((one) => one.endsWith('.png'))) {
       const path = join(this.folder.outputs, name)
       const file = relative(this.folder.root, path).split(sep).join('/')
       if (known.has(file)) continue
       const record = readPictureRecord(await readFile(path))
-      if (record) added.push(this.gallery.add(record, file).id)
+      if (record) found.push({ record, file })
+      if (found.length >= foundAtOnce) add()
     }
+    add()
     if (added.length > 0) await this.gallery.restoreMarks(added)
   }
 
@@ -275,6 +282,9 @@ export class OpenProject {
     this.publish('gallery.added', item)
   }
 }
+
+/** Pictures that come into the index in one transaction, when it is made anew. */
+const foundAtOnce = 1000
 
 /** The folder that an import reads; null for other jobs and sources. */
 function folderOf(payload: JobPayload): string | null {

@@ -15,15 +15,24 @@ type WorkServices = Pick<
   | 'queue.clearEnded'
   | 'gallery.list'
   | 'gallery.get'
+  | 'gallery.place'
+  | 'gallery.days'
   | 'gallery.rate'
   | 'gallery.trash'
   | 'gallery.restore'
+  | 'gallery.undo'
 >
 
 /** What is asked for, what waits and what came of it: generation, queue and gallery. */
 export function workServices(context: StudioContext): WorkServices {
   const queue = () => context.project().queue
   const gallery = () => context.project().gallery
+  /** Tells the pages where something changed. */
+  async function tell(changing: Promise<number>): Promise<{ changed: number }> {
+    const changed = await changing
+    if (changed > 0) context.publish('gallery.changed', null)
+    return { changed }
+  }
 
   return {
     'generation.enqueue': async (request) => {
@@ -49,20 +58,11 @@ export function workServices(context: StudioContext): WorkServices {
       if (!item) throw new StudioError('not-found', `There is no picture "${id}" in the gallery.`)
       return item
     },
-    'gallery.rate': async ({ ids, ...marks }) => {
-      await gallery().mark(ids, marks)
-      context.publish('gallery.changed', { ids })
-      return null
-    },
-    'gallery.trash': async ({ ids }) => {
-      await gallery().mark(ids, { trashed: true })
-      context.publish('gallery.changed', { ids })
-      return null
-    },
-    'gallery.restore': async ({ ids }) => {
-      await gallery().mark(ids, { trashed: false })
-      context.publish('gallery.changed', { ids })
-      return null
-    },
+    'gallery.place': async ({ id, filter }) => gallery().place(id, filter),
+    'gallery.days': async (filter) => gallery().days(filter),
+    'gallery.rate': ({ target, ...marks }) => tell(gallery().mark(target, marks)),
+    'gallery.trash': ({ target }) => tell(gallery().mark(target, { trashed: true })),
+    'gallery.restore': ({ target }) => tell(gallery().mark(target, { trashed: false })),
+    'gallery.undo': () => tell(gallery().undo()),
   }
 }

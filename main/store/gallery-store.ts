@@ -1,4 +1,11 @@
-import { galleryItem, type GalleryItem, type GalleryQuery } from '#contracts/gallery.ts'
+import {
+  galleryItem,
+  type GalleryDay,
+  type GalleryFilter,
+  type GalleryItem,
+  type GalleryQuery,
+  type GalleryTarget,
+} from '#contracts/gallery.ts'
 import type { PictureId } from '#contracts/project.ts'
 import type { PictureRecord } from '../media/write-image.ts'
 import type { Db } from './database.ts'
@@ -20,10 +27,23 @@ interface Row {
   trashed: number
 }
 
+type Marked = Pick<GalleryItem, 'id' | 'rating' | 'pick' | 'trashed'>
+
+/** Changes of marks that can be taken back, while the project is open. */
+const undoDepth = 50
+
+/** What a filter finds, with the values of `valuesOf`. */
+const found = `trashed = @trashed AND rating >= @minRating AND (@pick IS NULL OR pick = @pick) AND (@text = '' OR prompt LIKE @like ESCAPE '\\')`
+
+function valuesOf({ text, minRating, pick, trashed }: GalleryFilter) {
+  return { trashed: Number(trashed), minRating, pick, text, like: `%${text.replace(/[\\%_]/g, '\\$&')}%` }
+}
+
 /** The gallery's index: every row can be made again from the picture it points to. */
 export class GalleryStore {
   readonly #db: Db
   readonly #marks: PictureMarks
+  readonly #undo: (readonly Marked[])[] = []
 
   constructor(db: Db, marks: PictureMarks) {
     this.#db = db
@@ -56,6 +76,11 @@ export class GalleryStore {
     )
   }
 
+  /** Adds pictures whose files were found, all of them at once. */
+  addFound(found: readonly { record: PictureRecord; file: string }[]): PictureId[] {
+    return this.#db.transaction(() => found.map(({ record, file }) => this.add(record, file).id))()
+  }
+
   get(id: PictureId): GalleryItem | null {
     const row = this.#db.prepare('SELECT * FROM pictures WHERE id = ?').get(id) as Row | undefined
     return row ? toItem(row) : null
@@ -75,14 +100,32 @@ export class GalleryStore {
     return new Set(this.#db.prepare('SELECT idx FROM pictures WHERE jobId = ?').pluck().all(jobId) as number[])
   }
 
-  list({ text, minRating, pick, trashed, offset, limit }: GalleryQuery): { total: number; items: GalleryItem[] } {
-    const where = `trashed = @trashed AND rating >= @minRating AND (@pick IS NULL OR pick = @pick) AND (@text = '' OR prompt LIKE @like ESCAPE '\\')`
-    const values = { trashed: Number(trashed), minRating, pick, text, like: `%${text.replace(/[\\%_]/g, '\\$&')}%` }
-    const total = this.#db.prepare(`SELECT count(*) FROM pictures WHERE ${where}`).pluck().get(values) as number
+  list({ offset, limit, ...filter }: GalleryQuery): { total: number; items: GalleryItem[] } {
+    const values = valuesOf(filter)
+    const total = this.#db.prepare(`SELECT count(*) FROM pictures WHERE ${found}`).pluck().get(values) as number
     const rows = this.#db
-      .prepare(`SELECT * FROM pictures WHERE ${where} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`)
+      .prepare(`SELECT * FROM pictures WHERE ${found} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`)
       .all({ ...values, limit, offset })
     return { total, items: (rows as Row[]).map(toItem) }
+  }
+
+  /** How many of the found pictures stand before one; null where it is not among them. */
+  place(id: PictureId, filter: GalleryFilter): number | null {
+    const values = { ...valuesOf(filter), id }
+    const own = this.#db.prepare(`SELECT createdAt, idx FROM pictures WHERE ${found} AND id = @id`).get(values) as Row | undefined
+    if (!own) return null
+    return this.#db
+      .prepare(`SELECT count(*) FROM pictures WHERE ${found} AND (createdAt, idx) > (@createdAt, @idx)`)
+      .pluck()
+      .get({ ...values, createdAt: own.createdAt, idx: own.idx }) as number
+  }
+
+  days(filter: GalleryFilter): GalleryDay[] {
+    return this.#db
+      .prepare(
+        `SELECT date(createdAt, 'localtime') AS day, count(*) AS pictures FROM pictures WHERE ${found} GROUP BY day ORDER BY day DESC`,
+      )
+      .all(valuesOf(filter)) as GalleryDay[]
   }
 
   /** Pictures of one job, first to last. */
@@ -90,16 +133,61 @@ export class GalleryStore {
     return (this.#db.prepare('SELECT * FROM pictures WHERE jobId = ? ORDER BY idx').all(jobId) as Row[]).map(toItem)
   }
 
-  /** What people think of pictures; kept in a file beside them before it is in the index. */
-  async mark(ids: readonly PictureId[], marks: Marks): Promise<void> {
-    await this.#marks.add(ids, marks)
-    this.#apply(ids.map((id) => ({ id, ...marks })))
+  /** What people think of pictures; kept in a file beside them before it is in the index. Gives how many it changed. */
+  async mark(target: GalleryTarget, marks: Marks): Promise<number> {
+    const before = this.#marked(target).filter((row) => Object.entries(marks).some(([name, mark]) => row[name as keyof Marks] !== mark))
+    if (before.length === 0) return 0
+    await this.#add(
+      before.map(({ id }) => id),
+      marks,
+    )
+    this.#undo.push(before)
+    if (this.#undo.length > undoDepth) this.#undo.shift()
+    return before.length
+  }
+
+  /** Takes back the newest change of marks. Gives how many pictures it changed. */
+  async undo(): Promise<number> {
+    const before = this.#undo.pop()
+    if (!before) return 0
+    const same = ({ rating, pick, trashed }: Marked) => `${rating} ${pick} ${trashed}`
+    for (const [, rows] of Map.groupBy(before, same)) {
+      const { rating, pick, trashed } = rows[0]!
+      await this.#add(
+        rows.map(({ id }) => id),
+        { rating, pick, trashed },
+      )
+    }
+    return before.length
   }
 
   /** Marks of pictures that came into the index again. */
   async restoreMarks(ids: readonly PictureId[]): Promise<void> {
     const kept = await this.#marks.readAll()
     this.#apply(ids.flatMap((id) => ({ id, ...kept.get(id) })))
+  }
+
+  async #add(ids: readonly PictureId[], marks: Marks): Promise<void> {
+    await this.#marks.add(ids, marks)
+    this.#apply(ids.map((id) => ({ id, ...marks })))
+  }
+
+  /** The marks of a target's pictures as they are. */
+  #marked(target: GalleryTarget): Marked[] {
+    const columns = 'SELECT id, rating, pick, trashed FROM pictures'
+    const rows =
+      target.kind === 'ids'
+        ? this.#db.prepare(`${columns} WHERE id IN (SELECT value FROM json_each(?))`).all(JSON.stringify(target.ids))
+        : this.#db
+            .prepare(`${columns} WHERE ${found} AND id NOT IN (SELECT value FROM json_each(@except))`)
+            .all({ ...valuesOf(target.filter), except: JSON.stringify(target.except) })
+    const marked = (row: Row): Marked => ({
+      id: row.id as PictureId,
+      rating: row.rating,
+      pick: row.pick as Marked['pick'],
+      trashed: row.trashed === 1,
+    })
+    return (rows as Row[]).map(marked)
   }
 
   #apply(changes: readonly ({ id: PictureId } & Marks)[]): void {

@@ -101,9 +101,9 @@ describe('a studio', () => {
     await ended(studio, await studio.services['generation.enqueue'](request(runId), context))
     const { items: drawn } = await studio.services['gallery.list'](everything, context)
     const ids = drawn.map(({ id }) => id as never) as [never, never, never]
-    await studio.services['gallery.rate']({ ids: [ids[0], ids[1]], rating: 4 }, context)
-    await studio.services['gallery.rate']({ ids: [ids[0]], pick: 'pick' }, context)
-    await studio.services['gallery.trash']({ ids: [ids[2]] }, context)
+    await studio.services['gallery.rate']({ target: { kind: 'ids', ids: [ids[0], ids[1]] }, rating: 4 }, context)
+    await studio.services['gallery.rate']({ target: { kind: 'ids', ids: [ids[0]] }, pick: 'pick' }, context)
+    await studio.services['gallery.trash']({ target: { kind: 'ids', ids: [ids[2]] } }, context)
     const before = await studio.services['gallery.list'](everything, context)
     const root = studio.context.project().folder.root
     await studio.close()
