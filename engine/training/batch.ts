@@ -68,23 +68,26 @@ export interface Chance {
 export class BatchReader {
   readonly #dataset: DatasetReader
   readonly #text: { tokenizer: Tokenizer; tokens: number } | null
-  readonly #images: Uint8Array
+  /** Two in turn: one is trained on while the next is read. */
+  readonly #images: readonly [Uint8Array, Uint8Array]
+  #reads = 0
 
   /** `text`: with which tokenizer, and how many tokens a caption; null where captions are not read. */
   constructor(dataset: DatasetReader, batchSize: number, text: { tokenizer: Tokenizer; tokens: number } | null) {
     this.#dataset = dataset
     this.#text = text
-    this.#images = new Uint8Array(batchSize * dataset.imageSize ** 2 * 3)
+    const bytes = batchSize * dataset.imageSize ** 2 * 3
+    this.#images = [new Uint8Array(bytes), new Uint8Array(bytes)]
   }
 
   /**
    * The pictures and captions of `items`, as many as the size says: by chance, which is a function of seed and step, or unmirrored and with the
-   * captions that count. The pictures lie in memory that the next read uses again.
+   * captions that count. The pictures lie in memory that the read after the next uses again.
    */
   read(items: readonly number[], chance: Chance | null): Batch {
     const size = this.#dataset.imageSize
     const bytes = size * size * 3
-    const images = this.#images
+    const images = this.#images[this.#reads++ % 2]!
     const draw = (stream: number) => uniform(items.length, { seed: chance!.seed, stream, step: chance!.step })
     const mirrored = chance?.flip ? draw(streams.flip) : null
     items.forEach((item, i) => {

@@ -37,6 +37,13 @@ describe('a batch', () => {
     expect(ids).toBeNull()
   })
 
+  test('stays as it is while the next one is read', () => {
+    const reader = new BatchReader(dataset, 1, null)
+    const { images } = reader.read([5], null)
+    reader.read([2], null)
+    expect(images).toEqual(dataset.image(5))
+  })
+
   test('mirrors about half of its pictures, and nothing but left and right', () => {
     const { images } = readBatch(many, chance)
     const columns = redColumns(images)
