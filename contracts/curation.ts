@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { datasetItem, datasetSplit } from './dataset.ts'
+import { consent, datasetItem, datasetSplit } from './dataset.ts'
 import { itemId } from './project.ts'
 
 export const pick = z.enum(['none', 'pick', 'reject'])
@@ -21,10 +21,6 @@ export const crop = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('rectangle') }).extend(rectangle.shape),
 ])
 export type Crop = z.infer<typeof crop>
-
-/** Whether those who are shown in a picture, or made it, agree to its use. */
-export const consent = z.enum(['unknown', 'given', 'not-needed', 'refused'])
-export type Consent = z.infer<typeof consent>
 
 const captionText = z.string().max(2000)
 

@@ -34,6 +34,10 @@ export const recognizedSource = z.object({
 })
 export type RecognizedSource = z.infer<typeof recognizedSource>
 
+/** Whether those who are shown in a picture, or made it, agree to its use. */
+export const consent = z.enum(['unknown', 'given', 'not-needed', 'refused'])
+export type Consent = z.infer<typeof consent>
+
 /** What a source says of an item beyond its picture, captions and tags. */
 export const sourceFacts = z
   .object({
@@ -46,6 +50,7 @@ export const sourceFacts = z
     licence: z.string().max(500),
     /** Where it comes from: an address or an archive. */
     origin: z.string().max(2000),
+    consent,
   })
   .partial()
 export type SourceFacts = z.infer<typeof sourceFacts>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { importOptions, importSource, ledgerTotals } from './dataset.ts'
 import { wireError } from './errors.ts'
+import { exportRequest, exportTotals } from './export.ts'
 import { generationRequest } from './gallery.ts'
 import { jobId, runId } from './project.ts'
 import { clipOptions, videoId } from './video.ts'
@@ -17,6 +18,8 @@ export const jobPayload = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('scenes'), videoId, path: z.string() }),
   /** Cut the videos of a folder into clips of the data set. */
   z.object({ kind: z.literal('clips'), path: z.string(), options: clipOptions }),
+  /** Write part of the data set for other programs. */
+  z.object({ kind: z.literal('export'), request: exportRequest }),
   z.object({ kind: z.literal('train'), runId }),
   z.object({ kind: z.literal('sample'), request: generationRequest }),
 ])
@@ -43,6 +46,7 @@ export const jobResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('scenes'), frames: z.number().int() }),
   /** `note` says what clips are good for so far. */
   z.object({ kind: z.literal('clips'), totals: ledgerTotals, clips: z.number().int(), note: z.string() }),
+  z.object({ kind: z.literal('export'), folder: z.string(), totals: exportTotals }),
   z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
   z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
 ])

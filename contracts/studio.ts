@@ -17,6 +17,7 @@ import {
 } from './curation.ts'
 import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
+import { exportForecast, exportLayout, exportPlan, exportRequest, snapshotRecord } from './export.ts'
 import {
   galleryDay,
   galleryFilter,
@@ -164,6 +165,19 @@ export const studioMethods = {
   ),
   /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
   'curation.card': method(nothing, z.object({ markdown: z.string() })),
+
+  /** `folder` is where the export would lie; null asks nothing of a place. */
+  'export.forecast': method(exportPlan.extend({ folder: z.string().max(4096).nullable().default(null) }), exportForecast),
+  /** A folder that is not there yet: in `parent`, or among the project's own exports. */
+  'export.suggestFolder': method(
+    z.object({ layout: exportLayout, parent: z.string().max(4096).nullable().default(null) }),
+    z.object({ folder: z.string() }),
+  ),
+  /** Writes the export as a job: all of it or nothing. */
+  'export.start': method(exportRequest, job),
+  'export.snapshots': method(nothing, z.array(snapshotRecord)),
+  /** Writes the data set's card into a folder, under a name that is free. */
+  'export.saveCard': method(z.object({ folder: z.string().min(1).max(4096) }), z.object({ path: z.string() })),
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
 

@@ -11,6 +11,7 @@ import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
 import { systemServices } from './services/system.ts'
 import { trainingServices } from './services/training.ts'
+import { exportServices } from './services/export.ts'
 import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
 import { xrayServices } from './services/xray.ts'
@@ -85,6 +86,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...datasetServices(context),
       ...curationServices(context),
       ...videoServices(context),
+      ...exportServices(context),
       ...trainingServices(context),
       ...workServices(context),
       ...xrayServices(context),

@@ -1,11 +1,13 @@
 import { Command, CommanderError, Option } from 'commander'
 import { sourceLayout } from '#contracts/dataset.ts'
+import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu, benchGpu } from './bench.ts'
 import { benchData } from './bench-data.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { exitCodes, Output } from './output.ts'
 import { parity } from './parity.ts'
@@ -74,6 +76,23 @@ program
   .option('--cut <threshold>', 'start new clips where scenes change by so much, up to 1', positive('--cut'))
   .addOption(json())
   .action(run(clipsCommand))
+
+program
+  .command('export')
+  .description("write the project's data set in the layout that another program reads")
+  .requiredOption('--project <dir>', 'the project')
+  .addOption(new Option('--layout <name>', 'who shall read it').choices(exportLayout.options).makeOptionMandatory())
+  .requiredOption('--out <dir>', 'the folder to make; it must not be there yet, or be empty')
+  .option('--query <text>', 'which pictures, in the query language; all that are in training by default')
+  .option('--snapshot <name>', 'a snapshot that a run froze, instead')
+  .addOption(
+    new Option('--pixels <which>', "the trainer's own pixels as PNG, or the imported files")
+      .choices(exportPlan.shape.pixels.unwrap().options)
+      .default('training'),
+  )
+  .option('--together', 'one set, without folders for splits')
+  .addOption(json())
+  .action(run(exportCommand))
 
 program
   .command('train')

@@ -55,7 +55,7 @@ export const ledgerLine = z.object({
 export type LedgerLine = z.infer<typeof ledgerLine>
 
 /** What of an item a training may depend on. Snapshots of the first studios know captions only. */
-const frozenItem = z
+export const frozenItem = z
   .object({
     id: itemId,
     caption: z.string(),

@@ -18,32 +18,49 @@ export interface Original {
   copied?: string | null | undefined
 }
 
-/**
- * The bytes of a source's files as they were imported; null for one that is gone or another now. Nothing is trusted but what has that hash.
- * The project's own copies come first, so that they serve while the source is away.
- */
+/** The bytes of a source's files as they were imported, in the order of `wanted`; null for one that is gone or another now. */
 export async function* readOriginals<T extends Original>(
   root: string,
   wanted: readonly T[],
   originalsFolder: string,
 ): AsyncGenerator<[T, Uint8Array | null]> {
-  const elsewhere: T[] = []
-  for (const one of wanted) {
-    const copy =
-      one.copied &&
-      (await orNull(() => readBounded(join(originalsFolder, one.fileHash.slice(0, 2), one.fileHash + one.copied), fileLimitBytes)))
-    if (copy && sha256(copy) === one.fileHash) yield [one, copy]
-    else elsewhere.push(one)
-  }
-  if (elsewhere.length === 0) return
-  const there = await openRoot(root).catch(() => null) // a drive that is away
+  const originals = new Originals(originalsFolder)
   try {
-    for (const one of elsewhere) {
-      const bytes = there && (await orNull(() => there.read(one.source)))
-      yield [one, bytes && sha256(bytes) === one.fileHash ? bytes : null]
-    }
+    for (const one of wanted) yield [one, await originals.read({ ...one, root })]
   } finally {
-    await there?.close()
+    await originals.close()
+  }
+}
+
+/**
+ * Files of sources as they were imported. Nothing is trusted but what has the hash of that time. The project's own copies come first, so that they
+ * serve while the source is away. The source that was last read from stays open: those who ask in the order of the import are served soonest.
+ */
+export class Originals {
+  readonly #folder: string
+  #open: { root: string; there: OpenRoot | null } | null = null
+
+  /** @param folder of the project's copies. */
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Null where the file is gone or another now. One call after the other. */
+  async read({ root, source, fileHash, copied }: Original & { root: string }): Promise<Uint8Array | null> {
+    const copy = copied && (await orNull(() => readBounded(join(this.#folder, fileHash.slice(0, 2), fileHash + copied), fileLimitBytes)))
+    if (copy && sha256(copy) === fileHash) return copy
+    if (this.#open?.root !== root) {
+      await this.close()
+      this.#open = { root, there: await openRoot(root).catch(() => null) } // a drive that is away
+    }
+    const { there } = this.#open
+    const bytes = there && (await orNull(() => there.read(source)))
+    return bytes && sha256(bytes) === fileHash ? bytes : null
+  }
+
+  async close(): Promise<void> {
+    await this.#open?.there?.close()
+    this.#open = null
   }
 }
 

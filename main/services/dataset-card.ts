@@ -1,5 +1,4 @@
-import type { Consent } from '#contracts/curation.ts'
-import type { DatasetSummary } from '#contracts/dataset.ts'
+import type { Consent, DatasetSummary } from '#contracts/dataset.ts'
 import type { CardFacts, Tally } from '../store/dataset-figures.ts'
 
 const listed = 20

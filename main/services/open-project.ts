@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { DatasetSummary } from '#contracts/dataset.ts'
 import type { GalleryItem } from '#contracts/gallery.ts'
@@ -27,11 +27,12 @@ import { lockProject } from '../store/project-lock.ts'
 import { PictureMarks } from '../store/picture-marks.ts'
 import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
-import type { SafeFs } from '../store/safe-fs.ts'
+import { newFolderName, type SafeFs } from '../store/safe-fs.ts'
 import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
+import { exportRunner } from './queue/export-runner.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -51,6 +52,7 @@ export class OpenProject {
   readonly dataset: DatasetFiles
   readonly index: DatasetIndex
   readonly items: ItemStore
+  readonly questions: ItemQuestions
   readonly figures: DatasetFigures
   readonly alike: AlikeStore
   readonly curation: Curation
@@ -65,7 +67,7 @@ export class OpenProject {
   /** What goes on in the background after a project was opened. */
   #settling: Promise<void> = Promise.resolve()
   #closing = false
-  readonly #db: Db
+  readonly database: Db
   readonly #unlock: () => Promise<void>
 
   private constructor(
@@ -83,7 +85,8 @@ export class OpenProject {
     this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
-    const questions = new ItemQuestions(db)
+    this.questions = new ItemQuestions(db)
+    const questions = this.questions
     this.items = new ItemStore(db, questions)
     this.figures = new DatasetFigures(db, questions)
     this.alike = new AlikeStore(db)
@@ -97,13 +100,14 @@ export class OpenProject {
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
     this.#drops = new StagedDrops(folder.staging, fs)
-    this.#db = db
+    this.database = db
     this.#unlock = unlock
     const runners: Record<JobKind, Runner> = {
       import: importRunner(this),
       measure: measureRunner(this),
       scenes: scenesRunner(this),
       clips: clipsRunner(this),
+      export: exportRunner(this),
       train: trainRunner(this),
       sample: sampleRunner(this),
     }
@@ -129,6 +133,7 @@ export class OpenProject {
       const project = new OpenProject(file, folder, openDatabase(folder.database), unlock, tools)
       await project.#reconcile()
       await project.#sweepDrops()
+      await project.#sweepExports()
       project.#settling = project.#indexDataset()
       if (startQueue) project.queue.pump()
       else project.queue.standBy()
@@ -148,7 +153,7 @@ export class OpenProject {
       await this.#settling
       await this.index.idle()
     } finally {
-      this.#db.close()
+      this.database.close()
       await this.#unlock()
     }
   }
@@ -242,6 +247,13 @@ export class OpenProject {
   async #sweepDrops(): Promise<void> {
     const wanted = this.queue.list().flatMap(({ state, payload }) => (state === 'done' ? [] : (folderOf(payload) ?? [])))
     await this.#drops.sweep(wanted).catch((error: unknown) => this.#warnOfDrops(error))
+  }
+
+  /** What a killed studio left of exports; they begin anew. */
+  async #sweepExports(): Promise<void> {
+    await this.fs.remove(this.folder.exportLists)
+    for (const { id, payload } of this.queue.list())
+      if (payload.kind === 'export') await rm(newFolderName(payload.request.folder, id), { recursive: true, force: true })
   }
 
   #warnOfDrops(error: unknown): void {

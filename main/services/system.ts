@@ -54,7 +54,7 @@ export function systemServices(context: StudioContext): SystemServices {
 }
 
 /** Free space in bytes where a folder is or, while it is not made yet, would come to be; null where the system does not say. */
-async function freeBytes(folder: string): Promise<number | null> {
+export async function freeBytes(folder: string): Promise<number | null> {
   try {
     const { bavail, bsize } = await statfs(folder)
     return bavail * bsize

@@ -145,6 +145,35 @@ const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX editsByState ON edits (state, seq);
   `,
+  // Repeats, concept and consent as sources tell them. All of the data set's files are read again, since they were not kept before.
+  `
+  ALTER TABLE items ADD COLUMN foundRepeats INTEGER;
+  ALTER TABLE items ADD COLUMN foundConcept TEXT NOT NULL DEFAULT '';
+  ALTER TABLE items ADD COLUMN foundConsent TEXT;
+  DROP VIEW curated;
+  CREATE VIEW curated AS SELECT
+    items.*, setRating, setPick, setSplit, setCrop, setConsent, setLicence, setAuthor, setOrigin, setTags, setCaption, setCaptions, textStale,
+    coalesce(setRating, 0) AS rating,
+    coalesce(setPick, 'none') AS pick,
+    coalesce(setSplit, foundSplit, autoSplit) AS split,
+    coalesce(setCrop, '{"kind":"center"}') AS crop,
+    coalesce(setConsent, foundConsent, 'unknown') AS consent,
+    coalesce(setLicence, foundLicence) AS licence,
+    coalesce(setAuthor, foundAuthor) AS author,
+    coalesce(setOrigin, foundOrigin) AS origin,
+    coalesce(setTags, foundTags) AS tags,
+    coalesce(setCaption, foundCaption) AS caption,
+    coalesce(setCaptions, foundCaptions) AS captions,
+    width * 1.0 / height AS aspect,
+    width * height / 1e6 AS megapixels,
+    coalesce(json_extract(setCrop, '$.width'), width) AS frameWidth,
+    coalesce(json_extract(setCrop, '$.height'), height) AS frameHeight,
+    nearest, coalesce(duplicate, 'none') AS duplicate, duplicateGroup
+    FROM items JOIN marks ON marks.row = items.row LEFT JOIN alike ON alike.row = items.row;
+  DELETE FROM files; DELETE FROM items; DELETE FROM marks; DELETE FROM alike; DELETE FROM leaves; DELETE FROM edits;
+  INSERT INTO itemText (itemText) VALUES ('delete-all');
+  DELETE FROM facts WHERE name LIKE 'dataset.%';
+  `,
 ]
 
 /** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */

@@ -13,7 +13,7 @@ import { leafHash, leafPrefix, snapshotName, type FrozenItem } from '../media/da
 import type { Db } from './database.ts'
 import type { ItemQuestions } from './item-questions.ts'
 import { toCrop, toLists, type Row } from './item-rows.ts'
-import { leakSql } from './query/sql.ts'
+import { leakSql, type Condition } from './query/sql.ts'
 
 /** A value of a field and how many items have it; '' where nothing is said. */
 export interface Tally {
@@ -107,18 +107,18 @@ export class DatasetFigures {
     return { total, entries }
   }
 
-  /** What the data set's card tells of the items that are not rejected. */
-  cardFacts(): CardFacts {
-    const kept = `FROM curated WHERE here AND pick <> 'reject'`
+  /** What a card tells of the data set, or of the items among it that meet a condition; rejected ones are left out. */
+  cardFacts({ sql, values }: Condition = { sql: 'here', values: [] }): CardFacts {
+    const kept = `FROM curated WHERE ${sql} AND pick <> 'reject'`
     const tally = (column: string, from = kept) =>
-      this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all() as Tally[]
+      this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all(values) as Tally[]
     const counts = this.#db
       .prepare(
         `SELECT count(*) AS items, count(blur) AS measured, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
            coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
-      .get() as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
+      .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
     const { items, measured, captioned, tagged, duplicates, leaks, ...sizes } = counts
     return {
       ...{ items, measured, captioned, tagged, duplicates, leaks },
@@ -128,7 +128,7 @@ export class DatasetFigures {
       licences: tally('licence'),
       authors: tally('author'),
       origins: tally('origin'),
-      tags: tally('value', `FROM curated, json_each(tags) WHERE here AND pick <> 'reject'`),
+      tags: tally('value', `FROM curated, json_each(tags) WHERE ${sql} AND pick <> 'reject'`),
       sizes: items > 0 ? sizes : null,
     }
   }

@@ -102,11 +102,11 @@ export class DatasetIndex {
     const before = this.#add.itemOf.get(root, source)
     this.#add.file.run(root, source, state, reason, detail, fileHash, item?.copied ?? null, id)
     if (item) {
-      const { author = '', licence = '', origin = '', split = null, ...rest } = item
+      const { author = '', licence = '', origin = '', split = null, repeats = null, concept = '', consent = null, ...rest } = item
       const { caption, captions, tags } = foundWords(item)
       this.#add.item.run({
         ...rest,
-        ...{ source, state, reason, author, licence, origin, split, splitRank: splitRank(item.id) },
+        ...{ source, state, reason, author, licence, origin, split, repeats, concept, consent, splitRank: splitRank(item.id) },
         caption,
         captions: JSON.stringify(captions),
         tags: JSON.stringify(tags),
@@ -265,12 +265,13 @@ function prepareAll(db: Db) {
     ),
     item: db.prepare(
       `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,
-         foundSplit, foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin)
+         foundSplit, foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin, foundRepeats, foundConcept, foundConsent)
        VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @splitRank,
-         @split, @caption, @captions, @tags, @author, @licence, @origin)
+         @split, @caption, @captions, @tags, @author, @licence, @origin, @repeats, @concept, @consent)
        ON CONFLICT (id) DO UPDATE SET here = 1, source = @source, state = @state, reason = @reason, width = @width, height = @height,
          shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundSplit = @split, foundCaption = @caption, foundCaptions = @captions,
-         foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin`,
+         foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin,
+         foundRepeats = @repeats, foundConcept = @concept, foundConsent = @consent`,
     ),
     marks: db.prepare('INSERT INTO marks (row) SELECT row FROM items WHERE id = ? ON CONFLICT (row) DO UPDATE SET textStale = 1'),
     leaf: db.prepare(`DELETE FROM leaves WHERE prefix = substr(?, 1, ${leafPrefix})`),

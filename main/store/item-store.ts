@@ -112,7 +112,8 @@ export class ItemStore {
   found(id: ItemId): Marks {
     const row = this.#db
       .prepare(
-        `SELECT foundCaption, foundCaptions, foundTags, coalesce(foundSplit, autoSplit) AS split, foundAuthor, foundLicence, foundOrigin FROM items WHERE id = ?`,
+        `SELECT foundCaption, foundCaptions, foundTags, coalesce(foundSplit, autoSplit) AS split, foundAuthor, foundLicence, foundOrigin,
+           coalesce(foundConsent, 'unknown') AS consent FROM items WHERE id = ?`,
       )
       .get(id) as Record<string, string>
     return marks.parse({
@@ -125,7 +126,7 @@ export class ItemStore {
       crop: { kind: 'center' },
       author: row['foundAuthor'],
       licence: row['foundLicence'],
-      consent: 'unknown',
+      consent: row['consent'],
       origin: row['foundOrigin'],
     })
   }

@@ -22,6 +22,10 @@ export interface ProjectFolder {
   readonly thumbnails: string
   readonly staging: string
   readonly scenes: string
+  /** Where exports go unless people choose another place. */
+  readonly exports: string
+  /** Lists of exports that are being written. */
+  readonly exportLists: string
   readonly lock: string
 }
 
@@ -38,6 +42,8 @@ export function projectFolder(root: string): ProjectFolder {
     thumbnails: join(root, 'cache', 'thumbnails'),
     staging: join(root, 'cache', 'staging'),
     scenes: join(root, 'cache', 'scenes'),
+    exports: inside('exports'),
+    exportLists: join(root, 'cache', 'exports'),
     lock: inside('.lock'),
   }
 }

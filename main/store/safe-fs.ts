@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 
@@ -107,6 +107,38 @@ export class SafeFs {
     }
   }
 
+  /**
+   * A folder that is filled file by file and is not there before it is kept; for what does not fit into memory. Its temporary name beside it is
+   * `newFolderName(path, key)`, so that what a killed process left of it can be found again; that is removed first.
+   */
+  async newFolder(path: string, key: string): Promise<NewFolder> {
+    const temporary = newFolderName(path, key)
+    await rm(temporary, { recursive: true, force: true })
+    await this.folder(temporary)
+    const made = new Set([temporary])
+    const place = async (name: string) => {
+      const file = join(temporary, ...name.split('/'))
+      if (!made.has(dirname(file))) {
+        await this.folder(dirname(file))
+        made.add(dirname(file))
+      }
+      return file
+    }
+    return {
+      write: async (name, bytes) => this.#writeNew(await place(name), toBytes(bytes)),
+      file: async (name) => this.newFile(await place(name)),
+      keep: async () => {
+        for (const folder of made) await this.#syncFolder(folder)
+        await rmdir(path).catch((error: unknown) => {
+          if (!isCode(error, 'ENOENT')) throw error // an empty folder makes place, any other stays
+        })
+        await this.#guard('rename', path, 0, () => rename(temporary, path))
+        await this.#syncFolder(dirname(path))
+      },
+      discard: () => rm(temporary, { recursive: true, force: true }),
+    }
+  }
+
   /** Adds whole lines to the end of a text file and syncs, one call after the other. What a crash or a full disk left of a line is cut off first. */
   async append(path: string, lines: Uint8Array | string): Promise<void> {
     const before = this.#appending.get(path)
@@ -202,6 +234,21 @@ export interface NewFile {
   write(bytes: Uint8Array): Promise<void>
   keep(): Promise<void>
   discard(): Promise<void>
+}
+
+/** A folder of `SafeFs.newFolder` while it is filled: ends with one call of keep or of discard; after a keep that failed, discard. */
+export interface NewFolder {
+  /** A whole file, by its path inside with forward slashes; there must be none of that name. */
+  write(name: string, bytes: Uint8Array | string): Promise<void>
+  /** A file that is written piece by piece. */
+  file(name: string): Promise<NewFile>
+  keep(): Promise<void>
+  discard(): Promise<void>
+}
+
+/** What a new folder is called until it is kept. */
+export function newFolderName(path: string, key: string): string {
+  return join(dirname(path), `${temporaryPrefix}${key}-${basename(path)}`)
 }
 
 async function checkSize(handle: FileHandle, path: string, sizeBytes: number): Promise<void> {

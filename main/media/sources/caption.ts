@@ -1,7 +1,8 @@
-import type { SourceFacts } from '#contracts/dataset.ts'
+import { consent, type SourceFacts } from '#contracts/dataset.ts'
 import { PictureError } from '../picture.ts'
 import { quoted, splitEnding, type FileTree } from './file-tree.ts'
 import type { Remark, Said } from './source-item.ts'
+import { splitOf } from './split-name.ts'
 
 const captionLimit = 2000
 const captionsLimit = 20
@@ -96,7 +97,11 @@ const factKeys: readonly (readonly [keyof SourceFacts & ('author' | 'licence' | 
   ['origin', ['url', 'source', 'origin'], 2000],
 ]
 
-export const factColumns: ReadonlySet<string> = new Set(factKeys.flatMap(([, keys]) => keys))
+export const factColumns: ReadonlySet<string> = new Set([
+  ...factKeys.flatMap(([, keys]) => keys),
+  ...['split', 'repeats', 'concept', 'consent'],
+])
+const repeatsLimit = 10_000
 
 function factsOf(record: ReadonlyMap<string, unknown>): SourceFacts {
   const facts: SourceFacts = {}
@@ -104,6 +109,15 @@ function factsOf(record: ReadonlyMap<string, unknown>): SourceFacts {
     const text = tidy(keys.flatMap((key) => texts(record.get(key)))[0] ?? '', limit)
     if (text !== '') facts[fact] = text
   }
+  const only = (key: string) => texts(record.get(key))[0]?.trim() ?? ''
+  const split = splitOf(only('split').toLowerCase())
+  const concept = tidy(only('concept'), 500)
+  const agreed = consent.safeParse(only('consent')).data
+  const repeats = Number(record.get('repeats') ?? NaN)
+  if (split) facts.split = split
+  if (concept !== '') facts.concept = concept
+  if (agreed && agreed !== 'unknown') facts.consent = agreed
+  if (Number.isInteger(repeats) && repeats >= 1 && repeats <= repeatsLimit) facts.repeats = repeats
   return facts
 }
 

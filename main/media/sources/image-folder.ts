@@ -1,27 +1,9 @@
-import type { SourceFacts } from '#contracts/dataset.ts'
 import type { FileTree } from './file-tree.ts'
 import { repeatsOf } from './kohya-folder.ts'
 import { isMetadata, MetadataList } from './metadata-list.ts'
 import { pictureFiles } from './picture-files.ts'
 import type { SourceItem } from './source-item.ts'
-
-const splitNames: Readonly<Record<string, SourceFacts['split']>> = {
-  train: 'train',
-  training: 'train',
-  validation: 'validation',
-  valid: 'validation',
-  val: 'validation',
-  dev: 'validation',
-  test: 'test',
-  testing: 'test',
-  eval: 'test',
-  evaluation: 'test',
-}
-
-/** The split that a folder's name stands for, as Hugging Face's image folder has it. */
-export function splitOf(folder: string): SourceFacts['split'] | null {
-  return (Object.hasOwn(splitNames, folder) ? splitNames[folder] : null) ?? null
-}
+import { splitOf } from './split-name.ts'
 
 /** The one folder that everything lies in, as archives often have it, with its slash; '' where there is none or where its name means something. */
 export async function baseOf(tree: FileTree): Promise<string> {

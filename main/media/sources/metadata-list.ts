@@ -73,10 +73,11 @@ export class MetadataList {
         if (what !== null) reject(where, what)
         else if (typeof file !== 'string' || file === '') reject(where, 'it names no file in "file_name"')
         else {
-          const said: Record<string, string[]> = {}
+          const said: Record<string, string[] | number> = {}
           for (const [column, value] of Object.entries(row!)) {
             if (column === 'file_name' || value === null || value === undefined) continue
-            if (isUsed(column) && texts(value).length > 0) said[column] = texts(value)
+            if (column === 'repeats' && Number.isInteger(Number(value))) said[column] = Number(value)
+            else if (isUsed(column) && texts(value).length > 0) said[column] = texts(value)
             else unused.add(column)
           }
           const full = [folderOf(name), file.replace(/^\.\//, '')].filter(Boolean).join('/')

@@ -4,9 +4,10 @@ import { pictureFormat } from '../picture.ts'
 import { archiveFormat } from './archive-entry.ts'
 import { openRegular, readHead } from './bounded-file.ts'
 import type { FileTree } from './file-tree.ts'
-import { baseOf, splitOf } from './image-folder.ts'
+import { baseOf } from './image-folder.ts'
 import { repeatsOf } from './kohya-folder.ts'
 import { isMetadata, metadataNames } from './metadata-list.ts'
+import { splitOf } from './split-name.ts'
 import { isShard } from './web-dataset.ts'
 
 /** So many files are looked at to tell one layout from another. */
@@ -32,18 +33,22 @@ export async function layoutOf(tree: FileTree, container: Container): Promise<So
   if (container === 'tar' && (await hasSamples(tree))) return 'webdataset'
   const base = await baseOf(tree)
   const tops = new Set<string>()
+  const inSplits = new Set<string>()
   let [count, shards] = [0, 0]
   for await (const { name } of tree.files()) {
     if (isMetadata(name)) return 'imagefolder'
     if (isShard(name)) shards++
     const inside = name.slice(base.length)
-    if (inside.includes('/')) tops.add(inside.slice(0, inside.indexOf('/')))
+    const [top = '', second = '', ...further] = inside.split('/')
+    if (inside.includes('/')) tops.add(top)
+    if (further.length > 0 && splitOf(top)) inSplits.add(second)
     if (++count >= lookAt) break
   }
   if (container === 'folder' && shards > 0 && shards * 3 >= count) return 'webdataset' // beside shards lie their .parquet and .json lists
   for (const folder of ['', ...[...tops].map((top) => `${top}/`)])
     for (const list of metadataNames) if (await tree.find(`${base}${folder}${list}`)) return 'imagefolder'
   const names = [...tops]
+  if (inSplits.size > 0 && [...inSplits].every((folder) => repeatsOf(folder))) return 'kohya'
   if (names.some((top) => splitOf(top) === 'train') && names.every((top) => splitOf(top))) return 'imagefolder'
   return names.some((top) => repeatsOf(top)) ? 'kohya' : 'plain'
 }

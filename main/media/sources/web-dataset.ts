@@ -1,8 +1,9 @@
+import type { SourceFacts } from '#contracts/dataset.ts'
 import { PictureError } from '../picture.ts'
 import { join, nameWords, readCaption } from './caption.ts'
 import { fileLimitBytes, quoted, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
-import { splitOf } from './image-folder.ts'
 import type { Said, SourceItem } from './source-item.ts'
+import { splitOf } from './split-name.ts'
 import { TarTree } from './tar-tree.ts'
 
 const pictureEndings = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif'])
@@ -27,13 +28,13 @@ export function isShard(name: string): boolean {
  * Samples as WebDataset, img2dataset and ZigMa keep them: "0001.jpg", "0001.txt" and "0001.json", or "0001.image.png" and
  * "0001.caption.json".
  *
- * @param shard the tar's name, of which "train-00000.tar" tells the split.
+ * @param shard the tar's name, of which "train-00000.tar" and "train/00000.tar" tell the split.
  * @param folder prefix of the names in the ledger: '' for a tar on its own.
  */
 export async function* shardItems(tar: FileTree, shard: string, folder: string): AsyncGenerator<SourceItem> {
   const samples = new Map<string, Sample>()
   const unused = new Map<string, number>()
-  const split = splitOf(/^[a-z]+/i.exec(shard.slice(shard.lastIndexOf('/') + 1))?.[0].toLowerCase() ?? '')
+  const split = splitOfShard(shard)
   for await (const file of tar.files()) {
     if (file.refused) {
       yield { source: `${folder}${file.name}`, refused: file.refused }
@@ -70,6 +71,12 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
     const detail = `${count.toLocaleString('en')} ${count === 1 ? 'file' : 'files'} ${quoted(`.${kind}`)} not used; ${why}.`
     yield { source: `${folder}*.${kind}`, refused: { reason: 'not-used', detail } }
   }
+}
+
+/** By the first word of a tar's name, or else by its folder's. */
+function splitOfShard(shard: string): SourceFacts['split'] | null {
+  const [name = '', folder = ''] = shard.split('/').reverse()
+  return splitOf(/^[a-z]+/i.exec(name)?.[0].toLowerCase() ?? '') ?? splitOf(folder.toLowerCase())
 }
 
 /** All shards of a folder, one after the other: only the names in one of them are held in memory. */

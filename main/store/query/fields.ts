@@ -1,5 +1,5 @@
-import { consent, crop, pick } from '#contracts/curation.ts'
-import { datasetSplit, ledgerReason } from '#contracts/dataset.ts'
+import { crop, pick } from '#contracts/curation.ts'
+import { consent, datasetSplit, ledgerReason } from '#contracts/dataset.ts'
 
 /** A field of the query language: what it is compared with and an example for those who got it wrong. Columns are those of `curated`. */
 export type QueryField =

@@ -1,0 +1,32 @@
+import type { ExportPlan } from '#contracts/export.ts'
+import type { DatasetSplit } from '#contracts/dataset.ts'
+import type { ExportFile, ExportItem, ExportPicture, Survey } from './export-item.ts'
+import { imageFolderLayout } from './image-folder-layout.ts'
+import { kohyaLayout } from './kohya-layout.ts'
+import { webDatasetLayout } from './web-dataset-layout.ts'
+import { zigmaLayout } from './zigma-layout.ts'
+
+/** Where the files of an item go and what is in them. A layout only says so; it writes nothing. */
+export interface Layout {
+  /** Endings of pictures that the layout's readers know. */
+  readonly endings: ReadonlySet<string>
+  /** The tar that an item's files go into, without its number; null where files lie in folders. */
+  readonly tar: ((split: DatasetSplit, number: number) => string) | null
+  files(item: ExportItem, picture: ExportPicture): ExportFile[]
+  /** A line of a list of items, and the list's name. */
+  line(item: ExportItem, picture: ExportPicture): { name: string; line: string } | null
+  /** Files that speak of all items. */
+  extras(): ExportFile[]
+  /** For people: how other programs read the export. */
+  readonly usage: readonly string[]
+}
+
+export interface LayoutOptions {
+  survey: Survey
+  splits: ExportPlan['splits']
+}
+
+export function layoutOf({ layout, splits }: Pick<ExportPlan, 'layout' | 'splits'>, survey: Survey): Layout {
+  const make = { webdataset: webDatasetLayout, imagefolder: imageFolderLayout, kohya: kohyaLayout, zigma: zigmaLayout }[layout]
+  return make({ survey, splits })
+}
