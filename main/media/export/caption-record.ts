@@ -1,4 +1,3 @@
-import { tidy } from '../sources/caption.ts'
 import { factNames, factOf, type ExportItem, type FactName } from './export-item.ts'
 
 /** What facts are called in the records that other programs read. */
@@ -25,5 +24,5 @@ export function factRecord(
 
 /** A caption as the content of a text file: one line, since many readers take no more than the first. */
 export function captionLine(caption: string): string {
-  return tidy(caption, caption.length)
+  return caption.replace(/[\s\p{Cc}]+/gu, ' ').trim()
 }

@@ -1,0 +1,129 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { tag } from '#contracts/curation.ts'
+import { consent, datasetSplit } from '#contracts/dataset.ts'
+import type { ExportPlan } from '#contracts/export.ts'
+import { DatasetFiles } from '#main/media/dataset-files.ts'
+import type { ExportItem } from '#main/media/export/export-item.ts'
+import { SurveyCount } from '#main/media/export/survey.ts'
+import { writeExport } from '#main/media/export/write-export.ts'
+import { importPictures } from '#main/media/import-pictures.ts'
+import { tidy } from '#main/media/sources/caption.ts'
+import { SafeFs } from '#main/store/safe-fs.ts'
+import { exportable, exportedSize, type Exportable } from '../support/exportable.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+const most = 9
+let made: Exportable
+let home: string
+beforeAll(async () => {
+  made = await exportable(most)
+  home = temporaryFolder()
+})
+
+const quiet = { fs: new SafeFs(), signal: new AbortController().signal, onProgress: () => undefined }
+type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits'>
+
+async function* each<T>(values: readonly T[]): AsyncGenerator<T> {
+  yield* values
+}
+
+async function exportItems(items: readonly ExportItem[], plan: Plan, folder: string): Promise<void> {
+  const survey = new SurveyCount()
+  for (const item of items) survey.add(item)
+  await writeExport({
+    ...quiet,
+    ...{ plan, folder, key: 'test', items: each(items), survey: survey.end(0), datasetFolder: made.datasetFolder },
+    ...{ originalsFolder: join(home, 'none'), imageSize: exportedSize, readme: () => '# card\n' },
+  })
+}
+
+/** What an import, to which nobody says what the layout is, makes of an export. */
+async function importAgain(folder: string, name = ''): Promise<Record<string, unknown>[]> {
+  const datasetFolder = join(home, 'again')
+  rmSync(datasetFolder, { recursive: true, force: true })
+  await importPictures(
+    { kind: 'folder', path: join(folder, name) },
+    { imageSize: exportedSize, background: '#ffffff' },
+    { ...quiet, datasetFolder, originalsFolder: join(home, 'none'), mayRead: () => false },
+  )
+  return (await new DatasetFiles(datasetFolder, new SafeFs()).items()) as unknown as Record<string, unknown>[]
+}
+
+// What people may write: quotes, line breaks, marks of other formats, any script.
+const text = (maxLength: number) =>
+  fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength }),
+    fc.string({ unit: 'binary', maxLength }),
+    fc.string({ unit: fc.constantFrom('"', "'", '\n', '\r', '\t', ',', '\\', '{', '}', '[', ' ', 'a', '\u2028', '\u0000', 'é', '猫', '🙂'), maxLength }), // prettier-ignore
+  )
+const tidied = (maxLength: number) => text(maxLength).map((one) => tidy(one))
+const tags = fc
+  .array(text(20), { maxLength: 4 })
+  .map((all) => [...new Set(all.flatMap((one) => tag.safeParse(one.toWellFormed()).data ?? []))].filter((one) => tidy(one) === one))
+const facts = fc.record({
+  caption: text(60),
+  captions: fc.array(text(30), { maxLength: 3 }),
+  tags,
+  split: fc.constantFrom(...datasetSplit.options),
+  author: text(20),
+  licence: text(20),
+  origin: fc.oneof(text(20), fc.webUrl()),
+  consent: fc.constantFrom(...consent.options),
+  repeats: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 10_000 })),
+  concept: fc.oneof(fc.constant(''), fc.constantFrom('red cat', 'Red Cat', 'red_cat', 'a/b', 'a:b', 'con', 'end.'), tidied(12)),
+})
+const dataSets = fc
+  .uniqueArray(fc.nat(most - 1), { minLength: 1, maxLength: 6 })
+  .chain((which) => fc.tuple(...which.map((i) => facts.map((said): ExportItem => ({ ...made.items[i]!, ...said })))))
+
+/** What every import keeps of words: one line each, none of them twice. */
+function words({ caption, captions }: ExportItem) {
+  const all = [tidy(caption), ...captions.map((one) => tidy(one)).filter((one) => one !== '')]
+  const [first = '', ...further] = [...new Set(all)]
+  return { caption: first, captions: further }
+}
+const said = (value: string) => tidy(value) || undefined
+
+/** What each layout carries, see docs/export.md. */
+const carried: Record<ExportPlan['layout'], (item: ExportItem) => Record<string, unknown>> = {
+  zigma: words,
+  webdataset: (item) => ({ ...words(item), ...allFacts(item) }),
+  imagefolder: (item) => ({ ...words(item), ...allFacts(item) }),
+  // kohya's folders must have a number and a name.
+  kohya: (item) => ({ ...words(item), ...allFacts(item), repeats: item.repeats ?? 1, concept: item.concept || 'picture' }),
+}
+function allFacts({ tags: words, author, licence, origin, consent: agreed, repeats, concept }: ExportItem) {
+  return {
+    ...{ tags: words, author: said(author), licence: said(licence), origin: said(origin) },
+    ...{ consent: agreed === 'unknown' ? undefined : agreed, repeats: repeats ?? undefined, concept: said(concept) },
+  }
+}
+
+const plans: Plan[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const).flatMap(
+  (layout) =>
+  (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const })), // prettier-ignore
+)
+
+describe('export and import again gives the same data set', () => {
+  test.each(plans.map((plan) => [`${plan.layout}, ${plan.pixels}`, plan] as const))('%s', async (_name, plan) => {
+    await fc.assert(
+      fc.asyncProperty(dataSets, fc.boolean(), async (items, apart) => {
+        const folder = join(home, 'exported')
+        rmSync(folder, { recursive: true, force: true })
+        await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
+        const again = await importAgain(folder)
+
+        const by = plan.pixels === 'training' ? 'pixelHash' : 'id' // an original has its bytes, and with them its id
+        const expected = items.map((item) => ({ [by]: item[by], ...carried[plan.layout](item), ...(apart ? { split: item.split } : {}) }))
+        const names = Object.keys(expected[0]!)
+        const found = again.map((item) => Object.fromEntries(names.map((name) => [name, item[name]])))
+        const sorted = (list: Record<string, unknown>[]) => list.toSorted((a, b) => (String(a[by]) < String(b[by]) ? -1 : 1))
+        expect(sorted(found)).toEqual(sorted(expected))
+      }),
+      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 300 : 12 },
+    )
+  })
+})
