@@ -50,6 +50,9 @@ export const exportForecast = z.object({
   consentRefused: z.number().int(),
   consentUnknown: z.number().int(),
   sizeBytes: z.number(),
+  /** Pictures that were looked at to tell the size, and those among them that cannot be had: originals that are away. */
+  looked: z.number().int(),
+  missing: z.number().int(),
   /** Where the export would lie; null where the system does not say. */
   freeBytes: z.number().nullable(),
 })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 import type { ExportPlan } from '#contracts/export.ts'
 import type { ExportItem, Survey } from '../media/export/export-item.ts'
-import { estimateBytes, sampleItems } from '../media/export/estimate.ts'
+import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { LineFile } from '../media/export/line-file.ts'
 import type { PictureRooms } from '../media/export/export-pictures.ts'
 import { SurveyCount } from '../media/export/survey.ts'
@@ -46,7 +46,7 @@ export async function freezeExport(
       throw error
     }
     const survey = count.end(listed.counts().rejected)
-    const sizeBytes = await estimateBytes(await listed.sample(sampleItems), survey.items, { ...rooms, plan }, survey)
+    const { sizeBytes } = await estimate(await listed.sample(sampleItems), survey.items, { ...rooms, plan }, survey)
     const summary = project.figures.describe(rooms.imageSize)
     const card = datasetCard(
       project.file.name,

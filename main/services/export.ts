@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { SnapshotRecord } from '#contracts/export.ts'
 import type { StudioServices } from '#contracts/studio.ts'
-import { estimateBytes, sampleItems } from '../media/export/estimate.ts'
+import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { SurveyCount } from '../media/export/survey.ts'
 import { readLines } from '../store/line-reader.ts'
 import { isCode } from '../store/safe-fs.ts'
@@ -29,7 +29,7 @@ export function exportServices(context: StudioContext): ExportServices {
         const sample = await listed.sample(sampleItems)
         const survey = new SurveyCount()
         for (const item of sample) survey.add(item)
-        return { ...counts, sizeBytes: await estimateBytes(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected)) }
+        return { ...counts, ...(await estimate(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected))) }
       })
       return { ...told, freeBytes: await freeBytes(folder ?? project.folder.exports) }
     },

@@ -1,4 +1,4 @@
-import type { ExportPlan } from '#contracts/export.ts'
+import type { ExportForecast, ExportPlan } from '#contracts/export.ts'
 import type { ExportItem, Survey } from './export-item.ts'
 import { ExportPictures, type PictureRooms } from './export-pictures.ts'
 import { layoutOf } from './layout.ts'
@@ -9,13 +9,15 @@ const tarBlock = 512
 /** What a file takes on the disk beside its bytes, as most file systems round. */
 const diskBlock = 4096
 
-/** What an export will take on the disk in bytes, from a sample of its items; those whose pictures cannot be had count as the others. */
-export async function estimateBytes(
+export type Estimate = Pick<ExportForecast, 'sizeBytes' | 'looked' | 'missing'>
+
+/** What an export will take on the disk, from a sample of its items; those whose pictures cannot be had count as the others. */
+export async function estimate(
   sample: readonly ExportItem[],
   items: number,
   rooms: PictureRooms & { plan: Pick<ExportPlan, 'layout' | 'splits'> },
   survey: Survey,
-): Promise<number> {
+): Promise<Estimate> {
   const layout = layoutOf(rooms.plan, survey)
   const pictures = new ExportPictures(rooms, layout)
   const block = layout.tar ? tarBlock : diskBlock
@@ -30,5 +32,5 @@ export async function estimateBytes(
     }
     bytes += layout.line(source.item, one.picture)?.line.length ?? 0
   }
-  return made === 0 ? 0 : Math.ceil((bytes / made) * items)
+  return { sizeBytes: made === 0 ? 0 : Math.ceil((bytes / made) * items), looked: sample.length, missing: sample.length - made }
 }

@@ -28,7 +28,7 @@ export class ExportFiles {
 
   /** The part that has no order: files of their own. Several items at a time. */
   async place(item: ExportItem, picture: ExportPicture): Promise<void> {
-    if (!this.#layout.tar) for (const file of this.#layout.files(item, picture)) await this.#write(file)
+    if (!this.#layout.tar) await Promise.all(this.#layout.files(item, picture).map((file) => this.#write(file)))
   }
 
   /** The part that has an order: one item after the other. */
