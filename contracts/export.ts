@@ -28,6 +28,8 @@ export const exportPlan = z.object({
   pixels: z.enum(['training', 'originals']).default('training'),
   /** folders: train, validation and test apart from each other; together: one set, in which splits are not told. */
   splits: z.enum(['folders', 'together']).default('folders'),
+  /** in-captions: text files hold "caption, tag, tag", for programs that learn tags and read nothing else. */
+  tags: z.enum(['beside', 'in-captions']).default('beside'),
 })
 export type ExportPlan = z.infer<typeof exportPlan>
 

@@ -15,11 +15,12 @@ interface Asked {
   snapshot?: string
   pixels: ExportPlan['pixels']
   together?: boolean
+  tags?: boolean
 }
 
 /** `zigma export --project DIR --layout L --out DIR`: ends with what is in the folder and what was left out. */
 export async function exportCommand(output: Output, options: Asked): Promise<void> {
-  const { project, layout, out, query, snapshot, pixels, together } = options
+  const { project, layout, out, query, snapshot, pixels, together, tags } = options
   if (query !== undefined && snapshot !== undefined)
     throw new StudioError('invalid-request', 'Give --query or --snapshot, not both: a snapshot is a list of its own.')
   if (!(await readProject(resolve(project))))
@@ -27,7 +28,7 @@ export async function exportCommand(output: Output, options: Asked): Promise<voi
   const folder = resolve(out)
   await mkdir(dirname(folder), { recursive: true })
   const parsed = exportRequest.safeParse({
-    ...{ layout, pixels, folder, splits: together ? 'together' : 'folders' },
+    ...{ layout, pixels, folder, splits: together ? 'together' : 'folders', tags: tags ? 'in-captions' : 'beside' },
     ...(query === undefined ? {} : { what: { kind: 'query', filter: { text: query } } }),
     ...(snapshot === undefined ? {} : { what: { kind: 'snapshot', name: snapshot } }),
   })

@@ -91,6 +91,7 @@ program
       .default('training'),
   )
   .option('--together', 'one set, without folders for splits')
+  .option('--tags', 'write tags behind the captions of text files')
   .addOption(json())
   .action(run(exportCommand))
 

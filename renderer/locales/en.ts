@@ -83,6 +83,7 @@ export const en = {
     originalsHelp: 'The imported files, byte for byte. They may hold a place, a name or a camera in their own data.',
     zigmaPixels: "ZigMa's code reads pictures of one format and size: the training pictures.",
     apart: 'Keep training, validation and test apart',
+    tags: 'Write tags behind the captions in .txt',
     folder: 'Folder',
     folderHelp: 'This folder is made. It must not be there yet, or be empty.',
     choose: 'Choose a place…',

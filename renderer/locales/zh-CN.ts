@@ -76,6 +76,7 @@ export const zhCN: typeof en = {
     originalsHelp: '导入时的文件，逐字节相同。其中可能含有地点、姓名或相机信息。',
     zigmaPixels: 'ZigMa 的代码只读取同一格式和尺寸的图片：训练图片。',
     apart: '训练、验证和测试分开存放',
+    tags: '在 .txt 的描述后写入标签',
     folder: '文件夹',
     folderHelp: '将创建此文件夹。它必须尚不存在，或者为空。',
     choose: '选择位置…',

@@ -107,6 +107,19 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(stderr).toMatch(/There is no picture in/)
   })
 
+  test('exports what a query finds, for another program, and refuses to write over it', async () => {
+    const [project, out] = [join(home, 'to export'), join(home, 'exports', 'colors')]
+    await zigma('import', source, '--project', project, '--size', '16')
+    const args = ['export', '--project', project, '--layout', 'imagefolder', '--out', out, '--query', 'color', '--json']
+    const exported = await zigma(...args)
+    expect(exported).toMatchObject({ code: 0 })
+    expect(JSON.parse(exported.stdout)).toMatchObject({ folder: out, layout: 'imagefolder', pixels: 'training', items: 4, leftOut: [] })
+    expect(globSync('**/*.png', { cwd: out })).toHaveLength(4)
+    const again = await zigma(...args)
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') as string })
+    expect(JSON.parse(again.stdout)).toMatchObject({ error: { code: 'already-exists' } })
+  })
+
   test('cuts videos into clips and says what became of each', async () => {
     const videos = join(home, 'videos')
     mkdirSync(videos)
@@ -162,6 +175,8 @@ describe('zigma', { timeout: 60_000 }, () => {
     ['a project without a model', ['sample', '--project', 'P'], 2, 'The project has no trained model yet.'],
     ['steps that are no number', ['train', '--project', 'P', '--steps', 'many'], 2, '--steps "many" must be a whole number'],
     ['a folder without reference files', ['parity', '/no/such/folder'], 2, '/no/such/folder'],
+    ['a layout that nobody reads', ['export', '--project', 'P', '--out', 'P', '--layout', 'zip'], 2, 'Allowed choices are webdataset'],
+    ['an export of no project', ['export', '--project', '/no/such/folder', '--out', 'P', '--layout', 'kohya'], 2, 'There is no project in'],
     ['an unknown command', ['paint'], 2, "unknown command 'paint'"],
   ])('says in one sentence what is wrong with %s', async (_what, args, code, sentence) => {
     const ended = await zigma(...args.map((arg) => (arg === 'P' ? join(home, 'wrong') : arg)))

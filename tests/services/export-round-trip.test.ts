@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 
 const quiet = { fs: new SafeFs(), signal: new AbortController().signal, onProgress: () => undefined }
-type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits'>
+type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags'>
 
 async function* each<T>(values: readonly T[]): AsyncGenerator<T> {
   yield* values
@@ -104,7 +104,7 @@ function allFacts({ tags: words, author, licence, origin, consent: agreed, repea
 
 const plans: Plan[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const).flatMap(
   (layout) =>
-  (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const })), // prettier-ignore
+  (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const, tags: 'beside' as const })), // prettier-ignore
 )
 
 describe('export and import again gives the same data set', () => {

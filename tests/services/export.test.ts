@@ -5,7 +5,7 @@ import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { exportRequest, type ExportRequest } from '#contracts/export.ts'
 import type { ItemId, JobId } from '#contracts/project.ts'
-import type { MarksChange } from '#contracts/curation.ts'
+import { curationQuery, type MarksChange } from '#contracts/curation.ts'
 import type { Job } from '#contracts/job.ts'
 import type { Studio } from '#main/compose.ts'
 import { DatasetFiles } from '#main/media/dataset-files.ts'
@@ -151,6 +151,10 @@ describe('an export', () => {
     const folder = join(home, 'out')
     await exportTo(studio, { layout: 'kohya', folder, splits: 'together' })
     expect(readdirSync(folder).sort()).toEqual(['10_red cat', '2_dog', 'README.md', 'dataset_config.toml'])
+    const [dog] = (await studio.services['curation.query'](curationQuery.parse({ filter: { text: 'source:dog' } }), context)).items
+    await mark(studio, [dog!.id], { caption: 'a dog', tags: ['brown', 'outdoors'] })
+    await exportTo(studio, { layout: 'kohya', folder: join(home, 'tagged'), splits: 'together', tags: 'in-captions' })
+    expect(readFileSync(join(home, 'tagged', '2_dog', `${dog!.id}.txt`), 'utf8')).toBe('a dog, brown, outdoors')
 
     const datasetFolder = join(home, 'again')
     await importPictures({ kind: 'file', path: join(folder, 'dataset_config.toml') }, { imageSize: size, background: '#ffffff' }, { datasetFolder, originalsFolder: join(home, 'none'), fs: new SafeFs(), mayRead: () => false, signal: context.signal, onProgress: () => undefined }) // prettier-ignore
@@ -223,7 +227,7 @@ describe('an export', () => {
   })
 })
 
-describe('an export never', () => {
+describe('an export never', { timeout: 60_000 }, () => {
   test('writes over anything, nor where it must not', async () => {
     const studio = await studioOf(2)
     const home = homeOf(studio)

@@ -32,7 +32,7 @@ describe('names in an export', () => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
           const survey = new SurveyCount()
           for (const one of items) survey.add(one)
-          const rules = layoutOf({ layout, splits: 'folders' }, survey.end(0))
+          const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0))
           const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
           for (const name of names) for (const part of name.split('/').filter((one) => one !== '')) expect(part).toMatch(safe)
           expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length)
@@ -48,7 +48,7 @@ describe('names in an export', () => {
     const name = (items: readonly ExportItem[]) => {
       const survey = new SurveyCount()
       for (const one of items) survey.add(one)
-      return layoutOf({ layout: 'imagefolder', splits: 'folders' }, survey.end(0)).files(item, picture)[0]!.name
+      return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0)).files(item, picture)[0]!.name
     }
     expect(name([item])).toBe(name([{ ...item, id: 'ffff' as ItemId, concept: 'other' }, item]))
   })

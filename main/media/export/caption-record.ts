@@ -1,3 +1,4 @@
+import type { ExportPlan } from '#contracts/export.ts'
 import { factNames, factOf, type ExportItem, type FactName } from './export-item.ts'
 
 /** What facts are called in the records that other programs read. */
@@ -23,6 +24,7 @@ export function factRecord(
 }
 
 /** A caption as the content of a text file: one line, since many readers take no more than the first. */
-export function captionLine(caption: string): string {
-  return caption.replace(/[\s\p{Cc}]+/gu, ' ').trim()
+export function captionLine({ caption, tags }: Pick<ExportItem, 'caption' | 'tags'>, how: ExportPlan['tags']): string {
+  const line = caption.replace(/[\s\p{Cc}]+/gu, ' ').trim()
+  return how === 'beside' ? line : [...(line === '' ? [] : [line]), ...tags].join(', ')
 }

@@ -15,7 +15,7 @@ export type Estimate = Pick<ExportForecast, 'sizeBytes' | 'looked' | 'missing'>
 export async function estimate(
   sample: readonly ExportItem[],
   items: number,
-  rooms: PictureRooms & { plan: Pick<ExportPlan, 'layout' | 'splits'> },
+  rooms: PictureRooms & { plan: Pick<ExportPlan, 'layout' | 'splits' | 'tags'> },
   survey: Survey,
 ): Promise<Estimate> {
   const layout = layoutOf(rooms.plan, survey)

@@ -9,7 +9,7 @@ const noConcept = 'picture'
 const nameLength = 80
 
 /** kohya's folders, "30_cat" with pictures and captions, and a dataset file that names those of the training split. */
-export function kohyaLayout({ survey, splits }: LayoutOptions): Layout {
+export function kohyaLayout({ survey, splits, tags }: LayoutOptions): Layout {
   const folders = folderNames(survey.groups)
   const folderOf = (group: GroupKey, split: string) => `${splits === 'folders' ? `${split}/` : ''}${folders.get(keyOf(group))!}`
   const trained = survey.groups.filter(({ isTrained }) => isTrained || splits === 'together')
@@ -21,7 +21,7 @@ export function kohyaLayout({ survey, splits }: LayoutOptions): Layout {
       const beside = besideCaption(item, folders.get(keyOf(item))!)
       return [
         { name: `${stem}.${ending}`, bytes },
-        { name: `${stem}.txt`, bytes: captionLine(item.caption) },
+        { name: `${stem}.txt`, bytes: captionLine(item, tags) },
         ...(beside ? [{ name: `${stem}.json`, bytes: JSON.stringify(beside) }] : []),
       ]
     },

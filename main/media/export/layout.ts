@@ -24,9 +24,10 @@ export interface Layout {
 export interface LayoutOptions {
   survey: Survey
   splits: ExportPlan['splits']
+  tags: ExportPlan['tags']
 }
 
-export function layoutOf({ layout, splits }: Pick<ExportPlan, 'layout' | 'splits'>, survey: Survey): Layout {
+export function layoutOf({ layout, splits, tags }: Pick<ExportPlan, 'layout' | 'splits' | 'tags'>, survey: Survey): Layout {
   const make = { webdataset: webDatasetLayout, imagefolder: imageFolderLayout, kohya: kohyaLayout, zigma: zigmaLayout }[layout]
-  return make({ survey, splits })
+  return make({ survey, splits, tags })
 }

@@ -4,13 +4,13 @@ import type { ExportItem, ExportPicture } from './export-item.ts'
 import type { Layout, LayoutOptions } from './layout.ts'
 
 /** Tars of samples as img2dataset writes them: "00000.tar" with key.png, key.txt and key.json. */
-export function webDatasetLayout({ splits }: LayoutOptions): Layout {
+export function webDatasetLayout({ splits, tags }: LayoutOptions): Layout {
   return {
     endings: new Set(['png', 'jpg', 'webp']),
     tar: (split, number) => `${splits === 'folders' ? `${split}/` : ''}${String(number).padStart(5, '0')}.tar`,
     files: (item, picture) => [
       { name: `${item.id}.${picture.ending}`, bytes: picture.bytes },
-      { name: `${item.id}.txt`, bytes: captionLine(item.caption) },
+      { name: `${item.id}.txt`, bytes: captionLine(item, tags) },
       { name: `${item.id}.json`, bytes: JSON.stringify(record(item, picture, splits === 'folders')) },
     ],
     line: () => null,

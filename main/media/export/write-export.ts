@@ -10,7 +10,7 @@ import { layoutOf } from './layout.ts'
 const ahead = 8 // pictures that are made while earlier ones are written
 
 export interface ExportRun extends PictureRooms {
-  plan: Pick<ExportPlan, 'layout' | 'pixels' | 'splits'>
+  plan: Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags'>
   /** The folder that comes to be. */
   folder: string
   /** Names what a killed process left, for the next that tries. */
