@@ -11,7 +11,7 @@ export type ExportLayout = z.infer<typeof exportLayout>
 /** A frozen list of items, as a run trained on it; the sha256 of its content. */
 export const snapshotName = z.string().regex(/^[0-9a-f]{64}$/, 'must be the name of a snapshot')
 
-/** Which items. Rejected ones are never among them; a snapshot has captions, tags and splits as they were frozen. */
+/** Which items. Rejected ones are not among them; a snapshot has items, captions, tags and splits as they were frozen. */
 export const exportSelection = z.discriminatedUnion('kind', [
   ...curationTarget.options,
   z.object({ kind: z.literal('snapshot'), name: snapshotName }),

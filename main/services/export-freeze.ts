@@ -6,7 +6,7 @@ import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { LineFile } from '../media/export/line-file.ts'
 import type { PictureRooms } from '../media/export/export-pictures.ts'
 import { SurveyCount } from '../media/export/survey.ts'
-import { ExportList, type Asked, type ListedItems } from '../store/export-list.ts'
+import type { Asked, ListedItems } from '../store/export-list.ts'
 import { readLines } from '../store/line-reader.ts'
 import { exists } from '../store/safe-fs.ts'
 import { datasetCard } from './dataset-card.ts'
@@ -29,7 +29,7 @@ export async function freezeExport(
   signal: AbortSignal,
 ): Promise<FrozenExport & { rooms: PictureRooms }> {
   const rooms = await roomsOf(project, plan)
-  return lookUp(project, plan, async (listed) => {
+  const { sample, ...frozen } = await lookUp(project, plan, async (listed) => {
     const count = new SurveyCount()
     const lines = new LineFile(await project.fs.newFile(listPath))
     try {
@@ -46,15 +46,17 @@ export async function freezeExport(
       throw error
     }
     const survey = count.end(listed.counts().rejected)
-    const { sizeBytes } = await estimate(await listed.sample(sampleItems), survey.items, { ...rooms, plan }, survey)
     const summary = project.figures.describe(rooms.imageSize)
     const card = datasetCard(
       project.file.name,
       { ...summary, snapshot: snapshotOf(plan, summary.snapshot) },
       project.figures.cardFacts(listed.condition),
     )
-    return { survey, sizeBytes, card, rooms }
+    return { survey, card, rooms, sample: await listed.sample(sampleItems) }
   })
+  // Originals may lie on a slow disk: nobody waits for them with an edit.
+  const { sizeBytes } = await estimate(sample, frozen.survey.items, { ...rooms, plan }, frozen.survey)
+  return { ...frozen, sizeBytes }
 }
 
 /** The items that were written down. */
@@ -70,8 +72,7 @@ export async function lookUp<T>(project: OpenProject, plan: ExportPlan, work: (l
       "ZigMa's own code reads pictures of one format and size, so its layout takes the training pixels. Choose these, or another layout.",
     )
   const asked = await askedOf(project, plan)
-  const list = new ExportList(project.database, project.questions)
-  return project.index.fresh(() => list.with(asked, plan.pixels === 'originals' ? 'import' : 'id', work))
+  return project.index.fresh(() => project.exportList.with(asked, plan.pixels === 'originals' ? 'import' : 'id', work))
 }
 
 /** Where the pixels of a plan's items are. @throws StudioError bad-source when there are none. */

@@ -32,11 +32,13 @@ export async function checkTarget(project: OpenProject, wanted: string): Promise
   return folder
 }
 
-/** A folder for an export that is not there yet. */
+/** A folder for an export that is not there yet. @throws StudioError bad-source when nothing may be put into `parent`. */
 export async function suggestTarget(project: OpenProject, layout: ExportLayout, parent: string | null): Promise<string> {
+  const own = project.folder.exports
+  const place = parent === null || parent === own ? own : await checkPlace(project, parent)
   const base = `${safeName(project.file.name)} ${layout}`
   for (let i = 1; ; i++) {
-    const folder = join(parent ?? project.folder.exports, i === 1 ? base : `${base} ${i}`)
+    const folder = join(place, i === 1 ? base : `${base} ${i}`)
     if (!(await exists(folder))) return folder
   }
 }

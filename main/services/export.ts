@@ -4,7 +4,7 @@ import type { SnapshotRecord } from '#contracts/export.ts'
 import type { StudioServices } from '#contracts/studio.ts'
 import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { SurveyCount } from '../media/export/survey.ts'
-import { readLines } from '../store/line-reader.ts'
+import { countLines } from '../store/line-reader.ts'
 import { isCode } from '../store/safe-fs.ts'
 import type { StudioContext } from './context.ts'
 import { datasetCard } from './dataset-card.ts'
@@ -24,14 +24,14 @@ export function exportServices(context: StudioContext): ExportServices {
     'export.forecast': async ({ folder, ...plan }) => {
       const project = context.project()
       const rooms = await roomsOf(project, plan)
-      const told = await lookUp(project, plan, async (listed) => {
-        const counts = listed.counts()
-        const sample = await listed.sample(sampleItems)
-        const survey = new SurveyCount()
-        for (const item of sample) survey.add(item)
-        return { ...counts, ...(await estimate(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected))) }
-      })
-      return { ...told, freeBytes: await freeBytes(folder ?? project.folder.exports) }
+      const { counts, sample } = await lookUp(project, plan, async (listed) => ({
+        counts: listed.counts(),
+        sample: await listed.sample(sampleItems),
+      }))
+      const survey = new SurveyCount()
+      for (const item of sample) survey.add(item)
+      const told = await estimate(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected))
+      return { ...counts, ...told, freeBytes: await freeBytes(folder ?? project.folder.exports) }
     },
     'export.suggestFolder': async ({ layout, parent }) => ({ folder: await suggestTarget(context.project(), layout, parent) }),
     'export.start': async (request) => {
@@ -67,11 +67,9 @@ async function snapshots(project: OpenProject): Promise<SnapshotRecord[]> {
   for (const name of names.filter((one) => /^[0-9a-f]{64}\.jsonl$/.test(one))) {
     const path = join(folder, name)
     const snapshot = basename(name, '.jsonl')
-    let items = 0
-    for await (const _line of readLines(path)) items++
     records.push({
       name: snapshot,
-      items,
+      items: await countLines(path),
       frozenAt: (await stat(path)).mtime.toISOString(),
       runs: runs.filter((run) => run.snapshot === snapshot).map((run) => run.name),
     })

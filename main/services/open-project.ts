@@ -17,6 +17,7 @@ import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
 import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
+import { ExportList } from '../store/export-list.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
 import { ItemQuestions } from '../store/item-questions.ts'
 import { ItemStore } from '../store/item-store.ts'
@@ -52,8 +53,8 @@ export class OpenProject {
   readonly dataset: DatasetFiles
   readonly index: DatasetIndex
   readonly items: ItemStore
-  readonly questions: ItemQuestions
   readonly figures: DatasetFigures
+  readonly exportList: ExportList
   readonly alike: AlikeStore
   readonly curation: Curation
   readonly clips: ClipFiles
@@ -67,7 +68,7 @@ export class OpenProject {
   /** What goes on in the background after a project was opened. */
   #settling: Promise<void> = Promise.resolve()
   #closing = false
-  readonly database: Db
+  readonly #db: Db
   readonly #unlock: () => Promise<void>
 
   private constructor(
@@ -85,10 +86,10 @@ export class OpenProject {
     this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
-    this.questions = new ItemQuestions(db)
-    const questions = this.questions
+    const questions = new ItemQuestions(db)
     this.items = new ItemStore(db, questions)
     this.figures = new DatasetFigures(db, questions)
+    this.exportList = new ExportList(db, questions)
     this.alike = new AlikeStore(db)
     this.curation = new Curation({ dataset: this.dataset, index: this.index, questions, items: this.items }, (news) => {
       publish('curation.changed', news)
@@ -100,7 +101,7 @@ export class OpenProject {
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
     this.#drops = new StagedDrops(folder.staging, fs)
-    this.database = db
+    this.#db = db
     this.#unlock = unlock
     const runners: Record<JobKind, Runner> = {
       import: importRunner(this),
@@ -153,7 +154,7 @@ export class OpenProject {
       await this.#settling
       await this.index.idle()
     } finally {
-      this.database.close()
+      this.#db.close()
       await this.#unlock()
     }
   }

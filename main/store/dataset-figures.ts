@@ -107,9 +107,9 @@ export class DatasetFigures {
     return { total, entries }
   }
 
-  /** What a card tells of the data set, or of the items among it that meet a condition; rejected ones are left out. */
-  cardFacts({ sql, values }: Condition = { sql: 'here', values: [] }): CardFacts {
-    const kept = `FROM curated WHERE ${sql} AND pick <> 'reject'`
+  /** What a card tells of the items that are not rejected, or of those that meet a condition. */
+  cardFacts({ sql, values }: Condition = { sql: `here AND pick <> 'reject'`, values: [] }): CardFacts {
+    const kept = `FROM curated WHERE ${sql}`
     const tally = (column: string, from = kept) =>
       this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all(values) as Tally[]
     const counts = this.#db
@@ -128,7 +128,7 @@ export class DatasetFigures {
       licences: tally('licence'),
       authors: tally('author'),
       origins: tally('origin'),
-      tags: tally('value', `FROM curated, json_each(tags) WHERE ${sql} AND pick <> 'reject'`),
+      tags: tally('value', `FROM curated, json_each(tags) WHERE ${sql}`),
       sizes: items > 0 ? sizes : null,
     }
   }

@@ -33,6 +33,14 @@ export async function* readLines(path: string, from = 0): AsyncGenerator<Line> {
   }
 }
 
+/** How many whole lines a file has. */
+export async function countLines(path: string): Promise<number> {
+  let count = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>)
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) count++
+  return count
+}
+
 /** The line that begins at a byte of a file. */
 export async function readLineAt(path: string, offset: number): Promise<string> {
   for await (const line of readLines(path, offset)) return line.text
