@@ -322,6 +322,26 @@ test('an export whose sources are away brings all pictures that the project has 
   await studio.close()
 })
 
+test('what was said of pictures in one project is known in another that imports its export', async () => {
+  const studio = await studioOf(3)
+  const home = homeOf(studio)
+  const [one] = await all(studio)
+  const said = { caption: 'a "quoted"\nword', captions: ['einmal', '一次'], tags: ['red'], author: 'Ada', licence: 'CC0-1.0', origin: 'https://example.org/1', consent: 'given', split: 'test' } as const // prettier-ignore
+  await mark(studio, [one!.id], { ...said, captions: [...said.captions], tags: [...said.tags] })
+  for (const layout of ['webdataset', 'imagefolder', 'kohya'] as const) {
+    await exportTo(studio, { layout, folder: join(home, layout), pixels: 'originals' })
+    const folder = temporaryFolder()
+    const other = await curatedStudio([], { folder, mayRead: home })
+    const source = { kind: 'folder' as const, path: join(home, layout) }
+    await ended(other, await other.services['dataset.import']({ source, options: { imageSize: size, background: '#ffffff' } }, context))
+    expect(await other.services['curation.get']({ id: one!.id }, context)).toMatchObject({ ...said, caption: 'a "quoted" word', splitByHand: false }) // prettier-ignore
+    const query = curationQuery.parse({ filter: { text: 'consent:given' } })
+    expect(await other.services['curation.query'](query, context)).toMatchObject({ total: 1 })
+    await other.close()
+  }
+  await studio.close()
+})
+
 test('the card is saved under a name that is free', async () => {
   const studio = await studioOf(2)
   const home = homeOf(studio)

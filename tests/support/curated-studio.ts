@@ -8,14 +8,14 @@ import { temporaryFolder } from './temporary-folder.ts'
 /** A studio with an open project whose data set holds these items. */
 export async function curatedStudio(
   lines: readonly LedgerLine[],
-  { folder = temporaryFolder(), fs }: { folder?: string; fs?: SafeFs } = {},
+  { folder = temporaryFolder(), fs, mayRead }: { folder?: string; fs?: SafeFs; mayRead?: string } = {},
 ): Promise<Studio> {
   const studio = await compose({
     host: 'cli',
     launchEngine: fakeEngine().launch,
     settingsFolder: join(folder, 'settings'),
     projectsFolder: join(folder, 'projects'),
-    allowedRoots: [folder],
+    allowedRoots: mayRead === undefined ? [folder] : [folder, mayRead],
     ...(fs ? { fs } : {}),
   })
   await studio.openFolder(join(folder, 'project'), { create: true })
