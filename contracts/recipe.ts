@@ -81,6 +81,11 @@ export const recipe = z.object({
   flip: z.boolean().default(false),
   /** Bits of tokens and matrix products on a GPU: 16 ("auto" and "bf16") or 32. A CPU computes with 32. */
   precision: z.enum(['auto', 'bf16', 'f32']).default('auto'),
+  /**
+   * What a training step keeps of its forward pass: everything; wide products, the rest is computed again; or only what goes from block to block.
+   * The results are the same, less memory takes more time.
+   */
+  recompute: z.enum(['speed', 'balanced', 'memory']).default('speed'),
   checkpointEvery: z.number().int().min(1).default(500),
   keepCheckpoints: z.number().int().min(1).default(3),
   validateEvery: z.number().int().min(1).default(250),

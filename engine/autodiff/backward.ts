@@ -1,25 +1,34 @@
 import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { ShapeError, show, sizeOf } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
+import { Recomputation, type RecomputePolicy } from './recompute.ts'
 import { gradientRules } from './rules.ts'
 
 /**
  * Reverse-mode differentiation: appends to the graph the gradients of the scalar `loss` with respect to `wrt`, in their order.
  * Walks back only through the operations that lead from `wrt` to `loss`; gradients of a value used more than once are summed.
+ * What is not kept of the forward pass, by `policy`, is computed again between the graph's borders; the gradients are the same.
  *
  * @throws ShapeError when the loss is not a scalar, when it does not depend on a value of `wrt`, or when an operation on the way has no rule.
  */
-export function backward(g: GraphBuilder, loss: Value, wrt: readonly Value[]): Value[] {
+export function backward(g: GraphBuilder, loss: Value, wrt: readonly Value[], policy: RecomputePolicy = 'speed'): Value[] {
   if (sizeOf(loss.shape) !== 1)
     throw new ShapeError(`backward: the loss has shape ${show(loss.shape)}, it must be one number. Take its mean first.`)
   const active = dependents(g, wrt)
   if (!active.has(loss)) throw new ShapeError('backward: the loss depends on none of the given values.')
 
+  const wanted = new Set(wrt)
   const gradients = new Map<Value, Value>([[loss, g.floats([1], loss.shape)]])
-  for (const node of g.nodes.slice().reverse()) {
+  const forward = g.nodes.slice()
+  const recomputation = new Recomputation(g, policy, forward)
+  const crossing = new Set<Value>()
+  for (const [index, node] of [...forward.entries()].reverse()) {
+    if (recomputation.enter(index, gradients, crossing)) crossing.clear()
     const dy = node.outputs.map((output) => gradients.get(output) ?? null)
     if (dy.every((gradient) => gradient === null) || !node.inputs.some((input) => input && active.has(input))) continue
-    accumulate(g, gradients, active, node, ruleOf(node)(g, node, dy))
+    for (const output of node.outputs) if (!wanted.has(output)) crossing.delete(output)
+    accumulate(g, gradients, active, node, ruleOf(node)(g, recomputation.of(node), dy))
+    for (const input of node.inputs) if (input && gradients.has(input)) crossing.add(input)
   }
 
   return wrt.map((value) => {

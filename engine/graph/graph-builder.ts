@@ -15,6 +15,14 @@ export interface Precision {
   scanChunk?: number
 }
 
+/** A place in a network after which everything can be computed from the values that cross it: a gradient pass may keep those and nothing else. */
+export interface Border {
+  /** Number of nodes before it. */
+  readonly at: number
+  /** What is handed across, the main stream first. */
+  readonly values: readonly Value[]
+}
+
 /**
  * Builds a typed graph, one function per operation. Shapes are static and are checked as the graph is built,
  * so a size that does not fit is reported where the network is written and not where it runs.
@@ -29,6 +37,7 @@ export class GraphBuilder implements Graph {
   readonly parameters = new Map<string, Value>()
   readonly constants = new Map<Value, ConstantData>()
   readonly outputs = new Map<string, Value>()
+  readonly borders: Border[] = []
   /** Parameters in the type of computation, cast once however often they are used. */
   readonly #computed = new Map<Value, Value>()
   #nextId = 0
@@ -53,6 +62,11 @@ export class GraphBuilder implements Graph {
     if (this.outputs.has(name) || this.inputs.has(name) || this.parameters.has(name))
       throw new ShapeError(`output: "${name}" is named twice. Give each output a name that no input or parameter has.`)
     this.outputs.set(name, value)
+  }
+
+  /** Marks a border here. */
+  border(values: readonly Value[]): void {
+    this.borders.push({ at: this.nodes.length, values })
   }
 
   constant(data: ConstantData, shape: Shape, dtype: DType): Value {

@@ -17,6 +17,7 @@ const optionalOutputs: Readonly<Record<string, readonly number[]>> = {
   GlobalNorm: [],
   AdamW: [],
   Philox: [],
+  After: [],
 }
 
 /** A fused operation as one node of domain `zigma`; `needed` tells which values something reads. */

@@ -1,4 +1,5 @@
 import { backward } from '../autodiff/backward.ts'
+import type { RecomputePolicy } from '../autodiff/recompute.ts'
 import type { GraphBuilder } from '../graph/graph-builder.ts'
 import type { Value } from '../graph/value.ts'
 
@@ -39,12 +40,13 @@ export function decays(name: string, value: Value): boolean {
  *
  * No update starts before the norm is known, and the norm needs every gradient: nothing reads a weight after it has changed.
  */
-export function trainStep(g: GraphBuilder, loss: Value): void {
+export function trainStep(g: GraphBuilder, loss: Value, recompute: RecomputePolicy = 'speed'): void {
   const parameters = [...g.parameters]
   const gradients = backward(
     g,
     loss,
     parameters.map(([, value]) => g.leafOf(value)),
+    recompute,
   )
   const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
   const hyper = g.input('hyper', [8])

@@ -1,4 +1,4 @@
-import type { Binding, DeviceTensor, NativeRuntime, Session, SessionOptions } from '#native-ops/binding.ts'
+import type { Binding, DeviceTensor, NativeRuntime, Session, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
 import type { Graph, Value } from '../graph/value.ts'
 import { lower, type Form } from '../lowering/lower.ts'
 import { encodeModel } from '../lowering/onnx/model.ts'
@@ -44,6 +44,11 @@ export class Program implements Disposable {
   /** One run, off the JavaScript thread. */
   run(signal?: AbortSignal): Promise<void> {
     return this.#binding.run(signal)
+  }
+
+  /** What runs have taken between inputs and outputs. */
+  memory(): SessionMemory {
+    return this.#session.memory()
   }
 
   endProfiling(): string {

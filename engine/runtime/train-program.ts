@@ -1,4 +1,4 @@
-import type { DeviceTensor, NativeRuntime, SessionOptions } from '#native-ops/binding.ts'
+import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
 import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { copyName, hyperValues, trainedCopies, updatedName, type Hyper, type TrainedCopy } from '../optim/train-step.ts'
 import { Buffers } from './buffers.ts'
@@ -60,6 +60,11 @@ export class TrainProgram implements Disposable {
     this.#hyper.write('hyper', hyperValues(hyper))
     await this.#program.run()
     return { loss: this.#results.floats('loss')[0]!, gradNorm: this.#results.floats('gradNorm')[0]! }
+  }
+
+  /** What the step has taken beside its state. */
+  memory(): SessionMemory {
+    return this.#program.memory()
   }
 
   /** Completes the trace asked for by the option `profile`; its path. */

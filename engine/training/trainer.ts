@@ -27,7 +27,7 @@ export class Trainer implements Disposable {
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
     const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, pictures: 'bytes', ...precisionOf(runtime, recipe) })
-    trainStep(graph, loss)
+    trainStep(graph, loss, recipe.recompute)
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     if (resumed) trainer.#restore(resumed)
     else trainer.#initialize(initialParameters(graph, recipe.seed, recipe.model.depth))

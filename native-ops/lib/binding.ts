@@ -123,11 +123,22 @@ export interface DeviceTensor extends Disposable {
   dispose(): void
 }
 
+/** Memory of a session, bytes. */
+export interface SessionMemory {
+  /** The most that was in use at once since the session was made. */
+  readonly peakBytes: number
+  readonly inUseBytes: number
+  /** What the allocator has taken from the device, in use or not. */
+  readonly reservedBytes: number
+}
+
 /** A compiled model. Several bindings of one session may run at the same time. */
 export interface Session extends Disposable {
   readonly inputs: readonly ValueInfo[]
   readonly outputs: readonly ValueInfo[]
   createBinding(): Binding
+  /** What the session's allocator on the device holds for what it computes between inputs and outputs. */
+  memory(): SessionMemory
   /** Completes the trace and returns its path. Throws ArgumentError when the session has no profile. */
   endProfiling(): string
   /** Twice is harmless; bindings keep the compiled model alive. */

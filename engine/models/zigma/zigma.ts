@@ -46,10 +46,13 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   const orders = plan.orders.map((order) => g.ints(order, [length]))
 
   let stream: Stream = { h, residual: null }
+  const border = ({ h, residual }: Stream) => g.border(residual ? [h, residual] : [h])
   for (let layer = 0; layer < spec.depth; layer++) {
+    border(stream)
     const directions = plan.directions(layer).map(({ order, suffix }) => ({ permutation: orders[order]!, suffix }))
     stream = block(g, spec, stream, `blocks.${layer}`, { modulation, context, keep: layer === 0 ? null : keep(layer), directions })
   }
+  border(stream)
 
   const weight = g.parameter('norm_f.weight', [d])
   const bias = spec.norm === 'layer' ? g.parameter('norm_f.bias', [d]) : null

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <cstdlib>
+
 #include "arguments.h"
 #include "binding.h"
 
@@ -124,6 +126,7 @@ Napi::Function Session::Define(Napi::Env env) {
                          InstanceAccessor<&Session::Inputs>("inputs"),
                          InstanceAccessor<&Session::Outputs>("outputs"),
                          InstanceMethod<&Session::CreateBinding>("createBinding", napi_default_method),
+                         InstanceMethod<&Session::Memory>("memory"),
                          InstanceMethod<&Session::EndProfiling>("endProfiling"),
                          InstanceMethod("dispose", &Session::Dispose),
                          InstanceMethod(Napi::Symbol::WellKnown(env, "dispose"), &Session::Dispose),
@@ -141,6 +144,26 @@ Napi::Value Session::Outputs(const Napi::CallbackInfo& info) {
 Napi::Value Session::CreateBinding(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     return Binding::Wrap(info.Env(), Realm::Of(info.Env()).binding, std::make_shared<BindingState>(state()));
+  });
+}
+
+// What ONNX Runtime's allocator of the device counts; an arena says "MaxInUse" and "TotalAllocated".
+Napi::Value Session::Memory(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    const SessionState& session = *state();
+    const bool on_gpu = session.runtime->device == DeviceKind::kCuda;
+    const Ort::MemoryInfo where(on_gpu ? "Cuda" : "Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault);
+    const Ort::Allocator allocator(session.session, where);
+    const Ort::KeyValuePairs stats = allocator.GetStats();
+    const auto bytes = [&](const char* key) {
+      const char* value = stats.GetValue(key);
+      return value ? std::strtod(value, nullptr) : 0;
+    };
+    auto object = Napi::Object::New(info.Env());
+    object.Set("peakBytes", bytes("MaxInUse"));
+    object.Set("inUseBytes", bytes("InUse"));
+    object.Set("reservedBytes", bytes("TotalAllocated"));
+    return object;
   });
 }
 

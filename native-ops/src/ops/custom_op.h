@@ -2,6 +2,7 @@
 // each type of its elements: on the CPU float (the fast kernels) and double (the reference), on CUDA float and both types of 16 bits.
 #pragma once
 
+#include <cstdlib>
 #include <memory>
 
 #include "../kernels/params.h"
@@ -58,8 +59,25 @@ struct Kernel {
   }
 };
 
+// Whether the first output of an operation is its first input's memory.
+template <typename Op>
+concept Aliases = requires { requires Op::kAliases; };
+
 template <typename Op, typename T>
 struct CustomOp : Ort::CustomOpBase<CustomOp<Op, T>, Kernel<Op>, true> {
+  CustomOp() {
+    if constexpr (Aliases<Op>) {
+      OrtCustomOp::GetAliasMap = [](int** input, int** output) -> size_t {
+        *input = static_cast<int*>(std::calloc(1, sizeof(int)));
+        *output = static_cast<int*>(std::calloc(1, sizeof(int)));
+        return *input && *output ? 1 : 0;
+      };
+      OrtCustomOp::ReleaseAliasMap = [](int* input, int* output) {
+        std::free(input);
+        std::free(output);
+      };
+    }
+  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const {
     try {
       *kernel = new Kernel<Op>(info);

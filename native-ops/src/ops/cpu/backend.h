@@ -1,6 +1,8 @@
 // The CPU: float on the fast kernels, double on the reference; on ONNX Runtime's threads.
 #pragma once
 
+#include <cstring>
+
 #include "../../kernels/cpu/kernels.h"
 #include "../../reference/reference.h"
 #include "../custom_op.h"
@@ -28,6 +30,8 @@ struct CpuBackend {
   ZIGMA_COMPUTE(Attention, attention)
   ZIGMA_COMPUTE(AttentionGrad, attention_grad)
 #undef ZIGMA_COMPUTE
+
+  static void Copy(void* to, const void* from, size_t size_bytes, const Call&) { std::memcpy(to, from, size_bytes); }
 };
 
 template <typename T> void AddOptimizer(OrtCustomOpDomain* domain);

@@ -1,6 +1,7 @@
 // libzigma_ops: the operations on the CPU.
 #include "../block_ops.h"
 #include "../library.h"
+#include "../order_ops.h"
 #include "../scan_ops.h"
 #include "backend.h"
 
@@ -11,6 +12,7 @@ template <typename T>
 void AddAll(OrtCustomOpDomain* domain) {
   AddScans<CpuBackend, T>(domain);
   AddBlock<CpuBackend, T>(domain);
+  AddOrder<CpuBackend, T>(domain);
   AddOptimizer<T>(domain);
 }
 

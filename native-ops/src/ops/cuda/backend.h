@@ -51,6 +51,11 @@ struct CudaBackend {
   ZIGMA_COMPUTE(Attention)
   ZIGMA_COMPUTE(AttentionGrad)
 #undef ZIGMA_COMPUTE
+
+  static void Copy(void* to, const void* from, size_t size_bytes, const Call& call) {
+    const DeviceCall at(call);
+    at.Check(cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToDevice, at.device().stream));
+  }
 };
 
 void AddOptimizer(OrtCustomOpDomain* domain);

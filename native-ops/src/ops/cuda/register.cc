@@ -1,6 +1,7 @@
 // libzigma_ops_cuda: the operations on an NVIDIA GPU.
 #include "../block_ops.h"
 #include "../library.h"
+#include "../order_ops.h"
 #include "../scan_ops.h"
 #include "backend.h"
 
@@ -11,6 +12,7 @@ template <typename T>
 void AddAll(OrtCustomOpDomain* domain) {
   AddScans<CudaBackend, T>(domain);
   AddBlock<CudaBackend, T>(domain);
+  AddOrder<CudaBackend, T>(domain);
 }
 
 }  // namespace
