@@ -65,6 +65,8 @@ export const recipe = z.object({
   /** Share of the batch that is trained without its condition, for classifier-free guidance. */
   conditionDropout: z.number().min(0).max(1).default(0.1),
   batchSize: z.number().int().min(1).max(65536),
+  /** Pictures that are in memory at once, a divisor of `batchSize`; their gradients are added up to the batch's. Null: the whole batch. */
+  microBatch: z.number().int().min(1).nullable().default(null),
   steps: z.number().int().min(1).max(100_000_000),
   optimizer: z.object({
     kind: z.literal('adamw').default('adamw'),
@@ -107,7 +109,14 @@ export type Preset = z.infer<typeof preset>
 export const forecast = z.object({
   parameters: z.number().int(),
   tokens: z.number().int(),
+  /** The most that a training holds at once, on the device that it was asked for. */
   memoryBytes: z.number(),
+  /** What that device has; null where it is not known. */
+  deviceBytes: z.number().nullable(),
+  /** Where it does not fit: the fastest settings that do, with the same results; null when there are none. */
+  advice: z
+    .object({ recompute: z.enum(['speed', 'balanced', 'memory']), microBatch: z.number().int().nullable(), memoryBytes: z.number() })
+    .nullable(),
   /** Null until a step has been measured on this device. */
   secondsPerStep: z.number().nullable(),
 })

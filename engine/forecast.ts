@@ -1,34 +1,86 @@
 import type { Forecast, Recipe } from '#contracts/recipe.ts'
-import { GraphBuilder } from './graph/graph-builder.ts'
+import { velocityGraph } from './generation/velocity-graph.ts'
 import { sizeOf } from './graph/shape.ts'
-import type { Value } from './graph/value.ts'
-import { zigma } from './models/zigma/zigma.ts'
-import { encodeText } from './text/text-encoder.ts'
+import { elementBytes, type Graph, type Value } from './graph/value.ts'
+import { planMemory } from './lowering/memory-plan.ts'
+import { trainedCopies } from './optim/train-step.ts'
+import { precisionOf } from './runtime/precision.ts'
+import { lossGraph } from './training/loss-graph.ts'
+import { divisors, microBatchOf, trainGraph } from './training/train-graph.ts'
+import { validationBatch } from './training/validation.ts'
 
-const copiesOfWeights = 5 // weights, gradients, two moments, moving average
-const bytesPerNumber = 4
+/** Where a recipe is to be trained. */
+export interface Place {
+  device: 'cpu' | 'cuda'
+  /** Memory of the device, null where it is not known. */
+  totalBytes: number | null
+}
 
-/** What a recipe costs: its parameters, its tokens a picture, and the memory of a training step in float32. */
-export function forecastOf(recipe: Recipe): Forecast {
-  const { model, textEncoder, batchSize } = recipe
-  const g = new GraphBuilder('f32')
-  const image = g.input('image', [1, model.channels, model.height, model.width])
-  const condition = conditionInput(g, recipe)
-  zigma(g, model, { image, t: g.input('t', [1]), condition: textEncoder ? encodeText(g, textEncoder, condition!) : condition })
-  const numbers = (values: Iterable<Value>) => [...values].reduce((sum, { shape }) => sum + sizeOf(shape), 0)
-  const parameters = numbers(g.parameters.values())
-  // The backward pass reads nearly every result of the forward pass, so all are alive when it begins.
-  const results = numbers(g.nodes.flatMap((node) => (['Reshape', 'Split', 'Slice'].includes(node.op) ? [] : node.outputs)))
+/** What a GPU's driver, its libraries and a recorded graph hold beside tensors: 0.3 to 0.4 GiB on every configuration measured. */
+const gpuBytes = 0.35 * 2 ** 30
+/** Share of a device's memory that others may be using: a screen, a browser. */
+const headroom = 0.03
+
+/** What a recipe costs at a place: its parameters, its tokens a picture, its memory, and what to change where that is too much. */
+export function forecastOf(recipe: Recipe, place: Place = { device: 'cpu', totalBytes: null }): Forecast {
+  const { memoryBytes, parameters } = trainingMemory(recipe, place.device)
+  const tooMuch = place.totalBytes !== null && memoryBytes > place.totalBytes * (1 - headroom)
   return {
     parameters,
-    tokens: (model.height / model.patchSize) * (model.width / model.patchSize),
-    memoryBytes: bytesPerNumber * (copiesOfWeights * parameters + batchSize * results),
+    tokens: tokensOf(recipe),
+    memoryBytes,
+    deviceBytes: place.totalBytes,
+    advice: tooMuch ? fit(recipe, place) : null,
     secondsPerStep: null,
   }
 }
 
-function conditionInput(g: GraphBuilder, { model, textEncoder }: Recipe): Value | null {
-  if (textEncoder) return g.input('ids', [1, textEncoder.tokens], 'i32')
-  if (model.condition.kind === 'text') return g.input('text', [1, model.condition.contextTokens, model.condition.contextDim])
-  return model.condition.kind === 'class' ? g.input('class', [1], 'i32') : null
+/**
+ * The fastest settings of a recipe that fit into a place, with the same results: what is computed again and how many pictures are in memory at once.
+ * Null when not even one picture fits.
+ */
+export function fit(recipe: Recipe, { device, totalBytes }: Place): Forecast['advice'] {
+  const room = (totalBytes ?? Infinity) * (1 - headroom)
+  const policies = ['speed', 'balanced', 'memory'] as const
+  const tried = policies
+    .flatMap((recompute, order) => divisors(recipe.batchSize).map((size) => ({ recompute, order, size })))
+    .sort((a, b) => slowness(recipe, device, a) - slowness(recipe, device, b))
+  const failed: typeof tried = []
+  for (const one of tried) {
+    if (failed.some(({ order, size }) => order >= one.order && size <= one.size)) continue // it takes more than one that was too much
+    const microBatch = one.size === recipe.batchSize ? null : one.size
+    const { memoryBytes } = trainingMemory({ ...recipe, recompute: one.recompute, microBatch }, device)
+    if (memoryBytes <= room) return { recompute: one.recompute, microBatch, memoryBytes }
+    failed.push(one)
+  }
+  return null
 }
+
+/** Time of a step over that of the whole batch with everything kept, as far as it was measured on one GPU: small pieces leave it idle. */
+function slowness(recipe: Recipe, device: Place['device'], { recompute, size }: { recompute: Recipe['recompute']; size: number }): number {
+  const again = { speed: 1, balanced: 1.2, memory: 1.3 }[recompute]
+  const idleTokens = device === 'cuda' ? 3200 : 100
+  return again * (1 + idleTokens / (size * tokensOf(recipe)))
+}
+
+/** The most memory of a device that a training holds: weights and their copies, a step, and what validates and draws beside it. */
+function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast, 'memoryBytes' | 'parameters'> {
+  const precision = precisionOf({ device }, recipe)
+  const graph = trainGraph(recipe, precision)
+  const copies = 1 + trainedCopies.length + Number(microBatchOf(recipe) < recipe.batchSize)
+  const programs = [graph, lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: 'bytes', ...precision }).graph]
+  const prompts = recipe.samplePrompts.length
+  if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
+  const parameters = numbers(graph.parameters.values())
+  const running = programs.reduce((sum, program) => sum + runBytes(program, device), 0)
+  return { parameters, memoryBytes: copies * elementBytes.f32 * parameters + running + (device === 'cuda' ? gpuBytes : 0) }
+}
+
+/** What a program takes beside its inputs and outputs. A processor's arena takes more than it touches. */
+export function runBytes(graph: Graph, device: Place['device']): number {
+  const plan = planMemory(graph, device === 'cuda' ? 'as-wanted' : 'doubling')
+  return device === 'cuda' ? plan.reservedBytes : plan.peakBytes
+}
+
+const numbers = (values: Iterable<Value>): number => [...values].reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+const tokensOf = ({ model }: Recipe): number => (model.height / model.patchSize) * (model.width / model.patchSize)

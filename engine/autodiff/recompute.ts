@@ -1,29 +1,23 @@
 import type { Recipe } from '#contracts/recipe.ts'
-import type { Border, GraphBuilder } from '../graph/graph-builder.ts'
+import type { GraphBuilder } from '../graph/graph-builder.ts'
 import { isFloat, type Node, type Value } from '../graph/value.ts'
 
 /** What a train step keeps of its forward pass. */
 export type RecomputePolicy = Recipe['recompute']
 
-/** Widest inner size of a product that is cheaper to multiply again than to keep. */
-const thinProduct = 64
-
-/** Whether the results of an operation between two borders stay in memory until its gradient is taken. */
-const keeps: Readonly<Record<RecomputePolicy, (node: Node) => boolean>> = {
+/** Whether the results of an operation in the segment of that number stay in memory until its gradient is taken. */
+const keeps: Readonly<Record<RecomputePolicy, (node: Node, segment: number) => boolean>> = {
   speed: () => true,
-  /** Wide products and attention are kept; norms, gates, convolutions, scans, casts and thin products are done again. */
-  balanced: ({ op, inputs: [a], attributes }) => {
-    if (op === 'Gemm') return a!.shape[attributes.transA === 1 ? 0 : 1]! > thinProduct
-    return op === 'MatMul' || op === 'Attention'
+  /** What takes the longest for the memory that its results fill: products that narrow, attention, and every second scan. */
+  balanced: ({ op, inputs: [a], outputs: [y], attributes }, segment) => {
+    if (op === 'Gemm') return a!.shape[attributes.transA === 1 ? 0 : 1]! > y!.shape[1]!
+    return op === 'Attention' || (op === 'SelectiveScan' && segment % 2 === 0)
   },
   memory: () => false,
 }
 
-/** The operations between two borders, and the second of them. */
-interface Segment {
-  start: number
-  end: Border
-}
+/** Borders between two at which the running sum of the network is kept; between them it is added up again from the main stream. */
+const bordersPerSum = 4
 
 /**
  * Recomputation while gradients are taken from the end to the beginning, segment by segment between the graph's borders. When the gradient
@@ -37,33 +31,35 @@ export class Recomputation {
   readonly #g: GraphBuilder
   readonly #policy: RecomputePolicy
   readonly #nodes: readonly Node[]
-  readonly #segments: Segment[]
+  /** Segments before this border are still to come; segment i lies between the borders i - 1 and i. */
+  #next: number
   #copies = new Map<Value, Value>()
+  readonly #sums = new Map<Value, Value>()
 
   /** `nodes` are those of the forward pass. */
   constructor(g: GraphBuilder, policy: RecomputePolicy, nodes: readonly Node[]) {
     this.#g = g
     this.#policy = policy
     this.#nodes = nodes
-    this.#segments = policy === 'speed' ? [] : g.borders.map((end, i) => ({ start: g.borders[i - 1]?.at ?? 0, end }))
+    this.#next = policy === 'speed' ? -1 : g.borders.length - 1
   }
 
   /**
-   * Called before the gradient of the node at `index` is taken; indices fall. `crossing` are the gradients of what was there before the segment
-   * just left: of weights, and of values that further gradients are added to.
+   * Called before the gradient of the node at `index` is taken; indices fall. `crossing` are the values before the segment just left that got
+   * gradients in it: weights, and what further gradients are added to. True at a border.
    */
   enter(index: number, gradients: Map<Value, Value>, crossing: ReadonlySet<Value>): boolean {
-    const segment = this.#segments.at(-1)
-    if (!segment || index >= segment.end.at) return false
-    this.#segments.pop()
+    const segment = this.#next
+    const end = this.#g.borders[segment]
+    if (!end || index >= end.at) return false
+    this.#next--
     this.#copies = new Map()
-    const arrived = gradients.get(segment.end.values[0]!)
+    const arrived = gradients.get(end.values[0]!)
     if (!arrived) return true
     const others = new Set([...crossing].map((value) => gradients.get(value)!).filter((gradient) => gradient !== arrived))
     const gate = others.size > 0 ? after(this.#g, arrived, [...others]) : arrived
     for (const [value, gradient] of gradients) if (gradient === arrived) gradients.set(value, gate)
-    // What is before the first border is small: it is kept.
-    if (segment.start > 0 || this.#g.borders[0]!.at === 0) this.#copySegment(segment, gate)
+    if (segment > 0) this.#copySegment(segment, gate) // what is before the first border is small: it is kept
     return true
   }
 
@@ -73,7 +69,7 @@ export class Recomputation {
     return { ...node, inputs: node.inputs.map((value) => value && copyOf(value)), outputs: node.outputs.map(copyOf) }
   }
 
-  #copySegment({ start, end }: Segment, gate: Value): void {
+  #copySegment(segment: number, gate: Value): void {
     const waiting = new Map<Value, Value>()
     const wait = (value: Value) => {
       if (!isFloat(value.dtype) || this.#g.constants.has(value)) return value
@@ -81,20 +77,44 @@ export class Recomputation {
       waiting.set(value, known)
       return known
     }
-    for (const node of this.#nodes.slice(start, end.at)) {
-      if (keeps[this.#policy](node)) continue
+    const [start, end] = [this.#g.borders[segment - 1]!, this.#g.borders[segment]!]
+    const sum = start.values[1]
+    if (sum && !this.#isKept(segment - 1, sum)) this.#copies.set(sum, this.#sum(segment - 1, wait))
+    for (const node of this.#nodes.slice(start.at, end.at)) {
+      if (keeps[this.#policy](node, segment)) continue
       const inputs = node.inputs.map((value) => value && (this.#copies.get(value) ?? wait(value)))
-      const outputs = this.#g.node(
-        node.op,
-        inputs,
-        node.attributes,
-        node.outputs.map(({ shape, dtype }) => [shape, dtype] as const),
-      )
-      node.outputs.forEach((output, i) => this.#copies.set(output, outputs[i]!))
+      const copied = this.#g.node(node.op, inputs, node.attributes, typesOf(node))
+      node.outputs.forEach((output, i) => {
+        if (!end.values.includes(output) || !this.#isKept(segment, output)) this.#copies.set(output, copied[i]!)
+      })
     }
-    for (const kept of end.values) this.#copies.delete(kept)
+  }
+
+  #isKept(border: number, value: Value): boolean {
+    return value.node?.op !== 'AddNormModulate' || border % bordersPerSum === 0
+  }
+
+  /** The running sum at a border: kept there, or the one at the border before and what the segment between them added. */
+  #sum(border: number, wait: (value: Value) => Value): Value {
+    const value = this.#g.borders[border]!.values[1]!
+    if (this.#isKept(border, value)) return wait(value)
+    const known = this.#sums.get(value)
+    if (known) return known
+    const node = value.node!
+    const [h, before, , , , , keep] = node.inputs
+    const [modulated, , added] = this.#g.node(
+      node.op,
+      [wait(h!), before ? this.#sum(border - 1, wait) : null, null, null, null, null, keep!],
+      node.attributes,
+      typesOf(node),
+    ) as [Value, Value, Value]
+    const sum = after(this.#g, added, [modulated]) // what nothing reads would be held to the end of the run
+    this.#sums.set(value, sum)
+    return sum
   }
 }
+
+const typesOf = ({ outputs }: Node) => outputs.map(({ shape, dtype }) => [shape, dtype] as const)
 
 /** `x`, not before the others are there: the same memory under another name. */
 function after(g: GraphBuilder, x: Value, others: readonly Value[]): Value {

@@ -20,6 +20,7 @@ export function velocityGraph(
   let condition: Value | null = null
   if (textEncoder) condition = encodeText(g, textEncoder, g.input('ids', [rows, textEncoder.tokens], 'i32'))
   else if (model.condition.kind === 'text') condition = g.input('text', [rows, model.condition.contextTokens, model.condition.contextDim])
+  else if (model.condition.kind === 'class') condition = g.input('class', [rows], 'i32')
   g.output('velocity', zigma(g, model, { image: twice(image), t: twice(t), condition }))
   return g
 }

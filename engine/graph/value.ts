@@ -1,6 +1,9 @@
 /** Element types of the graph. `f64` exists so that every gradient can be held against central differences. */
 export type DType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool'
 
+/** Size of one element. */
+export const elementBytes: Readonly<Record<DType, number>> = { f32: 4, f64: 8, f16: 2, bf16: 2, i32: 4, i64: 8, u8: 1, bool: 1 }
+
 export type Shape = readonly number[]
 
 export type AttributeValue = number | string | readonly number[] | { readonly float: number }

@@ -16,11 +16,8 @@ export type Form = 'native' | 'portable'
  * @throws ShapeError for an operation that has no portable form (gradients, optimizer, random numbers).
  */
 export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
+  const { nodes, isNeeded } = loweredNodes(g, form)
   const outputValues = new Set(g.outputs.values())
-  const nodes = form === 'native' ? absorbSums(g.nodes, outputValues) : g.nodes
-  const given = new Set([...g.inputs.values(), ...g.parameters.values()])
-  const needed = neededValues(nodes, outputValues, given)
-  const isNeeded = (value: Value) => needed.has(value)
   const e = new Emitter(g)
   const outputs = [...g.outputs].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }))
 
@@ -28,7 +25,6 @@ export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
   // A computed output is written under its own name; an Identity would copy it, and a weight is updated in place.
   for (const { name, value } of outputs) if (value.node) e.rename(value, name)
   for (const node of nodes) {
-    if (!node.outputs.some((value) => isNeeded(value) && !given.has(value))) continue
     loweringOf(node, form, isNeeded)(e, node)
     for (const value of node.outputs)
       if (isNeeded(value) && !outputValues.has(value)) e.graph.values.push({ name: e.name(value), dtype: value.dtype, shape: value.shape })
@@ -41,6 +37,16 @@ export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
   e.graph.inputs.push(...[...g.inputs, ...g.parameters].filter(([, value]) => isNeeded(value)).map(declare))
   e.graph.outputs.push(...outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })))
   return e.graph
+}
+
+/** The operations that are written, in their order, and which values something reads. */
+export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (value: Value) => boolean } {
+  const outputValues = new Set(g.outputs.values())
+  const nodes = form === 'native' ? absorbSums(g.nodes, outputValues) : g.nodes
+  const given = new Set([...g.inputs.values(), ...g.parameters.values()])
+  const needed = neededValues(nodes, outputValues, given)
+  const isNeeded = (value: Value) => needed.has(value)
+  return { nodes: nodes.filter(({ outputs }) => outputs.some((value) => isNeeded(value) && !given.has(value))), isNeeded }
 }
 
 function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean): Lowering {

@@ -20,12 +20,16 @@ const optionalOutputs: Readonly<Record<string, readonly number[]>> = {
   After: [],
 }
 
+/** Whether an output of an operation is not even computed: it may be left out, and nothing reads it. */
+export function isLeftOut({ op, outputs }: Node, index: number, needed: (value: Value) => boolean): boolean {
+  return (optionalOutputs[op]?.includes(index) ?? false) && !needed(outputs[index]!)
+}
+
 /** A fused operation as one node of domain `zigma`; `needed` tells which values something reads. */
 export function nativeOp(op: string, needed: (value: Value) => boolean): Lowering | null {
-  const optional = optionalOutputs[op]
-  if (!optional) return null
+  if (!optionalOutputs[op]) return null
   return (e, node: Node) => {
-    const outputs = node.outputs.map((value, i) => (optional.includes(i) && !needed(value) ? null : value))
+    const outputs = node.outputs.map((value, i) => (isLeftOut(node, i, needed) ? null : value))
     while (outputs.at(-1) === null) outputs.pop()
     const inputs = node.inputs.map((value) => e.name(value))
     while (inputs.at(-1) === '') inputs.pop()

@@ -1,6 +1,6 @@
 import { backward } from '../autodiff/backward.ts'
 import type { RecomputePolicy } from '../autodiff/recompute.ts'
-import type { GraphBuilder } from '../graph/graph-builder.ts'
+import { GraphBuilder } from '../graph/graph-builder.ts'
 import type { Value } from '../graph/value.ts'
 
 /** The numbers of one update, in the order of the operation's `hyper` input. */
@@ -48,6 +48,12 @@ export function trainStep(g: GraphBuilder, loss: Value, recompute: RecomputePoli
     parameters.map(([, value]) => g.leafOf(value)),
     recompute,
   )
+  g.output('loss', loss)
+  update(g, gradients)
+}
+
+function update(g: GraphBuilder, gradients: readonly Value[]): void {
+  const parameters = [...g.parameters]
   const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
   const hyper = g.input('hyper', [8])
   const copies = trainedCopies.map((copy) => parameters.map(([name, value]) => g.input(copyName(copy, name), value.shape)))
@@ -59,10 +65,39 @@ export function trainStep(g: GraphBuilder, loss: Value, recompute: RecomputePoli
     attributes,
     [...Array<null>(4)].flatMap(() => values.map((value) => [value.shape, value.dtype] as const)),
   )
-  g.output('loss', loss)
   g.output('gradNorm', norm!)
   const names = [parameters.map(([name]) => name), ...trainedCopies.map((copy) => parameters.map(([name]) => copyName(copy, name)))].flat()
   names.forEach((name, i) => g.output(updatedName(name), updated[i]!))
+}
+
+/** The sum of a parameter's gradients over the pieces of a batch. */
+export const sumName = (parameter: string): string => `gradient/${parameter}`
+
+/**
+ * Appends what one piece of a batch gives: gradients of all parameters times `share`, added to those of the pieces before it. Inputs `carry` [1], 0 for
+ * the first piece and 1 for the others, and for each parameter `gradient/…`; outputs `loss` and the new sums.
+ */
+export function gradientStep(g: GraphBuilder, loss: Value, { share, recompute }: { share: number; recompute: RecomputePolicy }): void {
+  const parameters = [...g.parameters]
+  const leaves = parameters.map(([, value]) => g.leafOf(value))
+  const gradients = backward(g, g.scale(loss, share), leaves, recompute)
+  const carry = g.input('carry', [1])
+  g.output('loss', loss)
+  parameters.forEach(([name, { shape }], i) => {
+    const before = g.mul(g.input(sumName(name), shape), carry)
+    g.output(updatedName(sumName(name)), g.add(before, g.cast(gradients[i]!, g.float)))
+  })
+}
+
+/** The update that follows the last piece: the common norm of the summed gradients and AdamW, with inputs and outputs as in `trainStep`. */
+export function updateGraph(trained: ReadonlyMap<string, Value>): GraphBuilder {
+  const g = new GraphBuilder('f32')
+  for (const [name, { shape }] of trained) g.parameter(name, shape)
+  update(
+    g,
+    [...g.parameters].map(([name, { shape }]) => g.input(sumName(name), shape)),
+  )
+  return g
 }
 
 /** The output that holds the new value of an input. */

@@ -1,9 +1,8 @@
 import type { Arena, DeviceTensor, DType as NativeType, NativeRuntime } from '#native-ops/binding.ts'
 import { sizeOf } from '../graph/shape.ts'
-import type { DType, Value } from '../graph/value.ts'
+import { elementBytes, type Value } from '../graph/value.ts'
 
 const alignment = 64
-const elementBytes: Readonly<Record<DType, number>> = { f32: 4, f64: 8, f16: 2, bf16: 2, i32: 4, i64: 8, u8: 1, bool: 1 }
 
 /** Named tensors in one arena, each beginning at a multiple of 64 bytes. */
 export class Buffers implements Disposable {

@@ -3,7 +3,7 @@ import type { NativeRuntime, SessionOptions } from '#native-ops/binding.ts'
 import type { Precision } from '../graph/graph-builder.ts'
 
 /** How a recipe's networks are computed on a device. On a GPU the states of a scan are kept as close as its gradient works. */
-export function precisionOf({ device }: NativeRuntime, { precision }: Pick<Recipe, 'precision'>): Precision {
+export function precisionOf({ device }: Pick<NativeRuntime, 'device'>, { precision }: Pick<Recipe, 'precision'>): Precision {
   if (device === 'cpu') return {}
   return { compute: precision === 'f32' ? 'f32' : 'bf16', scanChunk: 16 }
 }

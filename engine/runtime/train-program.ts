@@ -1,6 +1,15 @@
 import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
 import type { GraphBuilder } from '../graph/graph-builder.ts'
-import { copyName, hyperValues, trainedCopies, updatedName, type Hyper, type TrainedCopy } from '../optim/train-step.ts'
+import {
+  copyName,
+  hyperValues,
+  sumName,
+  trainedCopies,
+  updatedName,
+  updateGraph,
+  type Hyper,
+  type TrainedCopy,
+} from '../optim/train-step.ts'
 import { Buffers } from './buffers.ts'
 import { Program } from './program.ts'
 
@@ -25,21 +34,33 @@ export class TrainProgram implements Disposable {
   readonly #hyper: Buffers
   readonly #results: Buffers
   readonly #program: Program
+  /** The update, where `#program` only adds up gradients. */
+  readonly #update: Program | null
+  readonly #sums: Buffers | null
 
-  private constructor(runtime: NativeRuntime, g: GraphBuilder, program: Program) {
+  private constructor(runtime: NativeRuntime, g: GraphBuilder, program: Program, update: Program | null) {
     this.#program = program
+    this.#update = update
     const likeWeights = () => new Buffers(runtime, g.parameters)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
     const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
     this.state = state
-    const inputs = [...program.reads].filter(([name]) => !state.has(name))
-    this.#hyper = new Buffers(runtime, new Map(inputs.filter(([name]) => name === 'hyper')))
+    const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
+    this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
+    const kept = new Map([...state, ...(this.#sums?.tensors ?? [])])
+    const inputs = [...program.reads].filter(([name]) => !kept.has(name))
+    this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
-    const updated = new Map([...state].map(([name, tensor]) => [updatedName(name), tensor]))
-    this.#results = new Buffers(runtime, new Map([...program.writes].filter(([name]) => !updated.has(name))))
-    program.bind(new Map([...state, ...this.#hyper.tensors, ...this.batch.tensors]), new Map([...updated, ...this.#results.tensors]))
+    const updated = new Map([...kept].map(([name, tensor]) => [updatedName(name), tensor]))
+    const writes = [...program.writes, ...(update?.writes ?? [])]
+    this.#results = new Buffers(runtime, new Map(writes.filter(([name]) => !updated.has(name))))
+    const [reads, results] = [
+      new Map([...kept, ...this.#hyper.tensors, ...this.batch.tensors]),
+      new Map([...updated, ...this.#results.tensors]),
+    ]
+    for (const one of [program, update]) one?.bind(reads, results)
   }
 
   /** Bytes of weights, moments and moving average. */
@@ -47,19 +68,29 @@ export class TrainProgram implements Disposable {
     return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes)
   }
 
-  /** Compiles a graph to which `trainStep` was applied. Rejects with ModelError or OutOfMemory. */
+  /** Compiles a graph to which `trainStep` or `gradientStep` was applied. Rejects with ModelError or OutOfMemory. */
   static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<TrainProgram> {
-    return new TrainProgram(runtime, g, await Program.compile(runtime, g, 'native', options))
+    const inPieces = g.inputs.has('carry')
+    const program = await Program.compile(runtime, g, 'native', options)
+    const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters), 'native', options) : null
+    return new TrainProgram(runtime, g, program, update)
   }
 
   /**
    * One update with what `batch` holds, off the JavaScript thread. It cannot be cancelled halfway: either all weights change or, where the
-   * gradient norm is not finite, none.
+   * gradient norm is not finite, none. A batch in pieces is written piece by piece by `write`.
    */
-  async step(hyper: Hyper): Promise<StepResult> {
+  async step(hyper: Hyper, { pieces = 1, write }: { pieces?: number; write?: (piece: number) => void } = {}): Promise<StepResult> {
     this.#hyper.write('hyper', hyperValues(hyper))
-    await this.#program.run()
-    return { loss: this.#results.floats('loss')[0]!, gradNorm: this.#results.floats('gradNorm')[0]! }
+    let loss = 0
+    for (let piece = 0; piece < pieces; piece++) {
+      write?.(piece)
+      if (this.#update) this.batch.write('carry', Float32Array.of(piece === 0 ? 0 : 1))
+      await this.#program.run()
+      loss += this.#results.floats('loss')[0]! / pieces
+    }
+    await this.#update?.run()
+    return { loss, gradNorm: this.#results.floats('gradNorm')[0]! }
   }
 
   /** What the step has taken beside its state. */
@@ -74,6 +105,8 @@ export class TrainProgram implements Disposable {
 
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]()
-    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results]) buffers[Symbol.dispose]()
+    this.#update?.[Symbol.dispose]()
+    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results, this.#sums])
+      buffers?.[Symbol.dispose]()
   }
 }

@@ -44,6 +44,7 @@ export function lossGraph(
   } else if (model.condition.kind === 'text') {
     condition = g.input('text', [batchSize, model.condition.contextTokens, model.condition.contextDim])
   }
+  if (model.condition.kind === 'class') condition = g.input('class', [batchSize], 'i32')
   const keep = training && model.dropPath > 0 ? stochasticDepth(g, recipe, uniform(model.depth, streams.dropPath)) : () => null
   const loss = meanSquare(g, zigma(g, model, { image: point, t, condition, keep }), velocity)
   return { graph: g, loss }

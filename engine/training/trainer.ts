@@ -3,12 +3,11 @@ import type { TrainingState } from '../checkpoint/training-state.ts'
 import { sizeOf } from '../graph/shape.ts'
 import { initialParameters } from '../models/initialization.ts'
 import { emaDecayAt, learningRateAt } from '../optim/schedule.ts'
-import { trainStep } from '../optim/train-step.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
 import { TrainProgram, type StepResult as ProgramResult } from '../runtime/train-program.ts'
 import type { Batch } from './batch.ts'
-import { lossGraph } from './loss-graph.ts'
+import { microBatchOf, trainGraph } from './train-graph.ts'
 
 export interface StepResult extends ProgramResult {
   learningRate: number
@@ -26,8 +25,7 @@ export class Trainer implements Disposable {
 
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
-    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, pictures: 'bytes', ...precisionOf(runtime, recipe) })
-    trainStep(graph, loss, recipe.recompute)
+    const graph = trainGraph(recipe, precisionOf(runtime, recipe))
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     if (resumed) trainer.#restore(resumed)
     else trainer.#initialize(initialParameters(graph, recipe.seed, recipe.model.depth))
@@ -54,17 +52,26 @@ export class Trainer implements Disposable {
   /** One update, the step counted from 1. Not-finite gradients change nothing; the caller sees them in `gradNorm`. */
   async step(step: number, { images, ids }: Batch): Promise<StepResult> {
     const { optimizer, batchSize, seed } = this.#recipe
+    const size = microBatchOf(this.#recipe)
     const learningRate = learningRateAt(this.#recipe, step)
     const { batch } = this.#program
-    batch.write('images', images)
-    if (ids) batch.write('ids', ids)
     batch.write('seed', BigInt64Array.of(BigInt(seed)))
     batch.write('step', BigInt64Array.of(BigInt(step)))
-    batch.write(
-      'sample',
-      BigInt64Array.from({ length: batchSize }, (_, i) => BigInt(i)),
-    )
-    const result = await this.#program.step({ ...optimizer, learningRate, emaDecay: emaDecayAt(optimizer.emaDecay, step), step })
+    const pieceOf = <T extends Uint8Array | Int32Array>(values: T, piece: number) => {
+      const perPiece = (values.length / batchSize) * size
+      return values.subarray(piece * perPiece, (piece + 1) * perPiece)
+    }
+    const write = (piece: number) => {
+      batch.write('images', pieceOf(images, piece))
+      if (ids) batch.write('ids', pieceOf(ids, piece))
+      // Counted over the whole batch: what is drawn for a picture does not depend on how the batch is cut.
+      batch.write(
+        'sample',
+        BigInt64Array.from({ length: size }, (_, i) => BigInt(piece * size + i)),
+      )
+    }
+    const hyper = { ...optimizer, learningRate, emaDecay: emaDecayAt(optimizer.emaDecay, step), step }
+    const result = await this.#program.step(hyper, { pieces: batchSize / size, write })
     return { ...result, learningRate }
   }
 

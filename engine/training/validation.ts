@@ -13,7 +13,7 @@ import { lossGraph } from './loss-graph.ts'
 /** Items that are looked at, and how many times each, with another noise and time each time. */
 const itemLimit = 128
 const repeats = 4
-const batchLimit = 32
+export const validationBatch = 32
 
 /**
  * The velocity loss on items that are never trained on, always with the same noise and times, so that two numbers differ by the weights
@@ -43,7 +43,7 @@ export class Validation implements Disposable {
   ): Promise<Validation | null> {
     const items = heldOut(dataset).slice(0, itemLimit)
     if (items.length === 0) return null
-    const batchSize = Math.min(batchLimit, recipe.batchSize)
+    const batchSize = Math.min(validationBatch, recipe.batchSize)
     const { graph, loss } = lossGraph(recipe, batchSize, { training: false, pictures: 'bytes', ...precisionOf(runtime, recipe) })
     graph.output('loss', loss)
     const program = await Program.compile(runtime, graph)

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
+import { StudioError } from '#contracts/errors.ts'
 import { gpuCases, measureCeilings, measureSampling, measureTraining } from '#engine/bench-gpu.ts'
+import { measureMemory, memoryRecipes } from '#engine/bench-memory.ts'
 import { measureEngine } from '#engine/bench.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import type { Output } from './output.ts'
@@ -27,6 +29,23 @@ export async function benchCpu(output: Output): Promise<void> {
       `selective scan backward  ${scan.backwardGBps.toFixed(2)} GB/s, ${(100 * ratios.backward).toFixed(0)} % of a copy`,
     ].join('\n'),
   )
+}
+
+/** `zigma bench memory`: what training steps were foretold to take beside what they took. Says no where one is further off than a tenth. */
+export async function benchMemory(output: Output): Promise<void> {
+  const runtime = openRuntime()
+  const cases = []
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1).padStart(7)} MiB`
+  for (const { name, recipe } of memoryRecipes()) {
+    const one = await measureMemory(runtime, name, recipe)
+    cases.push(one)
+    output.line(
+      `${name.padEnd(26)} foretold ${mib(one.forecastBytes)}  measured ${mib(one.measuredBytes)}  ratio ${one.ratio.toFixed(3)}  ${one.medianMs.toFixed(0)} ms`,
+    )
+  }
+  const worst = Math.max(...cases.map(({ ratio }) => Math.abs(ratio - 1)))
+  output.answer({ worst, cases }, `${cases.length} configurations, the forecast at most ${(100 * worst).toFixed(1)} % off.`)
+  if (worst > 0.1) throw new StudioError('internal', 'A forecast is more than a tenth off.')
 }
 
 /** `zigma bench gpu`: whole steps of the official configurations in bfloat16, beside the best that was measured of the official code. */

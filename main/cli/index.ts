@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
-import { benchCpu, benchGpu } from './bench.ts'
+import { benchCpu, benchGpu, benchMemory } from './bench.ts'
 import { benchData } from './bench-data.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
@@ -143,6 +143,11 @@ program
 
 const bench = program.command('bench').description('measure')
 bench.command('cpu').description('the engine on this processor, as ratios to its floors').addOption(json()).action(run(benchCpu))
+bench
+  .command('memory')
+  .description('training steps: the memory they were foretold to take, and took')
+  .addOption(json())
+  .action(run(benchMemory))
 bench.command('gpu').description('whole steps of the official configurations on the GPU').addOption(json()).action(run(benchGpu))
 bench
   .command('data')

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { z } from 'zod'
+import { StudioError } from '#contracts/errors.ts'
 import type { RunId } from '#contracts/project.ts'
+import type { Forecast } from '#contracts/recipe.ts'
 import { baselines, mediaUrl, type Baselines, type StudioServices } from '#contracts/studio.ts'
-import { forecastOf } from '#engine/forecast.ts'
+import { forecastOf, type Place } from '#engine/forecast.ts'
 import { presets } from '#engine/presets.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
@@ -43,9 +46,10 @@ export function trainingServices(context: StudioContext): TrainingServices {
 
   return {
     'training.presets': async () => [...presets],
-    'training.forecast': async (recipe) => forecastOf(recipe),
+    'training.forecast': async (recipe) => forecastOf(recipe, placeOf(context)),
     'training.start': async ({ name, recipe }) => {
       const project = context.project()
+      refuseTooLarge(forecastOf(recipe, placeOf(context)))
       const snapshot = await project.dataset.freeze()
       const id = newId() as RunId
       const record = { id, name, createdAt: new Date().toISOString(), snapshot, recipe }
@@ -87,6 +91,29 @@ export function trainingServices(context: StudioContext): TrainingServices {
       return describe(runId)
     },
   }
+}
+
+/** Where the engine trains: on its GPU, or with the memory of this machine. */
+function placeOf({ engine }: StudioContext): Place {
+  const { memoryTotalBytes } = engine.status
+  return memoryTotalBytes === null ? { device: 'cpu', totalBytes: totalmem() } : { device: 'cuda', totalBytes: memoryTotalBytes }
+}
+
+/** A training that cannot fit is told so before it starts, with what to change. */
+function refuseTooLarge({ memoryBytes, deviceBytes, advice }: Forecast): void {
+  if (deviceBytes === null || memoryBytes < deviceBytes) return
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
+  const pieces = advice?.microBatch ? ` and "microBatch" to ${advice.microBatch}` : ''
+  const remedy = advice
+    ? `Set "recompute" to "${advice.recompute}"${pieces}: the same results in ${gib(advice.memoryBytes)}.`
+    : 'Choose a smaller preset or smaller pictures.'
+  throw new StudioError(
+    'out-of-memory',
+    `This training needs ${gib(memoryBytes)} of memory and the device has ${gib(deviceBytes)}. ${remedy}`,
+    {
+      details: { memoryBytes, deviceBytes, advice },
+    },
+  )
 }
 
 async function readBaselines(runFolder: string): Promise<Baselines> {

@@ -510,6 +510,17 @@ export const en = {
     theme: 'Theme: {name}',
     language: 'Language: {name}',
   },
+  memory: {
+    title: 'Memory of this training',
+    of: '{size} of {have} memory',
+    keep: 'Memory',
+    speed: 'fastest',
+    balanced: 'balanced',
+    memory: 'least memory',
+    tooLarge: 'This does not fit into {have}. Choose a smaller preset.',
+    advice: 'Too large. With “{recompute}” it needs {size} and gives the same results.',
+    adopt: 'Make it fit',
+  },
   keys: {
     generate: 'Draw',
     palette: 'Run or find',

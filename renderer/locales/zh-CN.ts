@@ -492,6 +492,17 @@ export const zhCN: typeof en = {
     theme: '外观：{name}',
     language: '语言：{name}',
   },
+  memory: {
+    title: '此次训练所需内存',
+    of: '内存 {size} / {have}',
+    keep: '内存',
+    speed: '最快',
+    balanced: '均衡',
+    memory: '最省内存',
+    tooLarge: '超出 {have} 内存。请选择更小的预设。',
+    advice: '超出内存。改用“{recompute}”只需 {size}，结果相同。',
+    adopt: '调整到可容纳',
+  },
   keys: {
     generate: '绘制',
     palette: '执行或查找',
