@@ -42,6 +42,9 @@ export const deviceReport = z.object({
 })
 export type DeviceReport = z.infer<typeof deviceReport>
 
+/** How an engine process ends whose device is lost: nothing more can be done in it, a new one starts with a whole device. */
+export const deviceLostExitCode = 70
+
 export const engineMethods = {
   'engine.describe': method(z.null(), deviceReport),
   'engine.forecast': method(recipe, forecast),

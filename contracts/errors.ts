@@ -16,6 +16,7 @@ export const studioErrorCodes = [
   'native-missing',
   'engine-lost',
   'out-of-memory',
+  'device-lost',
   'not-finite',
   'port-taken',
   'unauthorized',

@@ -5,6 +5,7 @@ import type { NativeRuntime } from './runtime/native.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'
+import { deviceFault } from './runtime/device-fault.ts'
 import { train } from './training/train.ts'
 
 /** The engine: everything it does to the outside goes through its ports. The runtime is opened at the first use, and once. */
@@ -29,21 +30,30 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
       }
     },
     'engine.forecast': async (recipe) => forecastOf(recipe),
-    'engine.train': (request, { signal }) => naming(() => train(ports, runtime(), request, signal)),
-    'engine.sample': (request, { signal }) => naming(() => sample(ports, runtime(), request, signal)),
+    'engine.train': (request, { signal }) => naming(ports, () => train(ports, runtime(), request, signal)),
+    'engine.sample': (request, { signal }) => naming(ports, () => sample(ports, runtime(), request, signal)),
   }
 }
 
+const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0]!.slice(0, 200)
+
 /** Failures of the native side as the studio's own, so that what to do about them is known. */
-async function naming<T>(work: () => Promise<T>): Promise<T> {
+async function naming<T>(ports: EnginePorts, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null
-    if (code === 'OutOfMemory')
+    if (error instanceof StudioError) throw error
+    const fault = deviceFault(error)
+    if (fault === 'out-of-memory')
       throw new StudioError('out-of-memory', 'There was not enough memory. Choose a smaller batch or preset and try again.', {
         cause: error,
       })
+    if (fault === 'device-lost') {
+      const sentence = `The GPU stopped working for this process (${firstLine(error)}). The engine is started again, and the job goes on from its last checkpoint.`
+      ports.deviceLost(sentence)
+      throw new StudioError('device-lost', sentence, { cause: error })
+    }
+    const code = error instanceof Error && 'code' in error ? error.code : null
     if (code === 'LoadError') throw new StudioError('native-missing', (error as Error).message, { cause: error })
     throw error
   }

@@ -45,6 +45,8 @@ export interface EnginePorts {
   checkpoints(runFolder: string): CheckpointStore
   metrics(runFolder: string): MetricsLog
   publish<K extends keyof EngineEvents>(name: K, news: EngineEvents[K]): void
+  /** The device is lost to this process, which is to end once its answers are out. */
+  deviceLost(sentence: string): void
   /** Milliseconds that only go forward. */
   now(): number
 }

@@ -73,7 +73,14 @@ export class TrainProgram implements Disposable {
     const inPieces = g.inputs.has('carry')
     const program = await Program.compile(runtime, g, 'native', options)
     const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters), 'native', options) : null
-    return new TrainProgram(runtime, g, program, update)
+    try {
+      return new TrainProgram(runtime, g, program, update)
+    } catch (error) {
+      // Without memory for its state a program is of no use; what it holds would be missing at the next, smaller try.
+      program[Symbol.dispose]()
+      update?.[Symbol.dispose]()
+      throw error
+    }
   }
 
   /**

@@ -9,10 +9,12 @@ import type { DatasetReader, EnginePorts } from '../ports.ts'
 import { fitTokenizer, Tokenizer } from '../text/tokenizer.ts'
 import { engineVersion } from '../version.ts'
 import { BatchReader, DataOrder, rgbBytes } from './batch.ts'
-import { Trainer } from './trainer.ts'
-import { constantLoss, trainable, Validation } from './validation.ts'
+import type { Trainer } from './trainer.ts'
+import { TrainingSession } from './training-session.ts'
+import { constantLoss, trainable } from './validation.ts'
 
 const publishEveryMs = 250
+const namedItems = 4
 const sampleSettings = { steps: 20, sampler: 'euler', cfgScale: 3, negativePrompt: '' } as const
 
 /**
@@ -36,12 +38,11 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   }
 
   const tokenizer = makeTokenizer(recipe, dataset, resumed)
-  using trainer = await Trainer.create(runtime, recipe, resumed?.tensors ?? null)
-  using validation = await Validation.create(runtime, recipe, trainer.averagedWeights, dataset, tokenizer)
+  using session = await TrainingSession.open(runtime, recipe, { dataset, tokenizer, tensors: resumed?.tensors ?? null })
   const log = new RunLog(ports, request)
   await log.begin(resumed?.step ?? 0)
   if (!resumed) {
-    log.baselines = { untrained: (await validation?.loss()) ?? null, constant: constantLoss(dataset) }
+    log.baselines = { untrained: (await session.validation?.loss()) ?? null, constant: constantLoss(dataset) }
     await log.record({
       step: 0,
       loss: null,
@@ -60,14 +61,15 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
       snapshot,
       tokenizer: tokenizer?.model ?? null,
       engine: engineVersion,
-      tensors: trainer.capture(),
+      tensors: session.trainer.capture(),
     })
     const { hash, sizeBytes } = await checkpoints.write(step, files, recipe.keepCheckpoints)
     ports.publish('engine.checkpointed', { runFolder, step, hash, sizeBytes })
   }
   const order = new DataOrder(trainable(dataset), recipe.seed, recipe.batchSize)
-  const reader = new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens })
-  const batchOf = (step: number) => reader.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
+  // Two in turn: a step reads its batch piece by piece, or once more, while the next one is read.
+  const readers = [0, 1].map(() => new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }))
+  const batchOf = (step: number) => readers[step % 2]!.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
 
   let step = resumed?.step ?? 0
   let saved = step
@@ -76,23 +78,23 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   while (step < recipe.steps && !signal.aborted) {
     step++
     const startedMs = ports.now()
-    const running = trainer.step(step, batch())
+    const running = session.step(step, batch(), (microBatch) => log.announce(`memory: ${microBatch}`))
     if (step < recipe.steps) batch = ahead(() => batchOf(step + 1)) // read while the device computes
     const result = await running
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm)) {
       await log.flush()
       throw new StudioError(
         'not-finite',
-        `Step ${step} gave a loss or gradient that is not a number; the weights of step ${saved} are kept. Lower the learning rate (now ${recipe.optimizer.learningRate}) and resume.`,
+        `Step ${step} gave a loss or gradient that is not a number; the weights of step ${saved} are kept. Its batch held ${named(order.itemsOf(step), dataset)}. Lower the learning rate (now ${recipe.optimizer.learningRate}) and resume.`,
       )
     }
     loss = result.loss
     const secondsPerStep = (ports.now() - startedMs) / 1000
     const due = (every: number) => step % every === 0 || step === recipe.steps
-    const validationLoss = validation && due(recipe.validateEvery) ? await validation.loss() : null
+    const validationLoss = session.validation && due(recipe.validateEvery) ? await session.validation.loss() : null
     await log.record({ step, ...result, validationLoss, secondsPerStep })
     if (recipe.samplePrompts.length > 0 && due(recipe.sampleEvery))
-      await drawSamples(ports, runtime, request, trainer, tokenizer, step, log)
+      await drawSamples(ports, runtime, request, session.trainer, tokenizer, step, log)
     if (due(recipe.checkpointEvery)) {
       await log.flush()
       await save(step)
@@ -114,6 +116,12 @@ function ahead<T>(work: () => T): () => T {
       throw error
     }
   }
+}
+
+/** The first items of a batch by the captions that count, and how many more. */
+function named(items: readonly number[], dataset: DatasetReader): string {
+  const shown = items.slice(0, namedItems).map((item) => `"${dataset.captions[item]![0] || `item ${item + 1}`}"`)
+  return shown.join(', ') + (items.length > shown.length ? ` and ${items.length - shown.length} more` : '')
 }
 
 function refuseMisfit({ model, textEncoder, batchSize }: Recipe, dataset: DatasetReader): void {

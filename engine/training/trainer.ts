@@ -27,8 +27,13 @@ export class Trainer implements Disposable {
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
     const graph = trainGraph(recipe, precisionOf(runtime, recipe))
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
-    if (resumed) trainer.#restore(resumed)
-    else trainer.#initialize(initialParameters(graph, recipe.seed, recipe.model.depth))
+    try {
+      if (resumed) trainer.#restore(resumed)
+      else trainer.#initialize(initialParameters(graph, recipe.seed, recipe.model.depth))
+    } catch (error) {
+      trainer[Symbol.dispose]()
+      throw error
+    }
     return trainer
   }
 

@@ -108,10 +108,21 @@ export class EngineClient {
     if (this.#status.state === 'idle') this.#set({ ...this.#status, state: 'busy' })
     try {
       return await this.#client().call(name, request, options)
+    } catch (error) {
+      if (error instanceof StudioError && error.code === 'device-lost') this.#forget(error.message)
+      throw error
     } finally {
       this.#busy--
       if (this.#busy === 0 && this.#status.state === 'busy') this.#set({ ...this.#status, state: 'idle' })
     }
+  }
+
+  /** A process without its device is on its way out: the next call starts another. */
+  #forget(problem: string): void {
+    const ending = this.#running
+    this.#running = null
+    this.#set({ ...this.#status, state: 'lost', problem })
+    ending?.process.kill()
   }
 
   close(): void {
@@ -129,6 +140,7 @@ export class EngineClient {
     const stopWatching = this.#watch(process, client)
     process.onExit((reason) => {
       stopWatching()
+      if (this.#running?.process !== process) return // it was given up before it ended
       this.#running = null
       if (!this.#closing)
         this.#set({

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { engineMethods, type EngineEvents, type EngineMethods } from '#contracts/engine.ts'
+import { deviceLostExitCode, engineMethods, type EngineEvents, type EngineMethods } from '#contracts/engine.ts'
 import { serve } from '#contracts/rpc.ts'
 import { createEngine } from '#engine/index.ts'
 import type { EnginePorts } from '#engine/ports.ts'
@@ -15,6 +15,8 @@ import { parentPort } from '../transport/process-port.ts'
  */
 const fs = new SafeFs()
 const port = parentPort()
+/** So long an engine without a device stays for its answers to leave. */
+const lastAnswersMs = 250
 const publishing: { publish?: EnginePorts['publish'] } = {}
 
 const services = createEngine({
@@ -26,6 +28,10 @@ const services = createEngine({
     return new FileMetrics(runFolder, fs)
   },
   publish: (name, news) => publishing.publish?.(name, news),
+  deviceLost: (sentence) => {
+    process.stderr.write(`${sentence}\n`)
+    setTimeout(() => process.exit(deviceLostExitCode), lastAnswersMs)
+  },
   now: () => performance.now(),
 })
 const server = serve<EngineMethods, EngineEvents>(port, engineMethods, services)

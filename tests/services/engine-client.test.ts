@@ -62,3 +62,21 @@ test('an engine that starts and never answers is told of in one sentence, and an
   await expect.poll(() => client.status).toMatchObject({ state: 'idle', device: 'Slow', problem: null })
   client.close()
 })
+
+test('an engine whose device is lost is given up at once, and the next call starts another', async () => {
+  let lost = true
+  const engine = fakeEngine({
+    'engine.sample': () =>
+      lost
+        ? Promise.reject(new StudioError('device-lost', 'The GPU stopped working for this process.'))
+        : Promise.resolve({ checkpointHash: '', step: 1, pictures: 1 }),
+  })
+  const statuses: EngineStatus[] = []
+  const client = new EngineClient(engine.launch, (status) => statuses.push(status), patience)
+  await expect(client.call('engine.sample', request)).rejects.toMatchObject({ code: 'device-lost' })
+  expect(statuses.at(-1)).toMatchObject({ state: 'lost', problem: 'The GPU stopped working for this process.' })
+  lost = false
+  expect(await client.call('engine.sample', request)).toMatchObject({ pictures: 1 })
+  expect(engine.starts).toBe(2)
+  client.close()
+})

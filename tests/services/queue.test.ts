@@ -243,3 +243,38 @@ test('a run that was given up cannot overwrite the one that took its place', () 
   expect(store.get(id)).toMatchObject({ state: 'running', attempt: 2, progress: null })
   expect(store.end(id, second.fence, 'done')).toBe(true)
 })
+
+test('one job without memory fails alone; after three in a row the queue waits for someone, who is told', async () => {
+  const subject = new Subject(join(temporaryFolder(), 'index.db'))
+  const { queue } = subject
+  const jobs = Array.from({ length: 6 }, (_, i) => queue.add(`training ${i}`, payloads.engine))
+  const end = async (index: number, error: StudioError | null) => {
+    const { resolve, reject } = subject.ends.get(jobs[index]!.id)!
+    if (error) reject(error)
+    else resolve(result)
+    await settled()
+  }
+  const noMemory = new StudioError('out-of-memory', 'There was not enough memory.')
+  await end(0, noMemory)
+  expect(queue.get(jobs[0]!.id)).toMatchObject({ state: 'failed', error: { code: 'out-of-memory' } })
+  await end(1, null)
+  await end(2, noMemory)
+  await end(3, noMemory)
+  expect(queue.status.mode).toBe('running')
+  await end(4, noMemory)
+  expect(queue.status).toMatchObject({ mode: 'paused', waiting: 1 })
+  expect(subject.warnings).toEqual([expect.stringContaining('3 jobs one after the other found no memory')])
+  subject.db.close()
+})
+
+test('a job whose device is lost is tried again, and given up after three times', async () => {
+  const subject = new Subject(join(temporaryFolder(), 'index.db'))
+  const job = subject.queue.add('training', payloads.engine)
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    expect(subject.queue.get(job.id)).toMatchObject({ state: 'running', attempt })
+    subject.ends.get(job.id)!.reject(new StudioError('device-lost', 'The GPU stopped working.'))
+    await settled()
+  }
+  expect(subject.queue.get(job.id)).toMatchObject({ state: 'failed', error: { code: 'device-lost' } })
+  subject.db.close()
+})

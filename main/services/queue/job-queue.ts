@@ -1,4 +1,4 @@
-import { StudioError, toWire } from '#contracts/errors.ts'
+import { StudioError, toWire, type WireError } from '#contracts/errors.ts'
 import type { Job, JobKind, JobPayload, JobProgress, JobResult, QueueStatus } from '#contracts/job.ts'
 import type { JobId } from '#contracts/project.ts'
 import { explainFull } from '../../store/database.ts'
@@ -34,6 +34,8 @@ const laneOf: Record<JobKind, Lane> = {
   train: 'engine',
   sample: 'engine',
 }
+const deviceFailuresInARow = 3
+const isLost = (code: WireError['code']): boolean => code === 'engine-lost' || code === 'device-lost'
 
 /**
  * The persistent queue of one project: one job a lane at a time, in the order of the list. Semantics: a job is a frozen copy of its settings; pausing
@@ -46,6 +48,8 @@ export class JobQueue {
   readonly #running = new Map<JobId, { abort: AbortController; intent: Intent | null; ended: Promise<void> }>()
   #mode: QueueStatus['mode']
   #closed = false
+  /** Jobs that ended one after the other for want of memory or of a device. */
+  #deviceFailures = 0
   /** Ends of jobs that could not be written down yet. */
   #unwritten: (() => void)[] = []
 
@@ -223,16 +227,32 @@ export class JobQueue {
   }
 
   #finish(job: Job, fence: number, intent: Intent | null, result: JobResult): void {
+    if (job.lane === 'engine') this.#deviceFailures = 0
     if (intent === null) this.#store.end(job.id, fence, 'done', { result })
     else this.#ended(job, fence, intent, result)
   }
 
   #fail(job: Job, fence: number, intent: Intent | null, error: unknown): void {
     const wire = toWire(error)
-    if (intent !== null && (wire.code === 'cancelled' || wire.code === 'engine-lost')) this.#ended(job, fence, intent, null)
+    if (intent !== null && (wire.code === 'cancelled' || isLost(wire.code))) this.#ended(job, fence, intent, null)
     else if (wire.code === 'disk-full') this.#store.end(job.id, fence, 'paused', { error: wire })
-    else if (wire.code === 'engine-lost' && !this.#store.isPoison(job.id)) this.#store.requeue(job.id, { orderly: false })
-    else this.#store.end(job.id, fence, 'failed', { error: wire })
+    else if (isLost(wire.code) && !this.#store.isPoison(job.id)) this.#store.requeue(job.id, { orderly: false })
+    else {
+      this.#store.end(job.id, fence, 'failed', { error: wire })
+      this.#count(wire)
+    }
+  }
+
+  /** One job that finds no memory or no device fails alone; where the next ones do not either, going on would only fail them all. */
+  #count({ code }: WireError): void {
+    if (code !== 'out-of-memory' && code !== 'device-lost') return
+    this.#deviceFailures++
+    if (this.#deviceFailures < deviceFailuresInARow) return
+    this.#deviceFailures = 0
+    this.#setMode('paused')
+    this.#news.warned(
+      `The queue is paused: ${deviceFailuresInARow} jobs one after the other found no memory or no device. Close other programs or choose smaller settings, then go on.`,
+    )
   }
 
   #ended(job: Job, fence: number, intent: Intent, result: JobResult | null): void {

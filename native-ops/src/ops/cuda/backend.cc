@@ -51,7 +51,7 @@ DeviceCall::~DeviceCall() {
 
 void DeviceCall::Check(cudaError_t status) const {
   if (status == cudaSuccess) return;
-  throw Ort::Exception(std::string(op_) + ": the GPU refused the work (" + cudaGetErrorString(status) + ").", ORT_RUNTIME_EXCEPTION);
+  throw Ort::Exception(std::string(op_) + ": the GPU refused the work (CUDA failure " + std::to_string(status) + ": " + cudaGetErrorString(status) + ").", ORT_RUNTIME_EXCEPTION);
 }
 
 }  // namespace zigma::ops
