@@ -8,6 +8,7 @@ import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { exportCommand } from './export.ts'
+import { gpuInstall } from './gpu.ts'
 import { importCommand } from './import.ts'
 import { exitCodes, Output } from './output.ts'
 import { parity } from './parity.ts'
@@ -156,6 +157,13 @@ bench
   .option('--items <n>', 'pictures of the largest import whose memory is measured', wholeNumber('--items', 100), 100_000)
   .addOption(json())
   .action(run(benchData))
+program
+  .command('gpu')
+  .description('NVIDIA graphics cards')
+  .command('install')
+  .description("fetch ONNX Runtime's CUDA provider from the npm registry (179 MB, MIT), and say what else is missing")
+  .addOption(json())
+  .action(run(gpuInstall))
 program.command('doctor').description('what the studio needs, what it found, and what to do').addOption(json()).action(run(doctor))
 
 try {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 export type { Device } from './binding.ts'
 import { abortable } from './abortable.ts'
@@ -24,6 +24,11 @@ export class NativeLoadError extends Error implements NativeError {
   readonly code: NativeErrorCode = 'LoadError'
 }
 
+/** Where `zigma gpu install` puts ONNX Runtime's CUDA provider: outside of node_modules, so that an update does not take it away. */
+export function gpuFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'zigma-studio', 'onnxruntime-1.29.0-cuda13')
+}
+
 /**
  * Where the addon, the native ops and ONNX Runtime are, or would be. In the folder named by ZIGMA_NATIVE (all three side by side)
  * if that is set, else in `build/native` and `node_modules` of the nearest folder above this file that has them.
@@ -44,8 +49,15 @@ export function findNative(): NativeFiles {
     addon: inTree(join('build', 'native', 'zigma_addon.node')),
     opsLibrary: inTree(join('build', 'native', ops)),
     cudaOpsLibrary: inTree(join('build', 'native', cudaOps)),
-    ortLibrary: inTree(join('node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, ort)),
+    ortLibrary: providedOrt() ?? inTree(join('node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, ort)),
   }
+}
+
+/** ONNX Runtime beside its CUDA provider, where that was fetched: the library looks for providers in its own folder, and a process opens one. */
+function providedOrt(): string | null {
+  const folder = gpuFolder()
+  const [ort, provider] = [join(folder, 'libonnxruntime.so.1'), join(folder, 'libonnxruntime_providers_cuda.so')]
+  return existsSync('/proc/driver/nvidia/version') && existsSync(ort) && existsSync(provider) ? ort : null
 }
 
 /** Loads the addon into this process. Throws {@link NativeLoadError}. */
