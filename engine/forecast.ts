@@ -68,7 +68,10 @@ function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast,
   const precision = precisionOf({ device }, recipe)
   const graph = trainGraph(recipe, precision)
   const copies = 1 + trainedCopies.length + Number(microBatchOf(recipe) < recipe.batchSize)
-  const programs = [graph, lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: 'bytes', ...precision }).graph]
+  const programs = [
+    graph,
+    lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: 'bytes', ...precision }).graph,
+  ]
   const prompts = recipe.samplePrompts.length
   if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
   const parameters = numbers(graph.parameters.values())

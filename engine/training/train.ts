@@ -68,7 +68,9 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   }
   const order = new DataOrder(trainable(dataset), recipe.seed, recipe.batchSize)
   // Two in turn: a step reads its batch piece by piece, or once more, while the next one is read.
-  const readers = [0, 1].map(() => new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }))
+  const readers = [0, 1].map(
+    () => new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }),
+  )
   const batchOf = (step: number) => readers[step % 2]!.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
 
   let step = resumed?.step ?? 0
