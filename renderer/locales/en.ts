@@ -412,7 +412,7 @@ export const en = {
     hide: 'Hide the queue',
     paused: 'The queue is paused',
     pausing: 'pauses after this one',
-    kind: { import: 'import', measure: 'measure', scenes: 'find scenes', clips: 'cut clips', train: 'train', sample: 'draw' },
+    kind: { import: 'import', measure: 'measure', crop: 'crop', scenes: 'find scenes', clips: 'cut clips', train: 'train', sample: 'draw' },
     state: {
       queued: 'waiting',
       running: 'running',

@@ -404,7 +404,7 @@ export const zhCN: typeof en = {
     hide: '收起队列',
     paused: '队列已暂停',
     pausing: '完成当前任务后暂停',
-    kind: { import: '导入', measure: '测量', scenes: '查找镜头', clips: '切分片段', train: '训练', sample: '绘制' },
+    kind: { import: '导入', measure: '测量', crop: '裁剪', scenes: '查找镜头', clips: '切分片段', train: '训练', sample: '绘制' },
     state: {
       queued: '等待中',
       running: '进行中',

@@ -46,7 +46,11 @@ class Subject {
       status: () => undefined,
       warned: (message) => this.warnings.push(message),
     }
-    this.queue = new JobQueue(new JobStore(this.db), { import: run, measure: run, scenes: run, clips: run, train: run, sample: run }, news)
+    this.queue = new JobQueue(
+      new JobStore(this.db),
+      { import: run, measure: run, crop: run, scenes: run, clips: run, train: run, sample: run },
+      news,
+    )
     this.queue.pump()
     return this.queue
   }

@@ -25,7 +25,15 @@ type Intent = 'cancel' | 'pause' | 'put-back'
 const lanes: readonly Lane[] = ['cpu', 'engine']
 const reportEveryMs = 250
 const keepEveryMs = 2000
-const laneOf: Record<JobKind, Lane> = { import: 'cpu', measure: 'cpu', scenes: 'cpu', clips: 'cpu', train: 'engine', sample: 'engine' }
+const laneOf: Record<JobKind, Lane> = {
+  import: 'cpu',
+  measure: 'cpu',
+  crop: 'cpu',
+  scenes: 'cpu',
+  clips: 'cpu',
+  train: 'engine',
+  sample: 'engine',
+}
 
 /**
  * The persistent queue of one project: one job a lane at a time, in the order of the list. Semantics: a job is a frozen copy of its settings; pausing
