@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { rectangle } from '#contracts/curation.ts'
+import { crop } from '#contracts/curation.ts'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
@@ -45,8 +45,9 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
   }
   if (kind === 'cropped' && itemId.safeParse(id).success) {
-    const [x, y, width, height] = (query.get('part') ?? '').split(',').map(Number)
-    const part = rectangle.safeParse({ x, y, width, height })
+    const [kind = '', y, width, height] = (query.get('crop') ?? '').split(',')
+    const numbers = { x: Number(kind), y: Number(y), width: Number(width), height: Number(height) }
+    const part = crop.safeParse(y === undefined ? { kind } : { kind: 'rectangle', ...numbers })
     const tried = part.success ? await project.cropping.tryOn(itemId.parse(id), part.data).catch(() => null) : null // as if it were away
     return tried && { bytes: await encodePng(tried.rgb, tried.imageSize, tried.imageSize), type: 'image/png' }
   }

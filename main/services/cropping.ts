@@ -1,4 +1,4 @@
-import type { CroppedArea, Crop, CropsLeft, Rectangle } from '#contracts/curation.ts'
+import type { CroppedArea, Crop, CropsLeft, Measures, Rectangle } from '#contracts/curation.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { Job, JobResult } from '#contracts/job.ts'
 import type { ItemId } from '#contracts/project.ts'
@@ -24,6 +24,7 @@ const shardItems = 1024
 const rowsAtOnce = 256
 const keepBytes = 16 * 1024 * 1024
 const keepEveryMs = 2000 // no more than this is done twice after a crash
+const unfinished: readonly Job['state'][] = ['queued', 'interrupted', 'paused']
 const ahead = 3 // pictures that are decoded while earlier ones wait for their turn
 
 /** An item that is dealt with: pixels that are new, there from before, or not to be had. */
@@ -50,8 +51,9 @@ export class Cropping {
       .then(async () => {
         if (this.#closing.signal.aborted) return
         const rows = await this.#project.index.fresh(() => this.#store.uncropped({ limit: atOnce + 1, ...(ids ? { ids } : {}) }))
-        // A job that went down with its studio is not started again unasked.
-        if (rows.length > atOnce && (ids || !this.#unfinishedJob())) this.startJob()
+        // A job that is at work may have looked for the last time already; one that went down with its studio is not started again unasked.
+        const there = this.#job(unfinished)
+        if (rows.length > atOnce && (ids || !there)) this.#goOn(there)
         else if (rows.length > 0 && rows.length <= atOnce) await this.#makeAll(rows, { signal: this.#closing.signal })
       })
       .catch((error: unknown) => {
@@ -60,16 +62,18 @@ export class Cropping {
       })
   }
 
-  /** A job that makes all crops that wait; the one that waits already, where there is one. */
+  /** A job that makes all crops that wait; the one that is there already, where there is one. */
   startJob(): Job {
+    return this.#goOn(this.#job([...unfinished, 'running']))
+  }
+
+  #goOn(there: Job | null): Job {
     const { queue, file } = this.#project
-    const there = this.#unfinishedJob()
     return there ? queue.goOn(there.id) : queue.add(file.name, { kind: 'crop' })
   }
 
-  #unfinishedJob(): Job | null {
-    const isLeft = ({ payload, state }: Job) => payload.kind === 'crop' && ['queued', 'interrupted', 'paused'].includes(state)
-    return this.#project.queue.list().find(isLeft) ?? null
+  #job(states: readonly Job['state'][]): Job | null {
+    return this.#project.queue.list().find(({ payload, state }) => payload.kind === 'crop' && states.includes(state)) ?? null
   }
 
   /** Resolves when nothing is made in the background any more. */
@@ -97,29 +101,24 @@ export class Cropping {
     )
   }
 
-  /** What a crop of an item comes to; nothing changes. Smart without a measured focus looks at the original, and is the middle where that is away. */
+  /** What a crop of an item comes to; nothing changes. Smart while the original is away goes by what was measured, or is the middle. */
   async areaOf(id: ItemId, crop: Crop): Promise<CroppedArea> {
     const { item, imageSize } = await this.#about(id)
-    const { width, height } = item
-    let focus = item.measures?.focus ?? null
-    let away: OriginalAway | null = null
-    if (crop.kind === 'smart' && !focus) {
-      const original = await this.#original(id)
-      if ('away' in original) away = original.away
-      else focus = await measureFocus(original.bytes).catch(() => null)
-    }
-    return { area: squareOf({ width, height, crop, focus }) ?? trainingCrop(item, imageSize), away }
+    const original = await this.#original(id)
+    const focus = item.measures?.focus ?? ('bytes' in original ? await focusFor(crop, original.bytes).catch(() => null) : null)
+    const area = squareOf({ width: item.width, height: item.height, crop, focus }) ?? trainingCrop(item, imageSize)
+    return { area, away: 'away' in original ? original.away : null }
   }
 
-  /** The training picture that a rectangle of an item would lead to, by the function that would make it; null where the original is away. */
-  async tryOn(id: ItemId, part: Rectangle): Promise<{ rgb: Uint8Array; imageSize: number } | null> {
+  /** The training picture that a crop of an item would lead to, by the function that would make it; null where the original is away. */
+  async tryOn(id: ItemId, crop: Crop): Promise<{ rgb: Uint8Array; imageSize: number } | null> {
     const { item, imageSize, background } = await this.#about(id)
     const { width, height } = item
-    if (part.x + part.width > width || part.y + part.height > height) return null
+    if (crop.kind === 'rectangle' && (crop.x + crop.width > width || crop.y + crop.height > height)) return null
     const original = await this.#original(id)
     if ('away' in original) return null
-    const area = squareOf({ width, height, crop: { kind: 'rectangle', ...part }, focus: null })
-    const { rgb } = await trainingPicture(original.bytes, { imageSize, background, area })
+    const focus = item.measures?.focus ?? (await focusFor(crop, original.bytes))
+    const { rgb } = await trainingPicture(original.bytes, { imageSize, background, area: squareOf({ width, height, crop, focus }) })
     return { rgb, imageSize }
   }
 
@@ -257,13 +256,18 @@ export class Cropping {
 
 type Read = { row: Uncropped } & ({ known: ItemPixels } | { bytes: Uint8Array } | { away: OriginalAway })
 
+/** Where there is most to see, for the crops that ask for it. */
+async function focusFor({ kind }: Crop, bytes: Uint8Array): Promise<Measures['focus'] | null> {
+  return kind === 'smart' ? measureFocus(bytes) : null
+}
+
 /** What a decoder refuses that once took it is as good as away. */
 async function make(read: Read, imageSize: number): Promise<Made> {
   if (!('bytes' in read)) return read
   const { row, bytes } = read
   try {
-    const focus = row.crop.kind === 'smart' ? (row.focus ?? (await measureFocus(bytes))) : null
-    const area = squareOf({ width: row.width, height: row.height, crop: row.crop, focus })
+    const { width, height, crop } = row
+    const area = squareOf({ width, height, crop, focus: row.focus ?? (await focusFor(crop, bytes)) })
     const { rgb } = await trainingPicture(bytes, { imageSize, background: row.background, area })
     return { row, rgb, area }
   } catch (error) {

@@ -56,6 +56,7 @@ async function ended(studio: Studio, job: { id: string }): Promise<Job> {
   }
 }
 
+const picture = (seed: number) => scene(seed, 160, 120)
 const project = (studio: Studio) => studio.context.project()
 const all = async (studio: Studio, text = '') =>
   (await studio.services['curation.query'](curationQuery.parse({ filter: { text }, limit: 500, sort: 'source' }), context))
@@ -84,13 +85,13 @@ const jobsOf = (studio: Studio) =>
     .filter(({ payload }) => payload.kind === 'crop')
 
 describe('the pixels of a crop', () => {
-  const sideways = [1, 3, 6, 8].map((orientation) => [`turned ${orientation}`, orientation] as const)
+  const sideways = [3, 6, 8].map((orientation) => [`turned ${orientation}`, orientation] as const)
   test.each([['as it is', null] as const, ...sideways])(
     'are what the item address, the X-ray and the trainer give, by hand, smart and centered: a picture that lies %s',
     async (_, orientation) => {
       const upright = await map(90, 60, { x: 72, y: 30 })
       // Stored as a camera stores it: turned, with a note how to turn it back.
-      const turns: Record<number, number> = { 1: 0, 3: 180, 6: 270, 8: 90 }
+      const turns: Record<number, number> = { 3: 180, 6: 270, 8: 90 }
       const file = orientation
         ? await sharp(await sharp(upright).rotate(turns[orientation]).png().toBuffer())
             .withMetadata({ orientation })
@@ -119,8 +120,8 @@ describe('the pixels of a crop', () => {
         // And they show that part of the picture: the color of the middle of its first and last row says where it lies.
         const { x, y, width: wide, height: high } = xray.crop
         expect(wide).toBeCloseTo(high, 0)
+        expect(shown).toEqual(await served(studio, mediaUrl.cropped(id, crop))) // as it was tried on
         if (crop.kind === 'rectangle') {
-          expect(shown).toEqual(await served(studio, mediaUrl.cropped(id, crop)))
           for (const [column, row] of [
             [1, 1],
             [edge - 2, edge - 2],
@@ -141,12 +142,12 @@ describe('the pixels of a crop', () => {
   )
 
   test('are taken back and done again bit for bit, each made once', async () => {
-    const { studio, pictures } = await studioOf({ 'a.png': await scene(1), 'b.png': await scene(2) })
+    const { studio, pictures } = await studioOf({ 'a.png': await picture(1), 'b.png': await picture(2) })
     const { id } = await itemOf(studio, 'a.png')
     const { dataset } = project(studio)
     const before = await trained(studio, id)
     const name = (await studio.services['dataset.describe'](null, context)).snapshot
-    await cropTo(studio, [id], { kind: 'rectangle', x: 200, y: 10, width: 90, height: 90 })
+    await cropTo(studio, [id], { kind: 'rectangle', x: 100, y: 10, width: 45, height: 45 })
     const first = await trained(studio, id)
     const cropped = (await studio.services['dataset.describe'](null, context)).snapshot
     await cropTo(studio, [id], { kind: 'smart' })
@@ -182,7 +183,7 @@ describe('the pixels of a crop', () => {
   })
 
   test('outlive an index that is lost, and an import of the same source again', async () => {
-    const { studio, folder, bring } = await studioOf({ 'a.png': await scene(1), 'b.png': await scene(2), 'c.png': await scene(3) })
+    const { studio, folder, bring } = await studioOf({ 'a.png': await picture(1), 'b.png': await picture(2), 'c.png': await picture(3) })
     const { id } = await itemOf(studio, 'b.png')
     await cropTo(studio, [id], { kind: 'rectangle', x: 5, y: 6, width: 77, height: 78 })
     const pixels = await trained(studio, id)
@@ -202,7 +203,7 @@ describe('the pixels of a crop', () => {
   })
 
   test('give a snapshot one name whatever the order of import and of edits', async () => {
-    const files = { 'a.png': await scene(1), 'b.png': await scene(2), 'c.png': await scene(3) }
+    const files = { 'a.png': await picture(1), 'b.png': await picture(2), 'c.png': await picture(3) }
     const crops: Record<string, Crop> = { 'a.png': { kind: 'smart' }, 'c.png': { kind: 'rectangle', x: 9, y: 9, width: 99, height: 99 } }
     const names = new Set<string | null>()
     for (const order of [
@@ -226,12 +227,12 @@ describe('the pixels of a crop', () => {
 
 describe('an original that is away', () => {
   test('leaves the item its pixels and says why, until it is there again', async () => {
-    const { studio, pictures } = await studioOf({ 'a.png': await scene(1), 'b.png': await scene(2) })
+    const { studio, pictures } = await studioOf({ 'a.png': await picture(1), 'b.png': await picture(2) })
     const { id } = await itemOf(studio, 'a.png')
     await cropTo(studio, [id], { kind: 'rectangle', x: 0, y: 0, width: 50, height: 50 })
     const before = await trained(studio, id)
     renameSync(pictures, `${pictures} elsewhere`)
-    await cropTo(studio, [id], { kind: 'rectangle', x: 100, y: 100, width: 60, height: 60 })
+    await cropTo(studio, [id], { kind: 'rectangle', x: 60, y: 40, width: 60, height: 60 })
     expect((await itemOf(studio, 'a.png')).pixels).toMatchObject({ state: 'away', away: 'gone' })
     expect(await trained(studio, id)).toEqual(before)
     const { crop } = await studio.services['xray.describe']({ id, model: { kind: 'preset', name: 'tiny' } }, context)
@@ -246,10 +247,10 @@ describe('an original that is away', () => {
   })
 
   test('or another picture now is not used in place of the one that was imported', async () => {
-    const { studio, pictures } = await studioOf({ 'a.png': await scene(1), 'b.png': await scene(2) })
+    const { studio, pictures } = await studioOf({ 'a.png': await picture(1), 'b.png': await picture(2) })
     const { id } = await itemOf(studio, 'a.png')
     const before = await trained(studio, id)
-    writeFileSync(join(pictures, 'a.png'), await scene(9))
+    writeFileSync(join(pictures, 'a.png'), await picture(9))
     await cropTo(studio, [id], { kind: 'smart' })
     expect((await itemOf(studio, 'a.png')).pixels).toMatchObject({ state: 'away', away: 'changed' })
     expect(await trained(studio, id)).toEqual(before)
@@ -296,7 +297,7 @@ describe('crops of many items', () => {
   })
 
   test('that a studio did not get to are made by the next', async () => {
-    const { studio, folder } = await studioOf({ 'a.png': await scene(1) })
+    const { studio, folder } = await studioOf({ 'a.png': await picture(1) })
     const { id } = await itemOf(studio, 'a.png')
     const { dataset } = project(studio)
     await studio.close()
