@@ -35,3 +35,6 @@ export function trainingCrop({ width, height }: { width: number; height: number 
   const [horizontal, vertical] = [along(width), along(height)]
   return { x: horizontal.from, y: vertical.from, width: horizontal.length, height: vertical.length }
 }
+
+/** What an item without a crop counts as. */
+export const centered = cropText({ kind: 'center' })

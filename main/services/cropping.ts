@@ -54,7 +54,9 @@ export class Cropping {
         // A job that is at work may have looked for the last time already; one that went down with its studio is not started again unasked.
         const there = this.#job(unfinished)
         if (rows.length > atOnce && (ids || !there)) this.#goOn(there)
-        else if (rows.length > 0 && rows.length <= atOnce) await this.#makeAll(rows, { signal: this.#closing.signal })
+        if (rows.length === 0 || rows.length > atOnce) return
+        await this.#makeAll(rows, { signal: this.#closing.signal })
+        this.#project.tellDataset()
       })
       .catch((error: unknown) => {
         if (this.#closing.signal.aborted) return
@@ -216,9 +218,7 @@ export class Cropping {
       if (lines.length > 0) await dataset.crops.add(lines)
       return lines.map(({ id }) => id)
     })
-    if (ids.length === 0) return
-    publish('curation.changed', { ids, history: items.history() })
-    this.#project.tellDataset()
+    if (ids.length > 0) publish('curation.changed', { ids, history: items.history() })
   }
 
   /** Items with their originals, but where these are not needed: their pixels are there from before. */

@@ -1,9 +1,10 @@
 import { rectangle, type Crop, type CropsLeft, type Measures, type Rectangle } from '#contracts/curation.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
+import { centered } from '../media/training-crop.ts'
 import { firstCropShard, type PixelPlace } from './crop-log.ts'
 import type { Db } from './database.ts'
-import { centered, toCrop } from './item-rows.ts'
+import { toCrop } from './item-rows.ts'
 
 /** An item whose pixels are not those of its crop, with what is needed to make them. */
 export interface Uncropped extends PixelPlace {

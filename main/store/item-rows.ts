@@ -1,7 +1,7 @@
 import { crop, curationItem, type CurationItem, type Marks, type Size } from '#contracts/curation.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
 import { bucketOf, frameOf } from '../media/aspect-buckets.ts'
-import { cropText } from '../media/training-crop.ts'
+import { centered, cropText } from '../media/training-crop.ts'
 import { leakSql } from './query/sql.ts'
 
 /** An item as `itemColumns` of `curated` give it. */
@@ -46,9 +46,6 @@ const square: Size = { width: 1, height: 1 }
 export function toCrop(text: string): CurationItem['crop'] {
   return text === centered ? { kind: 'center' } : crop.parse(JSON.parse(text))
 }
-
-/** What an item without a crop counts as, as `curated` has it. */
-export const centered = '{"kind":"center"}'
 
 export function toLists({ captions, tags }: Pick<Row, 'captions' | 'tags'>): Pick<Marks, 'captions' | 'tags'> {
   return { captions: JSON.parse(captions) as string[], tags: JSON.parse(tags) as string[] }

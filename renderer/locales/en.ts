@@ -194,6 +194,7 @@ export const en = {
     },
     left: '1 crop is not made yet | {n} crops are not made yet',
     leftAway: '1 crop waits for its original, which is away | {n} crops wait for originals that are away',
+    show: 'Show these',
     make: 'Make them',
     working: 'the queue makes them',
   },

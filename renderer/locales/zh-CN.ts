@@ -187,6 +187,7 @@ export const zhCN: typeof en = {
     },
     left: '{n} 个裁剪尚未制作',
     leftAway: '{n} 个裁剪因原图不在而无法制作',
+    show: '显示这些',
     make: '立即制作',
     working: '队列正在制作',
   },

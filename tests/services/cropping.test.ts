@@ -238,6 +238,7 @@ describe('an original that is away', () => {
     const { crop } = await studio.services['xray.describe']({ id, model: { kind: 'preset', name: 'tiny' } }, context)
     expect(crop).toEqual({ x: 0, y: 0, width: 50, height: 50 }) // what is drawn is what is trained on
     expect(await studio.services['curation.cropsLeft'](null, context)).toEqual({ waiting: 0, away: 1 })
+    expect((await all(studio, 'crop:away')).map(({ source }) => source)).toEqual(['a.png'])
     renameSync(`${pictures} elsewhere`, pictures)
     const job = await ended(studio, await studio.services['curation.makeCrops'](null, context))
     expect(job.result).toEqual({ kind: 'crop', made: 1, missing: 0 })
@@ -271,6 +272,7 @@ describe('crops of many items', () => {
     await cropTo(studio, [ids[0]!], { kind: 'rectangle', x: 0, y: 0, width: 20, height: 20 }) // few need no job
     expect((await itemOf(studio, '0.png')).pixels.state).toBe('made')
     expect(await studio.services['curation.cropsLeft'](null, context)).toEqual({ waiting: 11, away: 0 })
+    expect([await all(studio, 'crop:waiting'), await all(studio, 'crop:smart')].map(({ length }) => length)).toEqual([11, 11])
     expect(jobsOf(studio).map(({ state }) => state)).toEqual(['queued'])
     const start = () => studio.services['training.start']({ name: 'own', recipe: presets[0]!.recipe }, context)
     await expect(start()).rejects.toMatchObject({
