@@ -1,13 +1,12 @@
-import type { CroppedArea, Crop, CropsLeft, Measures, Rectangle } from '#contracts/curation.ts'
+import type { CroppedArea, Crop, CropsLeft, Rectangle } from '#contracts/curation.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { Job, JobResult } from '#contracts/job.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
+import { cropPicture, squareIn, type CropWish } from '../media/crop-picture.ts'
 import { inOrder } from '../media/in-order.ts'
 import { readOriginal } from '../media/original-picture.ts'
 import { readOriginals } from '../media/originals.ts'
-import { PictureError, trainingPicture } from '../media/picture.ts'
-import { measureFocus } from '../media/picture-measures.ts'
 import { squareOf, trainingCrop } from '../media/training-crop.ts'
 import type { Cropped } from '../store/crop-log.ts'
 import { CropStore, type ItemPixels, type Uncropped } from '../store/crop-store.ts'
@@ -105,23 +104,17 @@ export class Cropping {
 
   /** What a crop of an item comes to; nothing changes. Smart while the original is away goes by what was measured, or is the middle. */
   async areaOf(id: ItemId, crop: Crop): Promise<CroppedArea> {
-    const { item, imageSize } = await this.#about(id)
-    const original = await this.#original(id)
-    const focus = item.measures?.focus ?? ('bytes' in original ? await focusFor(crop, original.bytes).catch(() => null) : null)
-    const area = squareOf({ width: item.width, height: item.height, crop, focus }) ?? trainingCrop(item, imageSize)
-    return { area, away: 'away' in original ? original.away : null }
+    const { wish, imageSize, original } = await this.#about(id, crop)
+    const square = 'bytes' in original ? await squareIn(original.bytes, wish).catch(() => squareOf(wish)) : squareOf(wish)
+    return { area: square ?? trainingCrop(wish, imageSize), away: 'away' in original ? original.away : null }
   }
 
-  /** The training picture that a crop of an item would lead to, by the function that would make it; null where the original is away. */
+  /** The training picture that a crop of an item would lead to, by the function that would make it; null where it cannot be made. */
   async tryOn(id: ItemId, crop: Crop): Promise<{ rgb: Uint8Array; imageSize: number } | null> {
-    const { item, imageSize, background } = await this.#about(id)
-    const { width, height } = item
-    if (crop.kind === 'rectangle' && (crop.x + crop.width > width || crop.y + crop.height > height)) return null
-    const original = await this.#original(id)
-    if ('away' in original) return null
-    const focus = item.measures?.focus ?? (await focusFor(crop, original.bytes))
-    const { rgb } = await trainingPicture(original.bytes, { imageSize, background, area: squareOf({ width, height, crop, focus }) })
-    return { rgb, imageSize }
+    const { wish, imageSize, background, original } = await this.#about(id, crop)
+    const isInside = crop.kind !== 'rectangle' || (crop.x + crop.width <= wish.width && crop.y + crop.height <= wish.height)
+    const made = isInside && 'bytes' in original ? await cropPicture(original.bytes, wish, { imageSize, background }) : null
+    return made && { rgb: made.rgb, imageSize }
   }
 
   /** Makes all crops that wait, and tries again those whose originals were away. */
@@ -240,38 +233,22 @@ export class Cropping {
     return readOriginal(origin, (path) => isAllowed(this.#project.allowedRoots, path), this.#project.folder.originals)
   }
 
-  async #original(id: ItemId): ReturnType<typeof readOriginal> {
-    const origin = await this.#project.index.fresh(() => this.#project.items.origin(id))
-    return origin ? this.#readOne(origin) : { away: 'gone' }
-  }
-
-  async #about(id: ItemId) {
+  async #about(id: ItemId, crop: Crop) {
     const { dataset, index, items } = this.#project
     const imageSize = await dataset.imageSize()
-    const [item, background] = await index.fresh(() => [items.get(id), this.#store.background(id)] as const)
+    const [item, background, origin] = await index.fresh(() => [items.get(id), this.#store.background(id), items.origin(id)] as const)
     if (!item || imageSize === null) throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
-    return { item, imageSize, background }
+    const original = origin ? await this.#readOne(origin) : { away: 'gone' as const }
+    const wish: CropWish = { width: item.width, height: item.height, crop, focus: item.measures?.focus ?? null }
+    return { wish, imageSize, background, original }
   }
 }
 
 type Read = { row: Uncropped } & ({ known: ItemPixels } | { bytes: Uint8Array } | { away: OriginalAway })
 
-/** Where there is most to see, for the crops that ask for it. */
-async function focusFor({ kind }: Crop, bytes: Uint8Array): Promise<Measures['focus'] | null> {
-  return kind === 'smart' ? measureFocus(bytes) : null
-}
-
-/** What a decoder refuses that once took it is as good as away. */
 async function make(read: Read, imageSize: number): Promise<Made> {
   if (!('bytes' in read)) return read
   const { row, bytes } = read
-  try {
-    const { width, height, crop } = row
-    const area = squareOf({ width, height, crop, focus: row.focus ?? (await focusFor(crop, bytes)) })
-    const { rgb } = await trainingPicture(bytes, { imageSize, background: row.background, area })
-    return { row, rgb, area }
-  } catch (error) {
-    if (error instanceof PictureError || row.crop.kind === 'smart') return { row, away: 'unreadable' }
-    throw error
-  }
+  const made = await cropPicture(bytes, row, { imageSize, background: row.background })
+  return made ? { row, ...made } : { row, away: 'unreadable' }
 }

@@ -74,6 +74,19 @@ export function guideSizes(edge: number): (Size & { name: string })[] {
   })
 }
 
+/** A common shape on a picture: what it would keep, and how many items are nearest to it. */
+export interface Shape {
+  name: string
+  items: number
+  frame: Rectangle
+}
+
+/** The common shapes on a picture, with what was counted for each of `guideSizes`. */
+export function shapesOf(edge: number, picture: Size, counts: readonly { items: number }[]): Shape[] {
+  const whole = { x: 0, y: 0, ...picture }
+  return guideSizes(edge).map((size, index) => ({ name: size.name, items: counts[index]?.items ?? 0, frame: largestIn(whole, size) }))
+}
+
 /** A fractional area as whole pixels inside a picture; a square one stays square. */
 export function wholePixels(area: Rectangle, picture: Size): Rectangle {
   const square = Math.abs(area.width - area.height) < 1
