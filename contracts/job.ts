@@ -14,6 +14,8 @@ export const jobPayload = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
   /** Measure the items that are not measured yet, and find duplicates. */
   z.object({ kind: z.literal('measure') }),
+  /** Make the training pixels of the items whose crop has changed. */
+  z.object({ kind: z.literal('crop') }),
   /** Find the scenes of a video. */
   z.object({ kind: z.literal('scenes'), videoId, path: z.string() }),
   /** Cut the videos of a folder into clips of the data set. */
@@ -43,6 +45,8 @@ export const jobResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), totals: ledgerTotals }),
   /** `missing` are items whose originals are gone or others now. */
   z.object({ kind: z.literal('measure'), measured: z.number().int(), missing: z.number().int() }),
+  /** `missing` keep the pixels of before: their originals are away. */
+  z.object({ kind: z.literal('crop'), made: z.number().int(), missing: z.number().int() }),
   z.object({ kind: z.literal('scenes'), frames: z.number().int() }),
   /** `note` says what clips are good for so far. */
   z.object({ kind: z.literal('clips'), totals: ledgerTotals, clips: z.number().int(), note: z.string() }),

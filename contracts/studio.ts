@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import {
   bucketCount,
+  crop,
+  croppedArea,
+  cropsLeft,
   curationEdit,
   curationFilter,
   curationHistory,
@@ -14,6 +17,7 @@ import {
   size,
   tagCount,
   type CurationNews,
+  type Crop,
 } from './curation.ts'
 import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
@@ -163,6 +167,11 @@ export const studioMethods = {
     }),
     z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
   ),
+  /** Where a crop would lie on an item, and whether it could be made; nothing changes. */
+  'curation.cropArea': method(z.object({ id: itemId, crop }), croppedArea),
+  'curation.cropsLeft': method(nothing, cropsLeft),
+  /** Makes what is left as a job, also what was away. */
+  'curation.makeCrops': method(nothing, job),
   /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
   'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
@@ -279,6 +288,7 @@ export interface StudioEvents {
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
+ * `cropped` the training image that a crop of an item would lead to, by the function that would make it;
  * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
@@ -287,6 +297,8 @@ export const mediaUrl = {
     const query = [...(width ? [`w=${width}`] : []), ...(version ? [`v=${version}`] : [])]
     return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
   },
+  cropped: (id: string, part: Crop) =>
+    `media/cropped/${id}?crop=${part.kind === 'rectangle' ? [part.x, part.y, part.width, part.height].join() : part.kind}`,
   original: (id: string) => `media/original/${id}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,

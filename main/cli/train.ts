@@ -22,6 +22,8 @@ export async function trainCommand(output: Output, options: TrainOptions): Promi
   await withProject(options.project, [], async (studio) => {
     const project = studio.context.project()
     const context = { signal: new AbortController().signal }
+    const { waiting } = await studio.services['curation.cropsLeft'](null, context)
+    if (recipe && waiting > 0) await finishJob(studio, project.cropping.startJob(), output)
     const run = recipe
       ? await studio.services['training.start']({ name: options.name ?? recipe.preset ?? 'run', recipe }, context)
       : await studio.services['training.resume']({ runId: options.resume as RunId }, context)

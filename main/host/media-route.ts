@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { crop } from '#contracts/curation.ts'
 import { itemId, pictureId, runId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
@@ -42,6 +43,13 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const { folder, fs } = project
     const stored = { hash: item.pixelHash, edge: imageSize, read: () => readPixels(folder.dataset, item, imageSize) }
     return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
+  }
+  if (kind === 'cropped' && itemId.safeParse(id).success) {
+    const [kind = '', y, width, height] = (query.get('crop') ?? '').split(',')
+    const numbers = { x: Number(kind), y: Number(y), width: Number(width), height: Number(height) }
+    const part = crop.safeParse(y === undefined ? { kind } : { kind: 'rectangle', ...numbers })
+    const tried = part.success ? await project.cropping.tryOn(itemId.parse(id), part.data).catch(() => null) : null // as if it were away
+    return tried && { bytes: await encodePng(tried.rgb, tried.imageSize, tried.imageSize), type: 'image/png' }
   }
   if (kind === 'original' && itemId.safeParse(id).success) {
     const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))

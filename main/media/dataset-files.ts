@@ -6,6 +6,7 @@ import { crop, marks, type Marks } from '#contracts/curation.ts'
 import {
   datasetItem,
   datasetSplit,
+  importOptions,
   ledgerReason,
   ledgerState,
   sourceFacts,
@@ -17,6 +18,7 @@ import {
 import { StudioError } from '#contracts/errors.ts'
 import { itemId, type ItemId } from '#contracts/project.ts'
 import type { DatasetReader } from '#engine/ports.ts'
+import { CropLog } from '../store/crop-log.ts'
 import { CurationJournal } from '../store/curation-journal.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
@@ -39,6 +41,8 @@ export const ledgerLine = z.object({
     .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
+    // What stands behind a transparent picture; white where it is not said.
+    .extend({ background: importOptions.shape.background.removeDefault().optional() })
     // What a source says beyond a caption; sources that say nothing leave it out.
     .extend({ captions: z.array(z.string()), tags: z.array(z.string()) })
     .partial({ captions: true, tags: true })
@@ -79,11 +83,14 @@ const oldCaption = marks.pick({ caption: true }).extend({ id: itemId })
 export class DatasetFiles {
   readonly folder: string
   readonly journal: CurationJournal
+  /** The pixels of items that are cropped otherwise than they were imported. */
+  readonly crops: CropLog
   readonly #fs: SafeFs
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
     this.journal = new CurationJournal(folder, fs)
+    this.crops = new CropLog(folder, fs)
     this.#fs = fs
   }
 
@@ -118,14 +125,14 @@ export class DatasetFiles {
     return this.#fs.append(this.ledgerPath, jsonLines(lines))
   }
 
+  /** Pixels that were made anew, from record `slot` on in a shard that grows; nothing speaks of them before they are in `crops`. */
+  async writeCropped(shard: number, slot: number, records: readonly Uint8Array[]): Promise<void> {
+    await this.#fs.folder(join(this.folder, 'shards'))
+    await this.#fs.writeAt(this.shardPath(shard), slot * records[0]!.length, joined(records))
+  }
+
   async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {
-    const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const record of records) {
-      bytes.set(record, at)
-      at += record.length
-    }
-    await this.#fs.writeFile(this.shardPath(shard), bytes)
+    await this.#fs.writeFile(this.shardPath(shard), joined(records))
   }
 
   /** What was said of items before there was a journal. */
@@ -138,10 +145,12 @@ export class DatasetFiles {
     const said = await this.journal.fold(await this.oldMarks())
     const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
     const held = validationIds([...used.keys()])
+    const cropped = await this.crops.places()
     return [...used.values()]
       .map(({ split, ...item }): FileItem => ({
         ...item,
         ...foundWords(item),
+        ...cropped.get(item.id),
         rating: 0,
         pick: 'none',
         crop: { kind: 'center' },
@@ -181,6 +190,16 @@ export class DatasetFiles {
     await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(items.map((item) => frozenItem.parse(item))))
     return hash
   }
+}
+
+function joined(records: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const record of records) {
+    bytes.set(record, at)
+    at += record.length
+  }
+  return bytes
 }
 
 export function totalsOf(ledger: readonly LedgerLine[]): LedgerTotals {

@@ -69,7 +69,7 @@ export async function importPictures(
       signal.throwIfAborted()
       onProgress({ done: done++, total, file: read.item.source })
       if (!('refused' in read.item)) pictures++
-      const { line, rgb } = await settle(from.root, read, index, copies)
+      const { line, rgb } = await settle(from.root, read, index, { copies, background: options.background })
       if (!line) continue
       if (line.item && rgb) {
         line.item.shard = shard
@@ -103,6 +103,7 @@ async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<vo
       `The data set holds pictures of ${there} x ${there} pixels, and this import asks for ${imageSize}. Import at ${there} or start a new project.`,
     )
   }
+  if (there !== null) await dataset.crops.clear()
   await dataset.setImageSize(imageSize)
 }
 
@@ -133,7 +134,7 @@ async function settle(
   root: string,
   read: Read,
   index: LedgerIndex,
-  copies: Copies | null,
+  { copies, background }: { copies: Copies | null; background: string },
 ): Promise<{ line: LedgerLine | null; rgb: Uint8Array | null }> {
   const { source } = read.item
   const before = index.before(source)
@@ -152,14 +153,16 @@ async function settle(
     const said = { ...remark(picture.note ?? cropNote(before.item)), item: { ...saidOf(picture), ...kept } }
     if (saidHash(said) === before.said) return { line: null, rgb: null }
     const line = await index.line(before)
-    const { width, height, shard, slot, pixelHash } = line.item!
-    return { line: { ...line, ...said, item: { id, width, height, shard, slot, pixelHash, ...said.item } }, rgb: null }
+    const { width, height, shard, slot, pixelHash, background: behind } = line.item!
+    const made = { id, width, height, shard, slot, pixelHash, ...(behind ? { background: behind } : {}) }
+    return { line: { ...line, ...said, item: { ...made, ...said.item } }, rgb: null }
   }
   if (twin !== undefined)
     return rejected({ reason: 'duplicate', detail: `The picture is the same as ${quoted(twin)}, byte for byte.` }, fileHash)
   try {
     const { rgb, width, height } = await make()
-    const kept = { id, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb), ...(await copy(copies, fileHash, bytes)) }
+    const behind = background.toLowerCase() === white ? {} : { background }
+    const kept = { id, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb), ...behind, ...(await copy(copies, fileHash, bytes)) }
     const item = { ...kept, ...saidOf(picture) }
     return { line: { root, source, ...remark(picture.note ?? cropNote(item)), fileHash, item }, rgb }
   } catch (error) {
@@ -201,6 +204,7 @@ async function copy(copies: Copies | null, fileHash: string, bytes: Uint8Array):
   return { copied: `.${format}` }
 }
 
+const white = '#ffffff'
 const noticeableCrop = 0.005
 
 /** What the square leaves out of a picture that is not one. */

@@ -1,4 +1,5 @@
 import sharp, { type Sharp } from 'sharp'
+import type { Rectangle } from '#contracts/curation.ts'
 import type { LedgerReason } from '#contracts/dataset.ts'
 
 // Only these decoders may ever see a file from outside: no SVG, PDF or other loader that reads further files.
@@ -17,7 +18,8 @@ sharp.cache(false)
 
 /** Decompression bombs are refused by their header. */
 export const pixelLimit = 64_000_000
-const smallestSide = 8
+/** The short side of a picture, and of a part of one, in pixels. */
+export const smallestSide = 8
 /** No picture takes longer to decode. */
 export const secondsLimit = 20
 
@@ -51,16 +53,22 @@ export function pictureFormat(head: Uint8Array): 'png' | 'jpeg' | 'webp' | 'gif'
   return null
 }
 
+export interface TrainingForm {
+  /** Edge of the square in pixels. */
+  imageSize: number
+  /** Put behind transparent pictures, as #rrggbb. */
+  background: string
+  /** The part that is used, in pixels of the upright original and inside of it; the middle of all of it where it is not given. */
+  area?: Rectangle | null
+}
+
 /**
- * A file's bytes as a square training picture: upright, on `background` where it is transparent, scaled so that the short side fits, cropped
- * at the center. Preview and trainer both get exactly this.
+ * A file's bytes as a square training picture: upright, on `background` where it is transparent, scaled so that the short side of what is used
+ * fits, cropped at the center of that. Preview and trainer both get exactly this.
  *
  * @throws PictureError with the reason that goes into the ledger.
  */
-export async function trainingPicture(
-  bytes: Uint8Array,
-  { imageSize, background }: { imageSize: number; background: string },
-): Promise<TrainingPicture> {
+export async function trainingPicture(bytes: Uint8Array, { imageSize, background, area }: TrainingForm): Promise<TrainingPicture> {
   if (bytes.length === 0) throw new PictureError('empty-file', 'The file has 0 bytes. Copy it again from its source.')
   if (!pictureFormat(bytes.subarray(0, 32))) {
     throw new PictureError('unsupported-format', 'The file is not a PNG, JPEG, WebP, GIF, TIFF or AVIF picture. Save it as one of these.')
@@ -76,9 +84,9 @@ export async function trainingPicture(
     if (Math.min(width, height) < smallestSide) {
       throw new PictureError('too-small', `The picture has ${width} x ${height} pixels; the short side must have at least ${smallestSide}.`)
     }
-    const rgb = await openPicture(bytes)
-      .timeout({ seconds: secondsLimit })
-      .rotate()
+    const upright = openPicture(bytes).timeout({ seconds: secondsLimit }).rotate()
+    const used = area ? upright.extract({ left: area.x, top: area.y, width: area.width, height: area.height }) : upright
+    const rgb = await used
       .flatten({ background })
       .resize(imageSize, imageSize, { fit: 'cover', position: 'centre' })
       .toColourspace('srgb')

@@ -19,6 +19,9 @@ type CurationServices = Pick<
   | 'curation.measure'
   | 'curation.duplicates'
   | 'curation.card'
+  | 'curation.cropArea'
+  | 'curation.cropsLeft'
+  | 'curation.makeCrops'
 >
 
 /** Looking through the data set and saying things about its items. */
@@ -50,6 +53,9 @@ export function curationServices(context: StudioContext): CurationServices {
       return queue.add(file.name, { kind: 'measure' })
     },
     'curation.duplicates': (request) => fresh(({ alike }) => alike.duplicates(request)),
+    'curation.cropArea': ({ id, crop }) => context.project().cropping.areaOf(id, crop),
+    'curation.cropsLeft': () => context.project().cropping.left(),
+    'curation.makeCrops': async () => context.project().cropping.startJob(),
     'curation.card': async () => {
       const project = context.project()
       const summary = await project.describeDataset()

@@ -12,6 +12,7 @@ import type {
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { DatasetFiles } from '../media/dataset-files.ts'
+import { smallestSide } from '../media/picture.ts'
 import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
 import type { ItemQuestions } from '../store/item-questions.ts'
@@ -43,23 +44,32 @@ export class Curation {
   readonly #questions: ItemQuestions
   readonly #items: ItemStore
   readonly #changed: (news: CurationNews) => void
+  readonly #cropped: (ids: readonly ItemId[]) => void
 
-  constructor({ dataset, index, questions, items }: Edited, changed: (news: CurationNews) => void) {
+  /** `cropped` is told whose crops are others now, by an edit, an undo or a redo. */
+  constructor(
+    { dataset, index, questions, items }: Edited,
+    changed: (news: CurationNews) => void,
+    cropped: (ids: readonly ItemId[]) => void = () => undefined,
+  ) {
     this.#files = dataset
     this.#index = index
     this.#questions = questions
     this.#items = items
     this.#changed = changed
+    this.#cropped = cropped
   }
 
   /** @throws StudioError invalid-request when the edit cannot be done to all of its items; then it is done to none. */
   async edit({ target, change }: CurationEdit): Promise<EditOutcome> {
-    const { matched, ids } = await this.#index.change(async () => {
+    const { matched, ids, fields } = await this.#index.change(async () => {
       const plan = this.#plan({ target, change })
       if (plan.ids.length > 0) await this.#files.journal.addEdit(change.kind, plan.ids, plan.fields)
       return plan
     })
-    return this.#outcome(matched, ids.length, ids)
+    const outcome = this.#outcome(matched, ids.length, ids)
+    if (fields.crop && ids.length > 0) this.#cropped(ids)
+    return outcome
   }
 
   async preview(edit: CurationEdit, examples: number): Promise<EditPreview> {
@@ -96,7 +106,9 @@ export class Curation {
       if (next) await (kind === 'undo' ? this.#files.journal.addUndo(next.seq) : this.#files.journal.addRedo(next.seq))
       return next
     })
-    return this.#outcome(record?.items ?? 0, record?.items ?? 0, null)
+    const outcome = this.#outcome(record?.items ?? 0, record?.items ?? 0, null)
+    if (record?.fields.includes('crop')) this.#cropped(await this.#files.journal.idsOf(record.seq))
+    return outcome
   }
 
   #outcome(matched: number, changed: number, ids: readonly ItemId[] | null): EditOutcome {
@@ -148,6 +160,12 @@ export class Curation {
   }
 
   #checkRectangle(condition: Condition, { x, y, width, height }: Rectangle): void {
+    if (Math.min(width, height) < smallestSide) {
+      throw new StudioError(
+        'invalid-request',
+        `The rectangle has ${width} x ${height} pixels; the short side must have at least ${smallestSide}. Draw a larger one.`,
+      )
+    }
     const outside = this.#items.smallerThan(condition, x + width, y + height)
     if (outside === null) return
     throw new StudioError(

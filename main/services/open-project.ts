@@ -14,6 +14,7 @@ import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
+import { CropStore } from '../store/crop-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
 import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
@@ -31,8 +32,10 @@ import { RunStore, type RunRow } from '../store/run-store.ts'
 import { newFolderName, type SafeFs } from '../store/safe-fs.ts'
 import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
+import { Cropping } from './cropping.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
+import { cropRunner } from './queue/crop-runner.ts'
 import { exportRunner } from './queue/export-runner.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
@@ -57,6 +60,8 @@ export class OpenProject {
   readonly exportList: ExportList
   readonly alike: AlikeStore
   readonly curation: Curation
+  readonly crops: CropStore
+  readonly cropping: Cropping
   readonly clips: ClipFiles
   readonly videos: VideoShelf
   readonly gallery: GalleryStore
@@ -91,10 +96,16 @@ export class OpenProject {
     this.figures = new DatasetFigures(db, questions)
     this.exportList = new ExportList(db, questions)
     this.alike = new AlikeStore(db)
-    this.curation = new Curation({ dataset: this.dataset, index: this.index, questions, items: this.items }, (news) => {
-      publish('curation.changed', news)
-      this.tellDataset()
-    })
+    this.crops = new CropStore(db)
+    this.cropping = new Cropping(this, this.crops)
+    this.curation = new Curation(
+      { dataset: this.dataset, index: this.index, questions, items: this.items },
+      (news) => {
+        publish('curation.changed', news)
+        this.tellDataset()
+      },
+      (ids) => this.cropping.follow(ids),
+    )
     this.clips = new ClipFiles(folder.dataset, fs)
     this.videos = new VideoShelf(folder, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
@@ -106,6 +117,7 @@ export class OpenProject {
     const runners: Record<JobKind, Runner> = {
       import: importRunner(this),
       measure: measureRunner(this),
+      crop: cropRunner(this),
       scenes: scenesRunner(this),
       clips: clipsRunner(this),
       export: exportRunner(this),
@@ -149,6 +161,7 @@ export class OpenProject {
     this.#closing = true
     try {
       this.videos.close()
+      await this.cropping.close()
       await this.queue.close()
       await this.#releasing
       await this.#settling
@@ -194,8 +207,9 @@ export class OpenProject {
   /** A new index (or a copied folder) takes some seconds to be made of many files, so nobody waits for it who does not ask for items. */
   async #indexDataset(): Promise<void> {
     try {
-      if (await this.index.fresh(() => this.alike.knowsAlike())) return
-      await findDuplicates(this.index, this.alike)
+      const isKnown = await this.index.fresh(() => this.alike.knowsAlike())
+      this.cropping.follow() // what a studio that was killed had still to make
+      if (!isKnown) await findDuplicates(this.index, this.alike)
     } catch (error) {
       this.publish('system.warned', { message: `The data set cannot be read (${toWire(explainFull(error)).message}).` })
     }

@@ -46,6 +46,7 @@ export function trainingServices(context: StudioContext): TrainingServices {
     'training.forecast': async (recipe) => forecastOf(recipe),
     'training.start': async ({ name, recipe }) => {
       const project = context.project()
+      await project.cropping.checkMade()
       const snapshot = await project.dataset.freeze()
       const id = newId() as RunId
       const record = { id, name, createdAt: new Date().toISOString(), snapshot, recipe }

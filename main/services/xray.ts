@@ -8,10 +8,9 @@ import { presets } from '#engine/presets.ts'
 import { tokenMapOf, type TokenMap } from '#engine/token-map.ts'
 import { readOriginal } from '../media/original-picture.ts'
 import { trainingCrop } from '../media/training-crop.ts'
+import { versionLength } from '../store/item-rows.ts'
 import type { StudioContext } from './context.ts'
 import { isAllowed } from './dataset.ts'
-
-const versionLength = 16
 
 export function xrayServices(context: StudioContext): Pick<StudioServices, 'xray.describe'> {
   const recipeOf = (model: ModelChoice): { name: string; recipe: Recipe } => {
@@ -25,10 +24,10 @@ export function xrayServices(context: StudioContext): Pick<StudioServices, 'xray
 
   return {
     'xray.describe': async ({ id, model: choice }) => {
-      const { dataset, index, items, folder } = context.project()
+      const { dataset, index, items, crops, folder } = context.project()
       const { name, recipe } = recipeOf(choice)
       const imageSize = await dataset.imageSize()
-      const [item, place, origin] = await index.fresh(() => [items.get(id), items.place(id), items.origin(id)] as const)
+      const [item, place, origin] = await index.fresh(() => [items.get(id), crops.pixels(id), items.origin(id)] as const)
       if (!item || !place || !origin || imageSize === null)
         throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
       const original = await readOriginal(origin, (path) => isAllowed(context.allowedRoots, path), folder.originals)
@@ -38,7 +37,7 @@ export function xrayServices(context: StudioContext): Pick<StudioServices, 'xray
       return {
         item: { id, source: item.source, caption: item.caption, split: item.split },
         original: { width: item.width, height: item.height, pictureUrl: away ? null : mediaUrl.original(id), away },
-        crop: trainingCrop(item, imageSize),
+        crop: place.area ?? trainingCrop(item, imageSize),
         training: {
           width: imageSize,
           height: imageSize,

@@ -76,6 +76,11 @@ export class CurationJournal {
     await this.#add({ redo: seq })
   }
 
+  /** The items of an edit. @throws StudioError corrupt-file when there is none at that byte. */
+  async idsOf(seq: number): Promise<readonly ItemId[]> {
+    return (await this.#editAt(seq)).ids
+  }
+
   /** What was done since a byte of the journal. */
   async *steps(from = 0): AsyncGenerator<JournalStep> {
     for await (const { text, offset, sizeBytes } of readLines(this.path, from)) {

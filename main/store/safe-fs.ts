@@ -148,6 +148,21 @@ export class SafeFs {
     await mine.finally(() => this.#appending.get(path) === settled && this.#appending.delete(path))
   }
 
+  /**
+   * Bytes at a place of a file that grows, synced. A crash may leave a part of them, so what stands behind the last bytes that a list speaks of is
+   * written over by the next; `at` is in bytes.
+   */
+  async writeAt(path: string, at: number, bytes: Uint8Array): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT))
+    try {
+      await this.#writeAll(handle, path, bytes, at)
+      await this.#guard('sync', path, 0, () => handle.sync())
+    } finally {
+      await handle.close()
+    }
+    if (at === 0) await this.#syncFolder(dirname(path))
+  }
+
   async #appendNow(path: string, lines: Uint8Array | string): Promise<void> {
     const handle = await this.#guard('open', path, 0, () => open(path, 'a+'))
     try {
@@ -187,11 +202,11 @@ export class SafeFs {
     }
   }
 
-  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
+  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array, at: number | null = null): Promise<void> {
     let written = 0
     while (written < bytes.length) {
       const count = await this.#guard('write', path, bytes.length - written, async (allowed) => {
-        const { bytesWritten } = await handle.write(bytes, written, allowed)
+        const { bytesWritten } = await handle.write(bytes, written, allowed, at === null ? null : at + written)
         return bytesWritten
       })
       if (count === 0)

@@ -20,6 +20,7 @@ export function importRunner(project: OpenProject): Runner {
       return { kind: 'import', totals }
     } finally {
       await findDuplicates(project.index, project.alike)
+      project.cropping.follow() // what was said of a picture that is back
       // Also what an import that was ended had read is there to be seen.
       project.publish('dataset.changed', await project.describeDataset())
     }

@@ -28,6 +28,7 @@ const keepEveryMs = 2000
 const laneOf: Record<JobKind, Lane> = {
   import: 'cpu',
   measure: 'cpu',
+  crop: 'cpu',
   scenes: 'cpu',
   clips: 'cpu',
   export: 'cpu',

@@ -36,10 +36,7 @@ const fields = {
   reason: choice(ledgerReason.options, 'reason:cropped'),
   pick: choice(pick.options, 'pick:reject'),
   consent: choice(consent.options, 'consent:given'),
-  crop: choice(
-    crop.options.map((option) => option.shape.kind.value),
-    'crop:smart',
-  ),
+  crop: choice([...crop.options.map((option) => option.shape.kind.value), 'waiting', 'away'], 'crop:smart'),
   duplicate: choice([...yesNo, 'exact', 'near', 'extra'], 'duplicate:yes'),
   leak: choice(yesNo, 'leak:yes'),
   captioned: choice(yesNo, 'captioned:no'),
