@@ -114,6 +114,10 @@ export const en = {
     'caption-without-picture': 'caption without a picture',
     'caption-too-long': 'caption is too long',
     'not-used': 'not used',
+    'no-video': 'no pictures in it',
+    'too-long': 'too long',
+    'no-clip': 'too short for a clip',
+    'frames-dropped': 'frames left over',
   },
   curate: {
     title: 'Data set',

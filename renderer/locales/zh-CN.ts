@@ -107,6 +107,10 @@ export const zhCN: typeof en = {
     'caption-without-picture': '说明文字没有对应图片',
     'caption-too-long': '说明文字过长',
     'not-used': '未使用',
+    'no-video': '没有画面',
+    'too-long': '过长',
+    'no-clip': '太短，不够一个片段',
+    'frames-dropped': '有剩余帧',
   },
   curate: {
     title: '数据集',
