@@ -43,7 +43,7 @@ import {
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
 import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
-import { modelChoice, xray } from './xray.ts'
+import { modelChoice, timeScan, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -165,7 +165,7 @@ export const studioMethods = {
   /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
   'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
-  'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+  'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
 
   'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
   'video.probe': method(z.object({ id: videoId }), probeAnswer),

@@ -98,7 +98,7 @@ export async function importPictures(source: ImportSource, options: ImportOption
     if (pictures === 0) {
       throw new StudioError(
         'bad-source',
-        `There is no picture or video in "${from.root}" (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
+        `There is no picture in "${from.root}" and no video (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
       )
     }
     return sum(index.totals(), await videos.end())
