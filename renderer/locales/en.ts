@@ -280,6 +280,7 @@ export const en = {
     },
   },
   clip: {
+    summary: '{pictures} pictures and {clips} clips · {held} held out for checking',
     badge: 'Clip of 1 frame | Clip of {n} frames',
     frames: 'The frame of the clip | The {n} frames of the clip',
     frame: 'Frame {n}, at {seconds} s',

@@ -272,6 +272,7 @@ export const zhCN: typeof en = {
     },
   },
   clip: {
+    summary: '{pictures} 张图片和 {clips} 个片段 · {held} 个留作检验',
     badge: '{n} 帧的片段 | {n} 帧的片段',
     frames: '片段的 {n} 帧 | 片段的 {n} 帧',
     frame: '第 {n} 帧，{seconds} 秒',
