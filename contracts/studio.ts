@@ -48,7 +48,7 @@ import {
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
 import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
-import { modelChoice, xray } from './xray.ts'
+import { modelChoice, timeScan, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -188,7 +188,7 @@ export const studioMethods = {
   /** Writes the data set's card into a folder, under a name that is free. */
   'export.saveCard': method(z.object({ folder: z.string().min(1).max(4096) }), z.object({ path: z.string() })),
 
-  'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+  'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
 
   'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
   'video.probe': method(z.object({ id: videoId }), probeAnswer),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ledgerState } from './dataset.ts'
+import { ledgerState } from './ledger-state.ts'
 import { itemId } from './project.ts'
 
 /** A video that the studio was shown: looked up by the host, never a path. */
@@ -116,7 +116,11 @@ export const videoPlan = z.object({
 export type VideoPlan = z.infer<typeof videoPlan>
 
 /** Why a video is not used, or not wholly. The sentence stands in `detail`. */
-export const videoReason = z.enum([...videoFault.options, 'duplicate', 'no-clip', 'frames-dropped'])
+export const videoReason = z.enum([
+  ...videoFault.options,
+  ...['duplicate', 'no-clip', 'frames-dropped'],
+  ...['caption-not-utf8', 'caption-missing', 'caption-too-long', 'metadata-broken'],
+] as const)
 export type VideoReason = z.infer<typeof videoReason>
 
 /** What became of one video of a source. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { crop } from '#contracts/curation.ts'
-import { itemId, pictureId, runId } from '#contracts/project.ts'
+import { itemId, pictureId, runId, type ItemId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
@@ -8,6 +8,7 @@ import { readOriginal, showOriginal } from '../media/original-picture.ts'
 import { itemPicture, thumbnail } from '../media/thumbnail.ts'
 import { encodePng } from '../media/write-image.ts'
 import { isAllowed } from '../services/dataset.ts'
+import type { OpenProject } from '../services/open-project.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
 export interface Media {
@@ -36,11 +37,17 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
   }
   if (kind === 'item' && itemId.safeParse(id).success) {
     // A page asks for hundreds of these at once: the index is only brought up to date for an item that it does not know.
-    const place = () => project.items.place(itemId.parse(id))
-    const item = place() ?? (await project.index.fresh(place))
+    const place = () => project.crops.pixels(itemId.parse(id))
+    const clip = () => project.items.clipPlace(itemId.parse(id))
+    const item = place() ?? (clip() ? null : await project.index.fresh(place))
+    const { folder, fs } = project
+    const first = item ? null : await clipFrame(project, itemId.parse(id), 0)
+    if (first) {
+      const stored = { hash: first.pixelHash, edge: first.imageSize, read: () => first.rgb }
+      return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
+    }
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
-    const { folder, fs } = project
     const stored = { hash: item.pixelHash, edge: imageSize, read: () => readPixels(folder.dataset, item, imageSize) }
     return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
   }
@@ -60,13 +67,21 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return bytes && { bytes, type: 'image/webp' }
   }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
-    const frame = await project.clips.frame(itemId.parse(id), Number(step))
+    const frame = await clipFrame(project, itemId.parse(id), Number(step))
     return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }
   }
   if (kind === 'frame' && videoId.safeParse(id).success && /^\d{1,9}$/.test(step ?? '')) {
     return project.videos.look(videoId.parse(id), Number(step))
   }
   return null
+}
+
+/** A frame of a clip, exactly as a trainer gets it. */
+async function clipFrame(project: OpenProject, id: ItemId, frame: number) {
+  const find = () => project.items.clipPlace(id)
+  const clip = find() ?? (await project.index.fresh(find))
+  if (!clip || frame >= clip.frames) return null
+  return { ...clip, rgb: await project.clips.record(clip, frame, clip.imageSize) }
 }
 
 async function readPng(file: string): Promise<Media | null> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ImportOptions, ImportSource, LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
+import { clipRules } from '#contracts/video.ts'
 import { exists, sha256, type SafeFs } from '../store/safe-fs.ts'
 import { DatasetFiles, type LedgerLine } from './dataset-files.ts'
 import { inOrder } from './in-order.ts'
@@ -10,7 +11,10 @@ import { LedgerIndex, saidHash } from './ledger-index.ts'
 import { PictureError, pictureFormat, trainingPicture, type TrainingPicture } from './picture.ts'
 import { quoted } from './sources/file-tree.ts'
 import { openSource } from './sources/open-source.ts'
-import type { Remark, Said, SourceItem, SourcePicture } from './sources/source-item.ts'
+import type { Remark, Said, SourceItem, SourcePicture, SourceVideo } from './sources/source-item.ts'
+import { ClipFiles } from './video/clip-files.ts'
+import type { SceneCache } from './video/scene-cache.ts'
+import { VideoIntake } from './video/video-intake.ts'
 
 const shardBytes = 64 * 1024 * 1024
 const shardItems = 1024
@@ -25,22 +29,21 @@ export interface ImportRun {
   fs: SafeFs
   /** Whether a folder that a source names beyond itself may be read. */
   mayRead: (path: string) => boolean
+  /** What videos need; without it they are refused, with the reason why. */
+  videos?: { ffmpeg: () => Promise<string>; scenes: SceneCache }
   signal: AbortSignal
   onProgress: (progress: { done: number; total: number | null; file: string }) => void
 }
 
 /**
- * Brings the pictures of a source into a data set. Sources are only read. Every file found ends in the ledger; what is there already from an
+ * Brings the pictures of a source into a data set, and its videos as clips. Sources are only read. Every file found ends in the ledger; what is there already from an
  * earlier or a killed import of the same source is not done twice, so an import that is started again ends as one that was never disturbed.
  *
- * @throws StudioError bad-source when the source cannot be opened, or when there is no picture at all (what else there is stands in the
+ * @throws StudioError bad-source when the source cannot be opened, or when there is no picture or video at all (what else there is stands in the
  *   ledger); disk-full (go on after space is made); cancelled.
  */
-export async function importPictures(
-  source: ImportSource,
-  options: ImportOptions,
-  { datasetFolder, originalsFolder, fs, mayRead, signal, onProgress }: ImportRun,
-): Promise<LedgerTotals> {
+export async function importPictures(source: ImportSource, options: ImportOptions, run: ImportRun): Promise<LedgerTotals> {
+  const { datasetFolder, originalsFolder, fs, mayRead, signal, onProgress } = run
   const from = await openSource(source, mayRead)
   try {
     const total = await from.count()
@@ -63,12 +66,22 @@ export async function importPictures(
       ;[lines, records, flushedAt] = [[], [], performance.now()]
     }
 
+    const videos = new Videos(from.root, options, run)
     let [done, pictures] = [0, 0]
     for await (const read of inOrder(from.items(), ahead, (item) => readItem(item, options, index))) {
       if (signal.aborted) await flush() // what was read stays read
       signal.throwIfAborted()
       onProgress({ done: done++, total, file: read.item.source })
       if (!('refused' in read.item)) pictures++
+      if ('video' in read.item) {
+        await flush() // a video takes long
+        const file = read.item.source
+        if (await videos.take(read.item, (doing) => onProgress({ done: done - 1, total, file: `${file}${doing}` }))) {
+          index.leaveTo(file)
+          continue
+        }
+        if ('refused' in read) read.refused = videos.refusal
+      }
       const { line, rgb } = await settle(from.root, read, index, { copies, background: options.background })
       if (!line) continue
       if (line.item && rgb) {
@@ -85,13 +98,63 @@ export async function importPictures(
     if (pictures === 0) {
       throw new StudioError(
         'bad-source',
-        `There is no picture in "${from.root}" (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures.`,
+        `There is no picture in "${from.root}" and no video (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
       )
     }
-    return index.totals()
+    return sum(index.totals(), await videos.end())
   } finally {
     await from.close()
   }
+}
+
+const noVideos: Remark = { reason: 'not-used', detail: 'This import reads pictures only.' }
+
+/** The videos of an import: nothing of theirs is opened before the first one comes. */
+class Videos {
+  /** Why videos cannot be taken. */
+  refusal = noVideos
+  readonly #root: string
+  readonly #options: ImportOptions
+  readonly #run: ImportRun
+  readonly #files: ClipFiles
+  #intake: Promise<VideoIntake | null> | null = null
+
+  constructor(root: string, options: ImportOptions, run: ImportRun) {
+    this.#root = root
+    this.#options = options
+    this.#run = run
+    this.#files = new ClipFiles(run.datasetFolder, run.fs)
+  }
+
+  /** Whether the manifest has the last word on the video now. */
+  async take(video: SourceVideo, tell: (doing: string) => void): Promise<boolean> {
+    const intake = await (this.#intake ??= this.#open())
+    if (!intake) return (await this.#files.lines()).some(({ root, source }) => root === this.#root && source === video.source)
+    const { imageSize, clips } = this.#options
+    await intake.take(this.#root, video, { imageSize, rules: clips ?? clipRules.parse({}), trim: null }, tell)
+    return true
+  }
+
+  async end(): Promise<LedgerTotals> {
+    await (await this.#intake)?.close()
+    return this.#files.totals(this.#root)
+  }
+
+  async #open(): Promise<VideoIntake | null> {
+    const { videos, ...tools } = this.#run
+    if (!videos) return null
+    try {
+      return await VideoIntake.open({ ...tools, scenes: videos.scenes, ffmpeg: await videos.ffmpeg() })
+    } catch (error) {
+      if (!(error instanceof StudioError) || error.code !== 'not-found') throw error
+      this.refusal = { reason: 'not-used', detail: error.message } // there is no ffmpeg
+      return null
+    }
+  }
+}
+
+function sum(a: LedgerTotals, b: LedgerTotals): LedgerTotals {
+  return { found: a.found + b.found, used: a.used + b.used, partial: a.partial + b.partial, rejected: a.rejected + b.rejected }
 }
 
 async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<void> {
@@ -114,6 +177,7 @@ type Read =
 
 async function readItem(item: SourceItem, options: ImportOptions, index: LedgerIndex): Promise<Read> {
   if ('refused' in item) return { item, refused: item.refused, fileHash: null }
+  if ('video' in item) return { item, refused: noVideos, fileHash: null }
   let bytes: Uint8Array
   try {
     bytes = await item.read()

@@ -118,7 +118,7 @@ class OpenTree implements OpenRoot {
 async function openItems(root: string): Promise<OpenRoot> {
   const source = await openSource(root === 'sample' ? { kind: 'sample' } : { kind: 'file', path: root }, () => false)
   const items = new Map<string, () => Promise<Uint8Array>>()
-  for await (const item of source.items()) if (!('refused' in item)) items.set(item.source, () => item.read())
+  for await (const item of source.items()) if ('read' in item) items.set(item.source, () => item.read())
   return { read: async (name) => (await items.get(name)?.()) ?? null, close: () => source.close() }
 }
 

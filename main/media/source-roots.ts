@@ -1,15 +1,14 @@
 import type { SourceRoot } from '#contracts/dataset.ts'
 import { exists } from '../store/safe-fs.ts'
-import type { LedgerLine } from './dataset-files.ts'
 
-/** The sources that a ledger speaks of, in the order in which they were first imported, and whether each can be reached now. */
-export async function sourceRoots(ledger: readonly LedgerLine[]): Promise<SourceRoot[]> {
+/** The sources that some files come from, in the order in which they were first imported, and whether each can be reached now. */
+export async function sourceRoots(files: readonly { root: string; items: number; copied: boolean }[]): Promise<SourceRoot[]> {
   const roots = new Map<string, Omit<SourceRoot, 'state'>>()
-  for (const { root, item } of ledger) {
+  for (const { root, items, copied } of files) {
     const one = roots.get(root) ?? { root, found: 0, items: 0, copied: 0 }
     one.found++
-    if (item) one.items++
-    if (item?.copied) one.copied++
+    one.items += items
+    if (copied) one.copied++
     roots.set(root, one)
   }
   return withState([...roots.values()])

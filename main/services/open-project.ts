@@ -9,7 +9,7 @@ import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { withState } from '../media/source-roots.ts'
-import { ClipFiles } from '../media/video/clip-files.ts'
+import type { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
@@ -106,7 +106,7 @@ export class OpenProject {
       },
       (ids) => this.cropping.follow(ids),
     )
-    this.clips = new ClipFiles(folder.dataset, fs)
+    this.clips = this.dataset.clips
     this.videos = new VideoShelf(folder, fs)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)

@@ -48,8 +48,8 @@ type Row = Omit<Uncropped, 'crop' | 'focus' | 'area' | 'known'> & {
 }
 
 const wanted = `coalesce(setCrop, '${centered}')`
-const isWaiting = `here AND ${wanted} <> coalesce(madeCrop, '${centered}')`
-const isAway = `here AND madeAway IS NOT NULL AND ${wanted} = madeCrop`
+const isWaiting = `here AND frames IS NULL AND ${wanted} <> coalesce(madeCrop, '${centered}')`
+const isAway = `here AND frames IS NULL AND madeAway IS NOT NULL AND ${wanted} = madeCrop`
 
 /** Which items are to be cropped anew, as the index has it. */
 export class CropStore {
@@ -111,8 +111,9 @@ export class CropStore {
   }
 
   pixels(id: ItemId): ItemPixels | null {
-    const found = this.#db.prepare('SELECT shard, slot, pixelHash, madeArea AS area FROM curated WHERE here AND id = ?').get(id) as
-      (PixelPlace & { area: string | null }) | undefined
+    const found = this.#db
+      .prepare('SELECT shard, slot, pixelHash, madeArea AS area FROM curated WHERE here AND frames IS NULL AND id = ?')
+      .get(id) as (PixelPlace & { area: string | null }) | undefined
     return found ? { ...found, area: toArea(found.area) } : null
   }
 

@@ -195,6 +195,21 @@ const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX croppedByPlace ON cropped (shard, slot);
   `,
+  // Clips are items: what they have beyond a picture, and the row in `files` of the video that they were cut from.
+  `
+  ALTER TABLE items ADD COLUMN video INTEGER;
+  ALTER TABLE items ADD COLUMN frames INTEGER;
+  ALTER TABLE items ADD COLUMN frameRate REAL;
+  ALTER TABLE items ADD COLUMN stride INTEGER;
+  ALTER TABLE items ADD COLUMN startSeconds REAL;
+  ALTER TABLE items ADD COLUMN firstFrame INTEGER;
+  ALTER TABLE items ADD COLUMN lastFrame INTEGER;
+  ALTER TABLE items ADD COLUMN clipShard TEXT;
+  ALTER TABLE items ADD COLUMN clipEdge INTEGER;
+  ALTER TABLE items ADD COLUMN seconds REAL GENERATED ALWAYS AS (frames / frameRate) VIRTUAL;
+  ALTER TABLE items ADD COLUMN kind TEXT GENERATED ALWAYS AS (iif(frames IS NULL, 'picture', 'clip')) VIRTUAL;
+  CREATE INDEX itemsByVideo ON items (video) WHERE video IS NOT NULL;
+  `,
 ]
 
 /** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */

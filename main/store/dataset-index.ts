@@ -8,10 +8,12 @@ import {
   ledgerLine,
   splitRank,
   validationCount,
+  videoOf,
   type DatasetFiles,
   type LedgerLine,
 } from '../media/dataset-files.ts'
 import { cropText } from '../media/training-crop.ts'
+import { clipFactsOf, foundOf, videoLine, type VideoLine } from '../media/video/clip-files.ts'
 import { isList, markColumn, markNames, type JournalStep, type MarkName } from './curation-journal.ts'
 import { cropped, type Cropped } from './crop-log.ts'
 import type { Db } from './database.ts'
@@ -21,7 +23,7 @@ import type { SafeFs } from './safe-fs.ts'
 
 /** How far a file is in the index: the byte behind its last line, and what stands before that. */
 const mark = z.object({ offset: z.number().int(), before: z.string() })
-type FileName = 'ledger' | 'journal' | 'measures' | 'crops'
+type FileName = 'ledger' | 'clips' | 'journal' | 'measures' | 'crops'
 
 const linesAtOnce = 2000
 
@@ -44,6 +46,7 @@ export class DatasetIndex {
     this.measureLog = new MeasureLog(files.folder, fs)
     this.#paths = {
       ledger: join(files.folder, 'ledger.jsonl'),
+      clips: files.clips.manifestPath,
       journal: files.journal.path,
       measures: this.measureLog.path,
       crops: files.crops.path,
@@ -75,7 +78,7 @@ export class DatasetIndex {
   }
 
   async #catchUp(): Promise<void> {
-    for (const name of ['ledger', 'journal', 'measures', 'crops'] as const) {
+    for (const name of ['ledger', 'clips', 'journal', 'measures', 'crops'] as const) {
       const { offset, before } = this.#mark(name)
       if ((await fingerprintBefore(this.#paths[name], offset)) !== before) {
         this.#forget()
@@ -102,7 +105,37 @@ export class DatasetIndex {
         for (const line of lines.values) this.#addFile(line)
       })
     }
+    for await (const lines of this.#newLines('clips', videoLine)) {
+      changed = true
+      await this.#keep('clips', lines.end, () => {
+        for (const line of lines.values) this.#addVideo(line)
+      })
+    }
     if (changed) this.#holdBack()
+  }
+
+  /** A video goes before what the ledger said of its file when videos were not read there. */
+  #addVideo(line: VideoLine): void {
+    const { root, source, state, reason, detail, fileHash, made, clips } = line
+    this.#add.file.run(root, source, state, reason, detail, fileHash, null, null)
+    const video = this.#add.fileAt.get(root, source)!
+    const ids = JSON.stringify(clips.map(({ id }) => id))
+    for (const id of this.#add.clipsGone.all(video, ids)) this.#add.leaf.run(id)
+    for (const clip of clips) {
+      const { id, slot, pixelHash, shard } = clip
+      const found = foundOf(line, clip)
+      const { author = '', licence = '', origin = '', split = null, repeats = null, concept = '', consent = null } = found
+      const { caption, captions, tags } = foundWords(found)
+      this.#add.item.run({
+        ...{ id, slot, pixelHash, source, state, reason, author, licence, origin, split, shard: 0, splitRank: splitRank(videoOf(line)) },
+        ...{ repeats, concept, consent, background: '#ffffff' },
+        ...{ width: made.width ?? made.imageSize, height: made.height ?? made.imageSize },
+        ...{ caption, captions: JSON.stringify(captions), tags: JSON.stringify(tags) },
+      })
+      this.#add.clip.run({ id, video, clipShard: shard, clipEdge: made.imageSize, ...clipFactsOf(line, clip) })
+      this.#add.marks.run(id)
+      this.#add.leaf.run(id)
+    }
   }
 
   #addFile({ root, source, state, reason, detail, fileHash, item }: LedgerLine): void {
@@ -140,12 +173,16 @@ export class DatasetIndex {
 
   /** Which items are held back when nobody says so; see `validationCount`. */
   #holdBack(): void {
-    const count = this.#db.prepare('SELECT count(*) FROM items WHERE here').pluck().get() as number
-    this.#db.transaction(() => {
-      this.#db.exec(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'; DELETE FROM leaves`)
-      this.#db
-        .prepare(`UPDATE items SET autoSplit = 'validation' WHERE row IN (SELECT row FROM items WHERE here ORDER BY splitRank LIMIT ?)`)
-        .run(validationCount(count))
+    const db = this.#db
+    db.transaction(() => {
+      db.exec(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'; DELETE FROM leaves`)
+      for (const kind of ['frames IS NULL', 'frames IS NOT NULL']) {
+        const count = db.prepare(`SELECT count(*) FROM items WHERE here AND ${kind}`).pluck().get() as number
+        db.prepare(
+          `UPDATE items SET autoSplit = 'validation' WHERE here AND ${kind}
+           AND splitRank < (SELECT splitRank FROM items WHERE here AND ${kind} ORDER BY splitRank LIMIT 1 OFFSET ?)`,
+        ).run(validationCount(count))
+      }
     })()
   }
 
@@ -322,6 +359,17 @@ function prepareAll(db: Db) {
       `INSERT INTO cropped (id, crop, area, shard, slot, pixelHash) VALUES (@id, @crop, @area, @shard, @slot, @pixelHash)
        ON CONFLICT (id, crop) DO UPDATE SET area = @area, shard = @shard, slot = @slot, pixelHash = @pixelHash`,
     ),
+    fileAt: db.prepare<[string, string], number>('SELECT position FROM files WHERE root = ? AND source = ?').pluck(),
+    clip: db.prepare(
+      `UPDATE items SET video = @video, frames = @frames, frameRate = @frameRate, stride = @stride, startSeconds = @startSeconds,
+         firstFrame = @firstFrame, lastFrame = @lastFrame, clipShard = @clipShard, clipEdge = @clipEdge WHERE id = @id`,
+    ),
+    /** Clips of a video that is another now, or is cut by other rules. */
+    clipsGone: db
+      .prepare<[number, string], ItemId>(
+        'UPDATE items SET here = 0 WHERE video = ? AND here AND id NOT IN (SELECT value FROM json_each(?)) RETURNING id',
+      )
+      .pluck(),
     measures: db.prepare(
       `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, focusX, focusY, looks)
        VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @x, @y, @looks)

@@ -36,10 +36,17 @@ export interface Row {
   pixelHash: string
   madeCrop: string | null
   madeAway: OriginalAway | null
+  frames: number | null
+  frameRate: number
+  stride: number
+  startSeconds: number
+  firstFrame: number
+  lastFrame: number
 }
 
 export const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin,
-  blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak, pixelHash, madeCrop, madeAway`
+  blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak, pixelHash, madeCrop, madeAway,
+  frames, frameRate, stride, startSeconds, firstFrame, lastFrame`
 
 const square: Size = { width: 1, height: 1 }
 
@@ -52,23 +59,8 @@ export function toLists({ captions, tags }: Pick<Row, 'captions' | 'tags'>): Pic
 }
 
 export function toItem(row: Row, sizes: readonly Size[]): CurationItem {
-  const {
-    setSplit,
-    leak,
-    blur,
-    brightness,
-    clippedDark,
-    clippedBright,
-    focusX,
-    focusY,
-    captions,
-    tags,
-    crop: part,
-    pixelHash,
-    madeCrop,
-    madeAway,
-    ...rest
-  } = row
+  const { setSplit, leak, blur, brightness, clippedDark, clippedBright, focusX, focusY, captions, tags, crop: part, ...others } = row
+  const { pixelHash, madeCrop, madeAway, frames, frameRate, stride, startSeconds, firstFrame, lastFrame, ...rest } = others
   const measures = blur === null ? null : { blur, brightness, clippedDark, clippedBright, focus: { x: focusX, y: focusY } }
   const framed = { width: row.width, height: row.height, crop: toCrop(part), focus: measures?.focus ?? null }
   const inside = framed.crop.kind === 'rectangle' ? framed.crop : framed
@@ -77,6 +69,7 @@ export function toItem(row: Row, sizes: readonly Size[]): CurationItem {
     ...rest,
     ...toLists({ captions, tags }),
     crop: framed.crop,
+    clip: frames === null ? null : { frames, frameRate, stride, startSeconds, firstFrame, lastFrame },
     splitByHand: setSplit !== null,
     measures,
     leak: leak === 1,

@@ -70,15 +70,27 @@ export class ItemStore {
     return row ? toItem(row, []) : null
   }
 
-  /** Where an item's training pixels lie, and their sha256. */
+  /** Where the frames of a clip lie, how many they are and their edge; null where there is no such clip. */
+  clipPlace(id: ItemId): { shard: string; slot: number; frames: number; imageSize: number; pixelHash: string } | null {
+    const found = this.#db
+      .prepare('SELECT clipShard AS shard, slot, frames, clipEdge AS imageSize, pixelHash FROM items WHERE here AND frames > 0 AND id = ?')
+      .get(id)
+    return (found as ReturnType<ItemStore['clipPlace']> | undefined) ?? null
+  }
+
+  /** Where a picture's training pixels lie, and their sha256; null for a clip. */
   place(id: ItemId): { shard: number; slot: number; pixelHash: string } | null {
-    const found = this.#db.prepare('SELECT shard, slot, pixelHash FROM curated WHERE here AND id = ?').get(id)
+    const found = this.#db.prepare('SELECT shard, slot, pixelHash FROM items WHERE here AND frames IS NULL AND id = ?').get(id)
     return (found as { shard: number; slot: number; pixelHash: string } | undefined) ?? null
   }
 
   /** The file that an item was made from. */
   origin(id: ItemId): Origin | null {
-    const found = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1').get(id)
+    const found = this.#db
+      .prepare(
+        'SELECT root, source, fileHash, copied FROM files WHERE itemId = ? OR position = (SELECT video FROM items WHERE id = ?) LIMIT 1',
+      )
+      .get(id, id)
     return (found as Origin | undefined) ?? null
   }
 

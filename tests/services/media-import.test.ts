@@ -188,7 +188,7 @@ describe('captions', () => {
 
 describe('a source without pictures', () => {
   test.each([
-    ['an empty folder', {}, /^There is no picture in "[^"]+" \(0 other files\)\. Choose a folder with PNG/],
+    ['an empty folder', {}, /^There is no picture in "[^"]+" and no video \(0 other files\)\. Choose a folder with PNG/],
     ['a folder of texts', { 'a.md': 'x', 'b.md': 'y' }, /\(2 other files\)/],
   ])('is said to be one: %s', async (_kind, files, message) => {
     await expect(importFrom(folderOf(files))).rejects.toMatchObject({

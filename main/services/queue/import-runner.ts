@@ -14,6 +14,7 @@ export function importRunner(project: OpenProject): Runner {
         originalsFolder: project.folder.originals,
         fs: project.fs,
         mayRead: (path) => isAllowed(project.allowedRoots, path),
+        videos: { ffmpeg: () => project.videos.ffmpeg(), scenes: project.videos.scenes },
         signal,
         onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
       })

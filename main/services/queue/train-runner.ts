@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { EngineEvents } from '#contracts/engine.ts'
 import type { RunId } from '#contracts/project.ts'
 import { mediaUrl } from '#contracts/studio.ts'
+import { clipsLeftOut } from '../../media/dataset-files.ts'
 import { encodePng } from '../../media/write-image.ts'
 import { jsonLines } from '../../store/json-lines.ts'
 import type { OpenProject } from '../open-project.ts'
@@ -25,6 +26,12 @@ export function trainRunner(project: OpenProject): Runner {
     const { recipe, snapshot } = project.run(runId)
     const runFolder = project.runFolder(runId)
     await project.fs.folder(join(runFolder, 'samples'))
+
+    const clips = await clipsLeftOut(project.folder.dataset, snapshot)
+    if (clips > 0)
+      project.publish('system.warned', {
+        message: `This training is on pictures and leaves ${clips === 1 ? 'the clip' : `the ${clips} clips`} of the data set out.`,
+      })
 
     // Files are written one after the other; the first that cannot be ends the training in good order.
     const unwritable = new AbortController()
