@@ -8,6 +8,7 @@ export function datasetCard(
   name: string,
   { totals, imageSize, snapshot }: Pick<DatasetSummary, 'totals' | 'imageSize' | 'snapshot'>,
   facts: CardFacts,
+  captionsBy: readonly Tally[] = [],
 ): string {
   const count = (n: number) => `${n} ${n === 1 ? 'picture' : 'pictures'}`
   const lines = [
@@ -33,6 +34,7 @@ export function datasetCard(
       : []),
     ...table('Split', facts.splits),
     ...table('Tag', facts.tags),
+    ...table('Captions made by', captionsBy),
     ...['## What to know', ''],
     facts.measured < facts.items
       ? `- ${facts.items - facts.measured} of ${count(facts.items)} are not measured, so near duplicates among them are not known.`

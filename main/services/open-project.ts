@@ -13,6 +13,7 @@ import { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
+import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
 import { DatasetFigures } from '../store/dataset-figures.ts'
@@ -34,6 +35,7 @@ import type { Publish } from './context.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
 import { exportRunner } from './queue/export-runner.ts'
+import { captionRunner } from './queue/caption-runner.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -48,6 +50,7 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  readonly captionKeys: CaptionKeys
   /** Folders under which sources may be read, as they are at the time. */
   readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
@@ -76,13 +79,14 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish, allowedRoots }: ProjectTools,
+    { fs, engine, publish, captionKeys, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.captionKeys = captionKeys
     this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
@@ -109,6 +113,7 @@ export class OpenProject {
       scenes: scenesRunner(this),
       clips: clipsRunner(this),
       export: exportRunner(this),
+      caption: captionRunner(this),
       train: trainRunner(this),
       sample: sampleRunner(this),
     }
@@ -308,5 +313,6 @@ export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  captionKeys: CaptionKeys
   allowedRoots: ReadonlySet<string>
 }

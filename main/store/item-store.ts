@@ -25,6 +25,12 @@ export interface Words extends Pick<Marks, 'caption' | 'captions' | 'tags'> {
   source: string
 }
 
+/** An item with its words and the file that it was made from. */
+export interface CaptionableItem extends Words, Origin {
+  id: ItemId
+  source: string
+}
+
 export type WordName = 'caption' | 'captions' | 'tags'
 
 type Cell = string | number | null
@@ -106,6 +112,15 @@ export class ItemStore {
       ...(saidOf(names, cells) as Partial<Words>), // what counts is never null
       said: saidOf(names, cells.slice(names.length)),
     }))
+  }
+
+  /** The words and files of some items, in the order in which they came. */
+  captionable(condition: Condition): CaptionableItem[] {
+    const files = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1')
+    return this.words(condition, ['caption', 'captions', 'tags']).flatMap(({ said: _said, ...words }) => {
+      const origin = files.get(words.id) as Origin | undefined
+      return origin ? [{ ...origin, ...words }] : []
+    })
   }
 
   /** What counts for an item while people say nothing. */
