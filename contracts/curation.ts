@@ -196,7 +196,7 @@ export type CurationEdit = z.infer<typeof curationEdit>
 /** One edit that can be taken back or done again. */
 export const editRecord = z.object({
   seq: z.number().int(),
-  kind: z.enum(['set', 'replace', 'affix', 'tag']),
+  kind: z.enum(['set', 'replace', 'affix', 'tag', 'caption']),
   /** Which of the marks it changed. */
   fields: z.array(marks.keyof()),
   items: z.number().int(),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { captionModel } from './captioning.ts'
 import { generationRequest } from './gallery.ts'
 import { forecast, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
@@ -42,6 +43,24 @@ export const deviceReport = z.object({
 })
 export type DeviceReport = z.infer<typeof deviceReport>
 
+/** How a captioning model looks at pictures: whole on white in a rectangle, stretched to it, or filling it. */
+export const captionerSight = z.object({
+  /** sha256 over the model's files. */
+  hash: z.string(),
+  width: z.number().int(),
+  height: z.number().int(),
+  fit: z.enum(['contain', 'fill', 'cover']),
+})
+export type CaptionerSight = z.infer<typeof captionerSight>
+
+export const captionReply = z.object({
+  caption: z.string().nullable(),
+  tags: z.array(z.string()),
+  /** Why there is nothing for this one picture; null where there is. */
+  failed: z.string().nullable(),
+})
+export type CaptionReply = z.infer<typeof captionReply>
+
 export const engineMethods = {
   'engine.describe': method(z.null(), deviceReport),
   'engine.forecast': method(recipe, forecast),
@@ -49,6 +68,12 @@ export const engineMethods = {
   'engine.train': method(trainRequest, trainOutcome),
   /** Draws; each finished picture comes as news `engine.drew`. */
   'engine.sample': method(sampleRequest, z.object({ checkpointHash: z.string(), step: z.number().int(), pictures: z.number().int() })),
+  /** Reads a model of captions or tags and says how it looks at pictures. One is kept at a time. */
+  'engine.openCaptioner': method(captionModel, captionerSight),
+  /** Describes one picture: RGB bytes in the model's own size, as base64. */
+  'engine.caption': method(z.object({ model: captionModel, rgb: z.string() }), captionReply),
+  /** Frees the model that is kept. */
+  'engine.closeCaptioner': method(z.null(), z.null()),
 } as const
 export type EngineMethods = typeof engineMethods
 export type EngineServices = ServicesOf<EngineMethods>

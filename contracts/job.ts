@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { captionOutcome, captionRequest } from './captioning.ts'
 import { importOptions, importSource, ledgerTotals } from './dataset.ts'
 import { wireError } from './errors.ts'
 import { exportRequest, exportTotals } from './export.ts'
@@ -22,6 +23,8 @@ export const jobPayload = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('clips'), path: z.string(), options: clipOptions }),
   /** Write part of the data set for other programs. */
   z.object({ kind: z.literal('export'), request: exportRequest }),
+  /** Describe items by a captioner, as one edit. */
+  z.object({ kind: z.literal('caption'), request: captionRequest }),
   z.object({ kind: z.literal('train'), runId }),
   z.object({ kind: z.literal('sample'), request: generationRequest }),
 ])
@@ -51,6 +54,7 @@ export const jobResult = z.discriminatedUnion('kind', [
   /** `note` says what clips are good for so far. */
   z.object({ kind: z.literal('clips'), totals: ledgerTotals, clips: z.number().int(), note: z.string() }),
   z.object({ kind: z.literal('export'), folder: z.string(), totals: exportTotals }),
+  captionOutcome.extend({ kind: z.literal('caption') }),
   z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
   z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
 ])

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { captionPreview, captionRequest } from './captioning.ts'
 import {
   bucketCount,
   crop,
@@ -187,6 +188,25 @@ export const studioMethods = {
   'export.snapshots': method(nothing, z.array(snapshotRecord)),
   /** Writes the data set's card into a folder, under a name that is free. */
   'export.saveCard': method(z.object({ folder: z.string().min(1).max(4096) }), z.object({ path: z.string() })),
+
+  /** What a captioner would say of the first few items of a target, without changing anything. */
+  'captioning.preview': method(captionRequest.extend({ items: z.number().int().min(1).max(8).default(4) }), captionPreview),
+  'captioning.run': method(captionRequest, job),
+  /** Whether a key is kept for a server. The key itself never leaves the studio's settings but for that server. */
+  'captioning.hasKey': method(z.object({ address: z.string().max(500) }), z.boolean()),
+  /** Keeps a server's key outside of the project, or forgets it (null). */
+  'captioning.setKey': method(
+    z.object({
+      address: z.string().max(500),
+      key: z
+        .string()
+        .min(1)
+        .max(500)
+        .regex(/^[\x21-\x7e]+$/)
+        .nullable(),
+    }),
+    nothing,
+  ),
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
 

@@ -2,6 +2,7 @@ import type { EngineMethods } from '#contracts/engine.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ServicesOf } from '#contracts/rpc.ts'
 import type { NativeRuntime } from './runtime/native.ts'
+import { CaptionerShelf } from './captioning/captioner-shelf.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'
@@ -11,6 +12,8 @@ import { train } from './training/train.ts'
 export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
   let opened: NativeRuntime | null = null
   const runtime = () => (opened ??= ports.openRuntime())
+
+  const captioners = new CaptionerShelf(ports, runtime)
 
   return {
     'engine.describe': async () => {
@@ -31,6 +34,12 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
     'engine.forecast': async (recipe) => forecastOf(recipe),
     'engine.train': (request, { signal }) => naming(() => train(ports, runtime(), request, signal)),
     'engine.sample': (request, { signal }) => naming(() => sample(ports, runtime(), request, signal)),
+    'engine.openCaptioner': (model) => naming(() => captioners.look(model)),
+    'engine.caption': ({ model, rgb }, { signal }) => naming(() => captioners.caption(model, rgb, signal)),
+    'engine.closeCaptioner': async () => {
+      captioners.close()
+      return null
+    },
   }
 }
 

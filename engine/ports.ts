@@ -37,6 +37,16 @@ export interface MetricsLog {
   truncateAfter(step: number): Promise<void>
 }
 
+/** The files of a model that somebody else made. */
+export interface ModelFolder {
+  /**
+   * A file's bytes and their sha256; null where there is none of that name, here or in the folder `onnx`.
+   *
+   * @throws StudioError unsafe-file for a link or what is larger than `limitBytes`.
+   */
+  read(name: string, limitBytes: number): Promise<{ bytes: Uint8Array; sha256: string } | null>
+}
+
 /** What the engine asks of the process that hosts it. */
 export interface EnginePorts {
   /** @throws NativeLoadError with a sentence that says what to do. */
@@ -44,6 +54,7 @@ export interface EnginePorts {
   openDataset(folder: string, snapshot: string): Promise<DatasetReader>
   checkpoints(runFolder: string): CheckpointStore
   metrics(runFolder: string): MetricsLog
+  modelFolder(path: string): ModelFolder
   publish<K extends keyof EngineEvents>(name: K, news: EngineEvents[K]): void
   /** Milliseconds that only go forward. */
   now(): number

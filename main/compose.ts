@@ -4,6 +4,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
+import { captioningServices } from './services/captioning/captioning-services.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
@@ -16,6 +17,7 @@ import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
 import { xrayServices } from './services/xray.ts'
 import { explainFull } from './store/database.ts'
+import { CaptionKeys } from './store/caption-keys.ts'
 import { createProject, readProject } from './store/project-folder.ts'
 import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
 import { SafeFs } from './store/safe-fs.ts'
@@ -59,6 +61,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     host: ports.host,
     fs,
     registry: new ProjectRegistry(fs, ports.settingsFolder),
+    captionKeys: new CaptionKeys(fs, ports.settingsFolder),
     engine: new EngineClient(ports.launchEngine ?? forkEngine, (status) => publish('engine.changed', status)),
     publish,
     allowedRoots: new Set(roots),
@@ -85,6 +88,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...projectServices(context),
       ...datasetServices(context),
       ...curationServices(context),
+      ...captioningServices(context),
       ...videoServices(context),
       ...exportServices(context),
       ...trainingServices(context),

@@ -1,9 +1,11 @@
 import { Command, CommanderError, Option } from 'commander'
+import { captionPlace } from '#contracts/captioning.ts'
 import { sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu, benchGpu } from './bench.ts'
 import { benchData } from './bench-data.ts'
+import { captionCommand } from './caption.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
@@ -94,6 +96,27 @@ program
   .option('--tags', 'write tags behind the captions of text files')
   .addOption(json())
   .action(run(exportCommand))
+
+program
+  .command('caption')
+  .description('describe pictures by their names, a model or a server of your own')
+  .requiredOption('--project <dir>', 'the project')
+  .addOption(new Option('--by <way>', 'what describes them').choices(['names', 'tagger', 'blip', 'server']).makeOptionMandatory())
+  .option('--query <text>', 'which pictures; all by default', '')
+  .option('--template <text>', 'names: of {name}, {folder}, {concept}')
+  .option('--folder <dir>', 'tagger, blip: the folder with the model')
+  .option('--threshold <share>', 'tagger: the least probability of general tags', positive('--threshold'))
+  .option('--address <url>', 'server: such as http://127.0.0.1:1234')
+  .option('--model <name>', 'server: the name of its model')
+  .option('--prompt <text>', 'server: what to ask')
+  .option('--concurrency <n>', 'server: requests at once, 1 to 4', wholeNumber('--concurrency', 1))
+  .option('--confirm-host <host>', 'server: pictures may leave this machine to this host')
+  .addOption(new Option('--place <place>', 'where captions go').choices(captionPlace.options).default('fill'))
+  .addOption(new Option('--tags <how>', 'what becomes of tags').choices(['add', 'replace', 'none']).default('add'))
+  .option('--over-handwritten', 'replace also what people wrote')
+  .option('--preview <n>', 'describe so many pictures and change nothing', wholeNumber('--preview', 1))
+  .addOption(json())
+  .action(run(captionCommand))
 
 program
   .command('train')

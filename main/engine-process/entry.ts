@@ -5,6 +5,7 @@ import { createEngine } from '#engine/index.ts'
 import type { EnginePorts } from '#engine/ports.ts'
 import { hasCuda, openRuntime, type Device } from '#native-ops/load.ts'
 import { openSnapshot } from '../media/dataset-files.ts'
+import { openModelFolder } from '../media/model-folder.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { SafeFs } from '../store/safe-fs.ts'
@@ -25,6 +26,7 @@ const services = createEngine({
     mkdirSync(runFolder, { recursive: true })
     return new FileMetrics(runFolder, fs)
   },
+  modelFolder: openModelFolder,
   publish: (name, news) => publishing.publish?.(name, news),
   now: () => performance.now(),
 })

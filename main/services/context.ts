@@ -1,5 +1,6 @@
 import type { StudioEvents, SystemReport } from '#contracts/studio.ts'
 import type { EngineClient } from '../engine-process/client.ts'
+import type { CaptionKeys } from '../store/caption-keys.ts'
 import type { ProjectRegistry } from '../store/registry.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import type { OpenProject } from './open-project.ts'
@@ -15,6 +16,7 @@ export interface StudioContext {
   readonly fs: SafeFs
   readonly registry: ProjectRegistry
   readonly engine: EngineClient
+  readonly captionKeys: CaptionKeys
   readonly publish: Publish
   /** Folders under which sources may be read and browsed. Electron adds what its dialog returned. */
   readonly allowedRoots: Set<string>

@@ -3,6 +3,7 @@ import type {
   CurationEdit,
   CurationHistory,
   CurationNews,
+  CurationTarget,
   EditOutcome,
   EditPreview,
   Marks,
@@ -13,12 +14,12 @@ import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { DatasetFiles } from '../media/dataset-files.ts'
 import { smallestSide } from '../media/picture.ts'
-import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
+import { at, columnOf, sameMark, type EditFields, type EditMaker, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
 import type { ItemQuestions } from '../store/item-questions.ts'
-import type { ItemStore, WordName } from '../store/item-store.ts'
+import type { CaptionableItem, ItemStore, WordName, Words } from '../store/item-store.ts'
 import type { Condition } from '../store/query/sql.ts'
-import { applyRule } from './curation-edit.ts'
+import { applyRule, type Changed } from './curation-edit.ts'
 
 /** What an edit comes to: the items that it changes and what is said of them before and after. */
 interface Plan {
@@ -88,6 +89,22 @@ export class Curation {
     }
   }
 
+  /** The items that a target means, with their words and files, in the order in which they came. */
+  words(target: CurationTarget): Promise<CaptionableItem[]> {
+    return this.#index.fresh(() => this.#items.captionable(this.#questions.targeted(target)))
+  }
+
+  /** One edit that a captioner makes: `rule` gives the words of each item anew, from what they are at this time. Items that are gone are left out. */
+  async rewrite(ids: readonly ItemId[], rule: (item: Words) => Changed, by: EditMaker): Promise<EditOutcome> {
+    const plan = await this.#index.change(async () => {
+      const condition = this.#questions.targeted({ kind: 'ids', ids: [...ids] })
+      const changes = this.#planWords(condition, ids.length, ['caption', 'captions', 'tags'], (rows) => rows.map(rule))
+      if (changes.ids.length > 0) await this.#files.journal.addEdit('caption', changes.ids, changes.fields, by)
+      return changes
+    })
+    return this.#outcome(plan.matched, plan.ids.length, plan.ids)
+  }
+
   async undo(): Promise<EditOutcome> {
     return this.#step('undo')
   }
@@ -144,8 +161,12 @@ export class Curation {
 
   #planRule(condition: Condition, matched: number, rule: Exclude<CurationChange, { kind: 'set' }>): Plan {
     const names: readonly WordName[] = rule.kind === 'tag' ? ['tags'] : ['caption', 'captions']
+    return this.#planWords(condition, matched, names, (rows) => applyRule(rule, rows))
+  }
+
+  #planWords(condition: Condition, matched: number, names: readonly WordName[], change: (rows: readonly Words[]) => Changed[]): Plan {
     const rows = this.#items.words(condition, names)
-    const after = applyRule(rule, rows)
+    const after = change(rows)
     const changes = rows.flatMap((row, index) =>
       names.some((name) => !sameMark(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
     )

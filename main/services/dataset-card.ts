@@ -8,6 +8,7 @@ export function datasetCard(
   name: string,
   { totals, imageSize, snapshot }: Pick<DatasetSummary, 'totals' | 'imageSize' | 'snapshot'>,
   facts: CardFacts,
+  captionsBy: readonly Tally[] = [],
 ): string {
   const count = (n: number, one: string = nounOf(facts)) => `${n} ${one}${n === 1 ? '' : 's'}`
   const pictures = facts.items - facts.clips
@@ -35,6 +36,7 @@ export function datasetCard(
       : []),
     ...table('Split', facts.splits),
     ...table('Tag', facts.tags),
+    ...table('Captions made by', captionsBy),
     ...['## What to know', ''],
     facts.measured < pictures
       ? `- ${pictures - facts.measured} of ${count(pictures, 'picture')} are not measured, so near duplicates among them are not known.`

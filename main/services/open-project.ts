@@ -13,6 +13,7 @@ import type { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { AlikeStore } from '../store/alike-store.ts'
+import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { CropStore } from '../store/crop-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
@@ -37,6 +38,7 @@ import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
 import { cropRunner } from './queue/crop-runner.ts'
 import { exportRunner } from './queue/export-runner.ts'
+import { captionRunner } from './queue/caption-runner.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -51,6 +53,7 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  readonly captionKeys: CaptionKeys
   /** Folders under which sources may be read, as they are at the time. */
   readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
@@ -81,13 +84,14 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish, allowedRoots }: ProjectTools,
+    { fs, engine, publish, captionKeys, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.captionKeys = captionKeys
     this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
@@ -121,6 +125,7 @@ export class OpenProject {
       scenes: scenesRunner(this),
       clips: clipsRunner(this),
       export: exportRunner(this),
+      caption: captionRunner(this),
       train: trainRunner(this),
       sample: sampleRunner(this),
     }
@@ -322,5 +327,6 @@ export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  captionKeys: CaptionKeys
   allowedRoots: ReadonlySet<string>
 }

@@ -25,6 +25,12 @@ export interface Words extends Pick<Marks, 'caption' | 'captions' | 'tags'> {
   source: string
 }
 
+/** An item with its words and the file that it was made from. */
+export interface CaptionableItem extends Words, Origin {
+  id: ItemId
+  source: string
+}
+
 export type WordName = 'caption' | 'captions' | 'tags'
 
 type Cell = string | number | null
@@ -78,12 +84,6 @@ export class ItemStore {
     return (found as ReturnType<ItemStore['clipPlace']> | undefined) ?? null
   }
 
-  /** Where a picture's training pixels lie, and their sha256; null for a clip. */
-  place(id: ItemId): { shard: number; slot: number; pixelHash: string } | null {
-    const found = this.#db.prepare('SELECT shard, slot, pixelHash FROM items WHERE here AND frames IS NULL AND id = ?').get(id)
-    return (found as { shard: number; slot: number; pixelHash: string } | undefined) ?? null
-  }
-
   /** The file that an item was made from. */
   origin(id: ItemId): Origin | null {
     const found = this.#db
@@ -118,6 +118,15 @@ export class ItemStore {
       ...(saidOf(names, cells) as Partial<Words>), // what counts is never null
       said: saidOf(names, cells.slice(names.length)),
     }))
+  }
+
+  /** The words and files of some items, in the order in which they came. */
+  captionable(condition: Condition): CaptionableItem[] {
+    const files = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1')
+    return this.words(condition, ['caption', 'captions', 'tags']).flatMap(({ said: _said, ...words }) => {
+      const origin = files.get(words.id) as Origin | undefined
+      return origin ? [{ ...origin, ...words }] : []
+    })
   }
 
   /** What counts for an item while people say nothing. */

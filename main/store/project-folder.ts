@@ -26,6 +26,8 @@ export interface ProjectFolder {
   readonly exports: string
   /** Lists of exports that are being written. */
   readonly exportLists: string
+  /** What captioners said so far in jobs that have not ended. */
+  readonly captioning: string
   readonly lock: string
 }
 
@@ -44,6 +46,7 @@ export function projectFolder(root: string): ProjectFolder {
     scenes: join(root, 'cache', 'scenes'),
     exports: inside('exports'),
     exportLists: join(root, 'cache', 'exports'),
+    captioning: join(root, 'cache', 'captioning'),
     lock: inside('.lock'),
   }
 }

@@ -11,6 +11,8 @@ export type FileOperation = 'open' | 'write' | 'sync' | 'rename' | 'folder' | 'r
 export type FaultHook = (operation: FileOperation, path: string, sizeBytes: number) => number | undefined
 
 const temporaryPrefix = '.tmp-'
+/** What the system allows by its mask; a file with a secret asks for 0o600. */
+const openMode = 0o666
 
 /**
  * The one way in which the studio writes files: nothing is ever half there. A file is written under a temporary name, synced, checked and
@@ -29,10 +31,10 @@ export class SafeFs {
   }
 
   /** The whole file or nothing; replaces what was there. */
-  async writeFile(path: string, bytes: Uint8Array | string): Promise<void> {
+  async writeFile(path: string, bytes: Uint8Array | string, { mode = openMode }: { mode?: number } = {}): Promise<void> {
     const temporary = temporaryBeside(path)
     try {
-      await this.#writeNew(temporary, toBytes(bytes))
+      await this.#writeNew(temporary, toBytes(bytes), mode)
       await this.#guard('rename', path, 0, () => rename(temporary, path))
     } catch (error) {
       await rm(temporary, { force: true })
@@ -191,8 +193,8 @@ export class SafeFs {
     }
   }
 
-  async #writeNew(path: string, bytes: Uint8Array): Promise<void> {
-    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL))
+  async #writeNew(path: string, bytes: Uint8Array, mode = openMode): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode))
     try {
       await this.#writeAll(handle, path, bytes)
       await this.#guard('sync', path, 0, () => handle.sync())

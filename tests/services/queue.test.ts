@@ -48,7 +48,7 @@ class Subject {
     }
     this.queue = new JobQueue(
       new JobStore(this.db),
-      { import: run, measure: run, crop: run, scenes: run, clips: run, export: run, train: run, sample: run },
+      { import: run, measure: run, crop: run, scenes: run, clips: run, export: run, caption: run, train: run, sample: run },
       news,
     )
     this.queue.pump()

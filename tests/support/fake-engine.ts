@@ -55,6 +55,9 @@ export function fakeEngine(
         }
         return { checkpointHash: 'f'.repeat(64), step: 1, pictures: indices.length }
       },
+      'engine.openCaptioner': () => Promise.reject(new StudioError('internal', 'not asked for')),
+      'engine.caption': () => Promise.reject(new StudioError('internal', 'not asked for')),
+      'engine.closeCaptioner': () => Promise.resolve(null),
       ...replaced,
     })
     fake.die = () => {

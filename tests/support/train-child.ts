@@ -2,6 +2,7 @@ import { engineMethods } from '#contracts/engine.ts'
 import { createEngine } from '#engine/index.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import { openSnapshot } from '#main/media/dataset-files.ts'
+import { openModelFolder } from '#main/media/model-folder.ts'
 import { FileCheckpoints } from '#main/store/checkpoint-store.ts'
 import { FileMetrics } from '#main/store/metrics-log.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
@@ -13,6 +14,7 @@ const engine = createEngine({
   openDataset: openSnapshot,
   checkpoints: (runFolder) => new FileCheckpoints(runFolder, fs),
   metrics: (runFolder) => new FileMetrics(runFolder, fs),
+  modelFolder: openModelFolder,
   publish: (name, news) => {
     if (name === 'engine.trained' && 'points' in news) for (const { step } of news.points) process.send?.(step)
   },

@@ -32,8 +32,14 @@ const laneOf: Record<JobKind, Lane> = {
   scenes: 'cpu',
   clips: 'cpu',
   export: 'cpu',
+  caption: 'cpu',
   train: 'engine',
   sample: 'engine',
+}
+/** Captions by a model are the engine's work; names and servers need no turn there. */
+function laneFor(payload: JobPayload): Lane {
+  const byModel = payload.kind === 'caption' && ['tagger', 'blip'].includes(payload.request.captioner.kind)
+  return byModel ? 'engine' : laneOf[payload.kind]
 }
 
 /**
@@ -77,7 +83,7 @@ export class JobQueue {
   }
 
   add(title: string, payload: JobPayload, retryOf: JobId | null = null): Job {
-    const added = this.#store.add(title, payload, laneOf[payload.kind], retryOf)
+    const added = this.#store.add(title, payload, laneFor(payload), retryOf)
     this.#tell(added)
     this.pump()
     return added
