@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { cutsOf, type ClipOptions, type Trim, type VideoReason } from '#contracts/video.ts'
+import { cutsOf, type ClipOptions, type ClipRules, type Trim, type VideoReason } from '#contracts/video.ts'
 import { sha256, type SafeFs } from '../../store/safe-fs.ts'
 import { ClipFiles, type VideoLine } from './clip-files.ts'
 import { planClips, targetRate, type ClipPlan } from './clip-plan.ts'
@@ -48,6 +48,11 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
   const files = new ClipFiles(run.datasetFolder, run.fs)
   await files.prepare()
   const trims = new Map(options.trims.map((one) => [one.source, one.trim]))
+  const thresholds = new Map(options.thresholds.map((one) => [one.source, one.cutThreshold]))
+  const rulesOf = (source: string): ClipRules => {
+    const own = thresholds.get(source)
+    return own === undefined ? options.rules : { ...options.rules, cutThreshold: own }
+  }
   const keyOf = (line: { root: string; source: string }) => `${line.root}\n${line.source}`
   const lines = new Map((await files.lines()).map((line) => [keyOf(line), line]))
   const byHash = new Map([...lines.values()].filter(isFirst).map((line) => [line.fileHash, line]))
@@ -57,7 +62,7 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
     const tell = (doing: string) => run.onProgress({ done, total: videos.length, file: `${video.source}${doing}` })
     tell('')
     const key = keyOf({ root, source: video.source })
-    const wanted = { imageSize: options.imageSize, rules: options.rules, trim: trims.get(video.source) ?? null }
+    const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null }
     const before = lines.get(key) ?? null
     const twinOf = (fileHash: string) => {
       const twin = byHash.get(fileHash)

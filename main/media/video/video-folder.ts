@@ -10,7 +10,8 @@ export interface SourceVideo {
   modifiedMs: number
 }
 
-const videoNames = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|3gp)$/i
+/** How files that may be videos are called. */
+export const videoNames = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|3gp)$/i
 const depthLimit = 32
 const captionLimit = 2000
 const captionFileLimit = 1024 * 1024
