@@ -3,10 +3,9 @@ import { heightOfScore, xOf, type Piece, type Sight } from './timeline.ts'
 export interface TimelineColors {
   text: string
   quiet: string
-  line: string
   stage: string
   clip: string
-  accent: string
+  onClip: string
   warn: string
 }
 
@@ -17,10 +16,9 @@ export function timelineColors(): TimelineColors {
   return {
     text: color('--text'),
     quiet: color('--text-2'),
-    line: color('--line'),
     stage: color('--stage'),
     clip: color('--series-1'),
-    accent: color('--accent'),
+    onClip: color('--on-accent'),
     warn: color('--warn'),
   }
 }
@@ -77,16 +75,16 @@ export function drawPieces(
   height: number,
   colors: TimelineColors,
 ): void {
-  const stripes = hatching(ctx, colors)
+  const [stripes, quiet] = [hatching(ctx, colors.stage, colors.warn), hatching(ctx, colors.stage, colors.quiet)]
   for (const [i, piece] of pieces.entries()) {
     if (piece.last < sight.from || piece.first >= sight.to) continue
     const [left, right] = [xOf(piece.first, sight), xOf(piece.last + 1, sight)]
     const gap = right - left > 4 ? 1 : 0
-    ctx.fillStyle = piece.kind === 'clip' ? colors.clip : stripes
+    ctx.fillStyle = piece.kind === 'clip' ? colors.clip : piece.reason === 'trimmed' ? quiet : stripes
     ctx.fillRect(left + gap / 2, 1, Math.max(1, right - left - gap), height - 2)
     if (piece.kind === 'clip') {
       if (right - left > 26) {
-        ctx.fillStyle = '#08131c'
+        ctx.fillStyle = colors.onClip
         ctx.font = '600 11px Inter Variable, sans-serif'
         ctx.textBaseline = 'middle'
         ctx.textAlign = 'center'
@@ -101,19 +99,19 @@ export function drawPieces(
   }
 }
 
-function hatching(ctx: CanvasRenderingContext2D, colors: TimelineColors): CanvasPattern | string {
+function hatching(ctx: CanvasRenderingContext2D, ground: string, color: string): CanvasPattern | string {
   const tile = document.createElement('canvas')
   ;[tile.width, tile.height] = [6, 6]
   const brush = tile.getContext('2d')
-  if (!brush) return colors.line
-  brush.fillStyle = colors.stage
+  if (!brush) return color
+  brush.fillStyle = ground
   brush.fillRect(0, 0, 6, 6)
-  brush.strokeStyle = colors.warn
+  brush.strokeStyle = color
   brush.lineWidth = 1.4
   for (const at of [-6, 0, 6]) {
     brush.moveTo(at, 6)
     brush.lineTo(at + 6, 0)
   }
   brush.stroke()
-  return ctx.createPattern(tile, 'repeat') ?? colors.line
+  return ctx.createPattern(tile, 'repeat') ?? color
 }

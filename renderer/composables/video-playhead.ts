@@ -30,10 +30,10 @@ export function useVideoPlayhead(times: () => ArrayLike<number>): VideoPlayhead 
   const go = (to: number) => (frame.value = Math.max(0, Math.min(times().length - 1, Math.round(to))))
   const move = (now: number) => {
     const all = times()
-    seconds += ((now - before) / 1000) * speed.value
+    seconds += (Math.max(0, now - before) / 1000) * speed.value
     before = now
     go(frameAtTime(all, seconds + 1e-6) - 1)
-    if (seconds <= 0 || seconds >= (all[all.length - 1] ?? 0)) pause()
+    if (speed.value < 0 ? seconds <= 0 : seconds >= (all[all.length - 1] ?? 0)) pause()
     else request = requestAnimationFrame(move)
   }
   const play = (at: number) => {

@@ -10,6 +10,8 @@ import { useQueue } from './queue.ts'
 import { useStudio } from './studio.ts'
 
 const planAfterMs = 60
+/** So many videos are looked at to find one that can be read. */
+const firstLooks = 20
 
 /** A folder of videos, what is known of them, and how they are to be cut; the settings are kept for each project. */
 export const useSlicing = defineStore('slicing', () => {
@@ -28,7 +30,7 @@ export const useSlicing = defineStore('slicing', () => {
   const chosenId = ref<VideoId | null>(null)
   /** Goes up when videos were cut: the ledger is another one. */
   const revision = ref(0)
-  const asked = new Set<string>()
+  const asked = new Map<string, Promise<void>>()
 
   const chosen = computed(() => videos.value?.find(({ id }) => id === chosenId.value) ?? null)
   const probe = computed(() => (chosenId.value && answers.value[chosenId.value]?.probe) || null)
@@ -53,7 +55,7 @@ export const useSlicing = defineStore('slicing', () => {
       const found = await call('video.list', { path })
       if (folder.value !== path) return
       videos.value = found
-      if (found[0]) choose(found[0].id)
+      await chooseFirst(found)
     } catch (error) {
       if (folder.value !== path) return
       videos.value = []
@@ -75,14 +77,26 @@ export const useSlicing = defineStore('slicing', () => {
   /** Probes videos that come into sight, each once. */
   async function probeAll(ids: readonly string[]): Promise<void> {
     const of = folder.value
-    const missing = ids.filter((id) => !asked.has(id))
-    for (const id of missing) asked.add(id)
-    await Promise.all(
-      missing.map(async (id) => {
-        const answer = await call('video.probe', { id })
-        if (folder.value === of) answers.value = { ...answers.value, [id]: answer }
-      }),
-    )
+    const probeOne = async (id: string) => {
+      const answer = await call('video.probe', { id })
+      if (folder.value === of) answers.value = { ...answers.value, [id]: answer }
+    }
+    for (const id of ids) {
+      if (asked.has(id)) continue
+      const answered = probeOne(id)
+      asked.set(id, answered)
+      answered.catch(() => asked.delete(id)) // its caller hears of it; the next one asks again
+    }
+    await Promise.all(ids.flatMap((id) => asked.get(id) ?? []))
+  }
+  /** The first of a folder that can be read. */
+  async function chooseFirst(found: readonly FoundVideo[]): Promise<void> {
+    for (const { id } of found.slice(0, firstLooks)) {
+      await probeAll([id])
+      if (chosenId.value !== null || videos.value !== found) return
+      if (answers.value[id]?.probe) return choose(id)
+    }
+    if (found[0]) choose(found[0].id)
   }
 
   function choose(id: VideoId): void {
@@ -105,6 +119,12 @@ export const useSlicing = defineStore('slicing', () => {
     if (payload.kind !== 'scenes' || !answers.value[payload.videoId]) return
     void attempt(() => loadScores(payload.videoId))
   })
+
+  /** Each video that is cut while others wait is in the ledger at once. */
+  watch(
+    () => (importing.value ? (queue.progressOf(importing.value)?.done ?? 0) : 0),
+    (done) => done > 0 && revision.value++,
+  )
 
   let planning: AbortController | null = null
   let waiting = 0
