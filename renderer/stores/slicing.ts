@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
+import type { Job } from '#contracts/job.ts'
 import type { ClipOptions, ClipRules, FoundVideo, PlanRemedy, ProbeAnswer, SceneScores, VideoId, VideoPlan } from '#contracts/video.ts'
 import { call, onNews } from '../client/studio-client.ts'
 import { defaultSlicing, keptSlicing, thresholdOf, trimOfVideo } from '../composables/slicing-settings.ts'
@@ -37,6 +38,13 @@ export const useSlicing = defineStore('slicing', () => {
   const jobs = computed(() => queue.jobs.filter(({ state }) => state === 'running' || state === 'queued'))
   const importing = computed(() => jobs.value.find(({ payload }) => payload.kind === 'clips') ?? null)
   const seeking = computed(() => jobs.value.find(({ payload }) => payload.kind === 'scenes' && payload.videoId === chosenId.value) ?? null)
+  /** The last attempt to find the chosen video's scenes or to cut this folder, where it failed. */
+  const failed = computed(() => {
+    const isMine = ({ payload }: Job) =>
+      (payload.kind === 'scenes' && payload.videoId === chosenId.value) || (payload.kind === 'clips' && payload.path === folder.value)
+    const last = queue.jobs.findLast(isMine)
+    return last?.state === 'failed' ? last : null
+  })
   /** The rules of a video: the common ones with its own threshold. */
   const rulesOf = (source: string): ClipRules => ({ ...options.value.rules, cutThreshold: thresholdOf(options.value, source) })
 
@@ -182,7 +190,7 @@ export const useSlicing = defineStore('slicing', () => {
   }
 
   return {
-    ...{ folder, options, videos, problem, answers, scores, plans, chosenId, chosen, probe, importing, seeking, revision },
+    ...{ folder, options, videos, problem, answers, scores, plans, chosenId, chosen, probe, importing, seeking, failed, revision },
     ...{ rulesOf, openFolder, probeAll, choose, remediesOf, follow, seek, importAll },
   }
 })
