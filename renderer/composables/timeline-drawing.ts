@@ -9,6 +9,8 @@ export interface TimelineColors {
   warn: string
 }
 
+const densePixels = 10
+
 /** The colors of the theme that is on. */
 export function timelineColors(): TimelineColors {
   const style = getComputedStyle(document.documentElement)
@@ -56,13 +58,14 @@ export function drawScores(
     ctx.strokeStyle = color
     ctx.stroke(curve)
   }
-  for (const cut of cuts) {
-    if (cut < sight.from || cut >= sight.to) continue
-    const x = Math.round(xOf(cut, sight))
+  // Where cuts lie close, each is a thin line, so that pictures and curve are still seen.
+  const places = [...new Set(cuts.filter((cut) => cut >= sight.from && cut < sight.to).map((cut) => Math.round(xOf(cut, sight))))]
+  const isDense = places.length > sight.width / densePixels
+  for (const x of places) {
     ctx.fillStyle = 'rgb(0 0 0 / 0.7)'
-    ctx.fillRect(x - 2, 0, 4, height)
-    ctx.fillStyle = '#ffd24a'
-    ctx.fillRect(x - 1, 0, 2, height)
+    if (!isDense) ctx.fillRect(x - 2, 0, 4, height)
+    ctx.fillStyle = isDense ? 'rgb(255 210 74 / 0.45)' : '#ffd24a'
+    ctx.fillRect(isDense ? x : x - 1, 0, isDense ? 1 : 2, height)
   }
 }
 
