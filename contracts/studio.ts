@@ -81,6 +81,7 @@ export const folderListing = z.object({
   parent: z.string().nullable(),
   folders: z.array(z.object({ name: z.string(), path: z.string() })),
   pictures: z.number().int(),
+  videos: z.number().int(),
 })
 export type FolderListing = z.infer<typeof folderListing>
 
@@ -223,13 +224,24 @@ export const studioMethods = {
     z.array(z.object({ seconds: z.number(), pictureUrl: z.string() })),
   ),
   'video.import': method(z.object({ path: z.string().min(1).max(4096), options: clipOptions }), job),
+  /** Of one folder's videos, or of all. */
   'video.ledger': method(
-    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), state: ledgerState.nullable() }),
+    z.object({
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(500),
+      state: ledgerState.nullable(),
+      path: z.string().min(1).max(4096).nullable().default(null),
+    }),
     z.object({ total: z.number().int(), entries: z.array(videoEntry) }),
   ),
-  /** The clips of the data set; `note` says what they are good for so far. */
+  /** The clips of the data set, or of one folder's videos, or of one of them; `note` says what they are good for so far. */
   'video.clips': method(
-    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(500),
+      path: z.string().min(1).max(4096).nullable().default(null),
+      source: z.string().max(4096).nullable().default(null),
+    }),
     z.object({ total: z.number().int(), clips: z.array(clip), note: z.string() }),
   ),
 

@@ -4,6 +4,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { StudioServices } from '#contracts/studio.ts'
 import { engineVersion } from '#engine/version.ts'
 import { findFfmpeg } from '../media/ffmpeg.ts'
+import { videoNames } from '../media/video/video-folder.ts'
 import { isCode } from '../store/safe-fs.ts'
 import type { StudioContext } from './context.ts'
 import { isAllowed } from './dataset.ts'
@@ -48,6 +49,7 @@ export function systemServices(context: StudioContext): SystemServices {
           .map(({ name }) => ({ name, path: join(real, name) }))
           .sort((a, b) => a.name.localeCompare(b.name)),
         pictures: entries.filter((entry) => entry.isFile() && pictureNames.test(entry.name)).length,
+        videos: entries.filter((entry) => entry.isFile() && videoNames.test(entry.name)).length,
       }
     },
   }

@@ -120,8 +120,10 @@ export class ClipFiles {
     return { found: mine.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
   }
 
-  async entries(): Promise<VideoEntry[]> {
-    return (await this.lines()).map(({ source, state, reason, detail, made, clips }) => ({
+  /** What became of the videos of a folder; of all without one. */
+  async entries(root: string | null = null): Promise<VideoEntry[]> {
+    const lines = await this.lines()
+    return lines.filter(isIn(root)).map(({ source, state, reason, detail, made, clips }) => ({
       source,
       state,
       reason,
@@ -132,8 +134,9 @@ export class ClipFiles {
     }))
   }
 
-  async clips(): Promise<Clip[]> {
-    const lines = await this.lines()
+  /** The clips of a folder's videos, or of one of them; all without a folder. */
+  async clips(root: string | null = null, video: string | null = null): Promise<Clip[]> {
+    const lines = (await this.lines()).filter((line) => isIn(root)(line) && (video === null || line.source === video))
     return lines.flatMap(({ source, clips }) =>
       clips.map(({ id, caption, frames, startSeconds, frameRate }) => ({ id, source, caption, frames, startSeconds, frameRate })),
     )
@@ -162,3 +165,5 @@ export class ClipFiles {
     }
   }
 }
+
+const isIn = (root: string | null) => (line: VideoLine) => root === null || line.root === root

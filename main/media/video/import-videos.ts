@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
-import type { ClipOptions } from '#contracts/video.ts'
+import type { ClipOptions, ClipRules } from '#contracts/video.ts'
 import { openSource, recognizeSource } from '../sources/open-source.ts'
 import { listVideos } from './video-folder.ts'
 import { VideoIntake, type IntakeTools } from './video-intake.ts'
@@ -25,6 +25,11 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
       'bad-source',
       `There is no video in "${root}". Choose a folder with MP4, MOV, Matroska, WebM, AVI or MPEG-TS videos.`,
     )
+  const thresholds = new Map(options.thresholds.map((one) => [one.source, one.cutThreshold]))
+  const rulesOf = (source: string): ClipRules => {
+    const own = thresholds.get(source)
+    return own === undefined ? options.rules : { ...options.rules, cutThreshold: own }
+  }
   const trims = new Map(options.trims.map((one) => [one.source, one.trim]))
   const { layout } = await recognizeSource({ kind: 'folder', path: root })
   const wantedLayout = layout === 'webdataset' ? 'imagefolder' : layout // videos that lie beside tars are meant
@@ -37,7 +42,7 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
       run.signal.throwIfAborted()
       const tell = (doing: string) => run.onProgress({ done, total, file: `${video.source}${doing}` })
       tell('')
-      const wanted = { imageSize: options.imageSize, rules: options.rules, trim: trims.get(video.source) ?? null }
+      const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null }
       await intake.take(root, video, wanted, tell)
       done++
     }

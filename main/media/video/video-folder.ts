@@ -11,7 +11,8 @@ export interface SourceVideo {
 }
 
 const names = ['mp4', 'm4v', 'mov', 'mkv', 'webm', 'avi', 'ts', 'm2ts', 'mts', '3gp']
-const videoNames = new RegExp(`\\.(${names.join('|')})$`, 'i')
+/** How files that may be videos are called. */
+export const videoNames = new RegExp(`\\.(${names.join('|')})$`, 'i')
 const depthLimit = 32
 
 /** What a video's file name ends in, in small and in capital letters. */
