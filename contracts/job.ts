@@ -11,7 +11,13 @@ export type JobState = z.infer<typeof jobState>
 
 /** What a job does: a frozen copy of its parameters, taken when it was queued. */
 export const jobPayload = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  z.object({
+    kind: z.literal('import'),
+    source: importSource,
+    options: importOptions,
+    /** Only these files of it, by their names in the ledger; all where it is left out. */
+    only: z.array(z.string()).min(1).max(10_000).optional(),
+  }),
   /** Measure the items that are not measured yet, and find duplicates. */
   z.object({ kind: z.literal('measure') }),
   /** Find the scenes of a video. */

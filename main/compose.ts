@@ -6,6 +6,8 @@ import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
+import { importServices } from './services/import-wizard.ts'
+import { ledgerServices } from './services/ledger.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
 import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
@@ -84,6 +86,8 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
+      ...importServices(context),
+      ...ledgerServices(context),
       ...curationServices(context),
       ...videoServices(context),
       ...exportServices(context),

@@ -1,7 +1,7 @@
-import { readdir, realpath, statfs } from 'node:fs/promises'
+import { readdir, realpath, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
-import type { StudioServices } from '#contracts/studio.ts'
+import type { FolderListing, StudioServices } from '#contracts/studio.ts'
 import { engineVersion } from '#engine/version.ts'
 import { findFfmpeg } from '../media/ffmpeg.ts'
 import { isCode } from '../store/safe-fs.ts'
@@ -11,6 +11,8 @@ import { isAllowed } from './dataset.ts'
 type SystemServices = Pick<StudioServices, 'system.describe' | 'system.pickFolder' | 'system.browse'>
 
 const pictureNames = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
+const archiveNames = /\.(zip|tar|tgz|tar\.gz)$/i
+const listedFiles = 2000
 
 export function systemServices(context: StudioContext): SystemServices {
   return {
@@ -48,9 +50,27 @@ export function systemServices(context: StudioContext): SystemServices {
           .map(({ name }) => ({ name, path: join(real, name) }))
           .sort((a, b) => a.name.localeCompare(b.name)),
         pictures: entries.filter((entry) => entry.isFile() && pictureNames.test(entry.name)).length,
+        files: await importable(
+          real,
+          entries.filter((entry) => entry.isFile()).map(({ name }) => name),
+        ),
       }
     },
   }
+}
+
+/** The files of a folder that can be imported on their own; archives and TOML files before pictures. */
+async function importable(folder: string, names: readonly string[]): Promise<FolderListing['files']> {
+  const kinds = { archive: archiveNames, toml: /\.toml$/i, picture: pictureNames } as const
+  const found = Object.entries(kinds).flatMap(([kind, pattern]) =>
+    names
+      .filter((name) => pattern.test(name) && !name.startsWith('.'))
+      .sort((a, b) => a.localeCompare(b))
+      .map((name) => ({ name, path: join(folder, name), kind: kind as keyof typeof kinds })),
+  )
+  return Promise.all(
+    found.slice(0, listedFiles).map(async (file) => ({ ...file, sizeBytes: await stat(file.path).then(({ size }) => size, () => null) })), // prettier-ignore
+  )
 }
 
 /** Free space in bytes where a folder is or, while it is not made yet, would come to be; null where the system does not say. */
