@@ -13,7 +13,8 @@ const looked = 24
 const enoughOfTen = 9
 
 /**
- * A source that is elsewhere now: some of its files, evenly apart, must be there under the same names and with the same content.
+ * A source that is elsewhere now: some of its files, evenly apart, must be there under the same names and with the same content. Its own path, there
+ * or not, takes back that it was elsewhere.
  *
  * @throws StudioError bad-source when they are not; then nothing has changed.
  */
@@ -25,6 +26,7 @@ export async function locate(context: StudioContext, { root, path }: Relocation)
       'not-found',
       `No file of ${quoted(root)} was ever read, so there is nothing to know it by. Import the new place instead.`,
     )
+  if (path === root) return settle(context, root, root, { checked: 0, same: 0 })
   const checked = await checkSource(context, { kind: 'folder', path })
   const place = checked.kind === 'sample' ? path : checked.path
   const missing = await missingAt(place, known)
@@ -35,10 +37,15 @@ export async function locate(context: StudioContext, { root, path }: Relocation)
       `"${place}" does not hold the same files: of ${known.length} that were looked for ${same} are there as they were, and ${quoted(missing[0]!)} is not among them. Choose the folder or file that was moved, or import this one on its own.`,
     )
   }
+  return settle(context, root, place, { checked: known.length, same })
+}
+
+async function settle(context: StudioContext, root: string, place: string, found: Omit<Relocated, 'root'>): Promise<Relocated> {
+  const project = context.project()
   await project.sources.move(root, place)
-  const { roots, ...summary } = await project.describeDataset()
-  project.publish('dataset.changed', { ...summary, roots })
-  return { root: roots.find((one) => one.root === root)!, checked: known.length, same }
+  const summary = await project.describeDataset()
+  project.publish('dataset.changed', summary)
+  return { root: summary.roots.find((one) => one.root === root)!, ...found }
 }
 
 async function missingAt(place: string, known: readonly { source: string; fileHash: string }[]): Promise<string[]> {

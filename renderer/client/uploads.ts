@@ -6,10 +6,13 @@ interface DroppedFile {
   file: File
 }
 
-/** What was dropped as a folder that can be imported: its own path where the host tells it, else a copy sent to the studio. */
-export async function sendFiles(dropped: DataTransfer, onProgress: (done: number, total: number) => void): Promise<string> {
+/** What was dropped as a path that can be imported: its own where the host tells it, else that of a copy sent to the studio. */
+export async function sendFiles(
+  dropped: DataTransfer,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ path: string; isCopy: boolean }> {
   const native = window.studio && dropped.files.length === 1 ? window.studio.pathOf(dropped.files[0]!) : ''
-  if (native) return native
+  if (native) return { path: native, isCopy: false }
   const files = await droppedFiles(dropped)
   if (files.length === 0) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
   for (const [done, { name, file }] of files.entries()) {
@@ -17,7 +20,7 @@ export async function sendFiles(dropped: DataTransfer, onProgress: (done: number
     await post(`import/files?name=${encodeURIComponent(name)}`, file)
   }
   const answer = (await (await post('import/done', null)).json()) as { path: string }
-  return answer.path
+  return { path: answer.path, isCopy: true }
 }
 
 async function post(address: string, body: File | null): Promise<Response> {
