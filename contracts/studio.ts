@@ -90,6 +90,8 @@ export const folderListing = z.object({
   parent: z.string().nullable(),
   folders: z.array(z.object({ name: z.string(), path: z.string() })),
   pictures: z.number().int(),
+  /** Folders from which everything that this studio may read can be reached. */
+  places: z.array(z.string()),
   /** Files that can be imported on their own; of very many the first by name. */
   files: z.array(
     z.object({ name: z.string(), path: z.string(), kind: z.enum(['archive', 'toml', 'picture']), sizeBytes: z.number().nullable() }),
@@ -132,6 +134,8 @@ export type RunSample = z.infer<typeof runSample>
 export const studioMethods = {
   'system.describe': method(nothing, systemReport),
   'system.pickFolder': method(nothing, z.string().nullable()),
+  /** The same for a file. */
+  'system.pickFile': method(nothing, z.string().nullable()),
   'system.browse': method(z.object({ path: z.string().max(4096).nullable() }), folderListing),
 
   'projects.list': method(nothing, z.array(projectSummary)),
@@ -160,6 +164,8 @@ export const studioMethods = {
   'import.draft': method(nothing, resumedDraft.nullable()),
   'import.keepDraft': method(importDraft, resumedDraft),
   'import.dropDraft': method(nothing, nothing),
+  /** Files and folders that lie apart, as one source: a copy of them that goes once it is imported. */
+  'import.gather': method(z.object({ paths: z.array(z.string().min(1).max(4096)).min(1).max(1000) }), z.object({ path: z.string() })),
   'import.weigh': method(importSource, sourceWeight),
   /** A dry run over the first files: nothing is written. */
   'import.check': method(z.object({ source: importSource, options: importOptions }), importCheck),

@@ -31,6 +31,7 @@ export interface StudioPorts {
   projectsFolder?: string
   allowedRoots?: readonly string[]
   pickFolder?: () => Promise<string | null>
+  pickFile?: () => Promise<string | null>
 }
 
 export interface Studio {
@@ -66,6 +67,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     allowedRoots: new Set(roots),
     projectsFolder,
     pickFolder: ports.pickFolder ?? null,
+    pickFile: ports.pickFile ?? null,
     project: () => {
       if (!current) throw new StudioError('not-found', 'No project is open. Open or create one first.')
       return current

@@ -71,7 +71,11 @@ export class Curation {
         caption: { was: columnOf(changes.map(({ was }) => was)), now: columnOf<string | null>(changes.map(({ caption }) => caption)) },
       }
       if (changes.length > 0)
-        await this.#files.journal.addEdit('set', changes.map(({ id }) => id), fields) // prettier-ignore
+        await this.#files.journal.addEdit(
+          'set',
+          changes.map(({ id }) => id),
+          fields,
+        )
       return changes.map(({ id }) => id)
     })
     return this.#outcome(captions.size, ids.length, ids)

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { ImportDraft, ResumedDraft } from '#contracts/import-wizard.ts'
 import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
+import { gather } from '../media/gather.ts'
 import { checkImport } from '../media/import-check.ts'
 import { weigh } from '../media/source-weight.ts'
 import { isStagedPath } from '../store/staged-drops.ts'
@@ -11,7 +14,7 @@ import { freeBytes } from './system.ts'
 
 type ImportServices = Pick<
   StudioServices,
-  'import.draft' | 'import.keepDraft' | 'import.dropDraft' | 'import.weigh' | 'import.check' | 'import.start'
+  'import.draft' | 'import.keepDraft' | 'import.dropDraft' | 'import.gather' | 'import.weigh' | 'import.check' | 'import.start'
 >
 
 /** The way from a folder or file to an import, step by step; where one is stands in the project. */
@@ -29,6 +32,17 @@ export function importServices(context: StudioContext): ImportServices {
     'import.dropDraft': async () => {
       await context.project().draft.drop()
       return null
+    },
+    'import.gather': async ({ paths }) => {
+      const { folder, fs } = context.project()
+      const checked = await Promise.all(paths.map((path) => checkSource(context, { kind: 'folder', path })))
+      const drop = join(folder.staging, randomUUID())
+      await gather(
+        checked.flatMap((source) => (source.kind === 'sample' ? [] : [source.path])),
+        drop,
+        fs,
+      )
+      return { path: await realpath(drop) }
     },
     'import.weigh': async (source) => {
       const checked = await checkSource(context, source)
@@ -56,6 +70,12 @@ export function importServices(context: StudioContext): ImportServices {
       const { draft } = context.project()
       const kept = await draft.read()
       if (!kept?.source) throw new StudioError('invalid-request', 'Nothing is chosen to be imported. Choose a folder or a file first.')
+      // An import of this draft that stands still gives way.
+      const before = context
+        .project()
+        .queue.list()
+        .find(({ id }) => id === kept.jobId)
+      if (before && ['queued', 'paused', 'interrupted'].includes(before.state)) await context.project().queue.cancel(before.id)
       const job = await startImport(context, kept.source, kept.options)
       await draft.keep({ ...kept, step: 'import', jobId: job.id })
       return job

@@ -1,4 +1,5 @@
 import { StudioError } from '#contracts/errors.ts'
+import { call } from './studio-client.ts'
 
 interface DroppedFile {
   /** Path inside what was dropped. */
@@ -11,8 +12,9 @@ export async function sendFiles(
   dropped: DataTransfer,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ path: string; isCopy: boolean }> {
-  const native = window.studio && dropped.files.length === 1 ? window.studio.pathOf(dropped.files[0]!) : ''
-  if (native) return { path: native, isCopy: false }
+  const paths = window.studio ? [...dropped.files].map((file) => window.studio!.pathOf(file)) : []
+  if (paths.length === 1 && paths[0] !== '') return { path: paths[0]!, isCopy: false }
+  if (paths.length > 1 && paths.every((path) => path !== '')) return { path: (await call('import.gather', { paths })).path, isCopy: true }
   const files = await droppedFiles(dropped)
   if (files.length === 0) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
   for (const [done, { name, file }] of files.entries()) {

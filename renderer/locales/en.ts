@@ -163,6 +163,8 @@ export const en = {
     pickFile: 'Choose a file…',
     chooseFile: 'Take {name}',
     path: 'or paste a path',
+    chooseFolder: 'Choose this folder',
+    place: 'Start from',
     go: 'Take it',
     recognizing: 'Looking at what it is…',
     comma: ' ',

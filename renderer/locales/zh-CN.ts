@@ -153,6 +153,8 @@ export const zhCN: typeof en = {
     pickFile: '选择文件…',
     chooseFile: '选用 {name}',
     path: '或粘贴路径',
+    chooseFolder: '选择此文件夹',
+    place: '起始位置',
     go: '选用',
     recognizing: '正在识别…',
     comma: '，',

@@ -148,6 +148,39 @@ describe('a draft of an import', () => {
   })
 })
 
+test('files and folders that lie apart become one source, whose names do not hide each other', async () => {
+  const folder = temporaryFolder()
+  const [a, b] = [join(folder, 'a'), join(folder, 'b')]
+  for (const [path, color] of [
+    [a, '#ff0000'],
+    [b, '#00ff00'],
+  ] as const) {
+    mkdirSync(path)
+    writeFileSync(join(path, 'one.png'), await plain(20, 20, color))
+  }
+  const studio = await studioIn(folder)
+  const { path } = await studio.services['import.gather']({ paths: [join(a, 'one.png'), join(b, 'one.png'), a] }, context)
+  const source = { kind: 'folder', path, originals: 'copy' } as const
+  const check = await studio.services['import.check']({ source, options }, context)
+  expect(check).toMatchObject({ looked: 3, used: 2, rejected: 1, reasons: [{ reason: 'duplicate' }] })
+  await expect(studio.services['import.gather']({ paths: ['/etc/hostname'] }, context)).rejects.toMatchObject({ code: 'bad-source' })
+  await studio.close()
+})
+
+test('folders are browsed with the archives, lists and pictures in them that can be imported on their own', async () => {
+  const folder = temporaryFolder()
+  for (const name of ['b.png', 'a.zip', 'list.toml', 'notes.md', '.hidden.png']) writeFileSync(join(folder, name), 'x')
+  const studio = await studioIn(folder)
+  const listing = await studio.services['system.browse']({ path: folder }, context)
+  expect(listing.files.map(({ name, kind, sizeBytes }) => [name, kind, sizeBytes])).toEqual([
+    ['a.zip', 'archive', 1],
+    ['list.toml', 'toml', 1],
+    ['b.png', 'picture', 1],
+  ])
+  expect(listing.places.length).toBeGreaterThan(1)
+  await studio.close()
+})
+
 describe('a check before an import', () => {
   test('tells what an import then does, shows the very pixels that it keeps, and writes nothing', async () => {
     const folder = temporaryFolder()
