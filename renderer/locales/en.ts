@@ -242,7 +242,6 @@ export const en = {
     more: 'Import more',
   },
   ledger: {
-    title: 'Ledger of all files',
     save: 'Save as {format}',
     saveHelp: 'The lines that are shown, as a file',
     search: 'Search names',

@@ -227,7 +227,6 @@ export const zhCN: typeof en = {
     more: '继续导入其他来源',
   },
   ledger: {
-    title: '全部文件的清单',
     save: '保存为 {format}',
     saveHelp: '把显示的各行保存为文件',
     search: '搜索文件名',
