@@ -160,6 +160,10 @@ export type DatasetItem = z.infer<typeof datasetItem>
 export const sourceRoot = z.object({
   /** A path, or "sample". */
   root: z.string(),
+  /** Where it lies now, when people said that it is elsewhere; null while it is where it was. */
+  place: z.string().nullable(),
+  /** What was dropped on the window: its copies go once they are imported. */
+  isDropped: z.boolean(),
   /** offline: a disk that is not there, a folder that was moved. */
   state: z.enum(['online', 'offline']),
   found: z.number().int(),

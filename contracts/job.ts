@@ -12,7 +12,13 @@ export type JobState = z.infer<typeof jobState>
 
 /** What a job does: a frozen copy of its parameters, taken when it was queued. */
 export const jobPayload = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  z.object({
+    kind: z.literal('import'),
+    source: importSource,
+    options: importOptions,
+    /** Only these files of it, by their names in the ledger; all where it is left out. */
+    only: z.array(z.string()).min(1).max(10_000).optional(),
+  }),
   /** Measure the items that are not measured yet, and find duplicates. */
   z.object({ kind: z.literal('measure') }),
   /** Make the training pixels of the items whose crop has changed. */

@@ -33,7 +33,21 @@ import {
   generationRequest,
   type GalleryItem,
 } from './gallery.ts'
+import { importCheck, importDraft, resumedDraft, sourceWeight } from './import-wizard.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
+import {
+  captionFix,
+  encodingPreview,
+  fileFix,
+  fixOutcome,
+  ledgerCounts,
+  ledgerFile,
+  ledgerFilter,
+  ledgerRow,
+  relocated,
+  relocation,
+  type LedgerFilter,
+} from './ledger.ts'
 import {
   displayName,
   itemId,
@@ -82,6 +96,12 @@ export const folderListing = z.object({
   folders: z.array(z.object({ name: z.string(), path: z.string() })),
   pictures: z.number().int(),
   videos: z.number().int(),
+  /** Folders from which everything that this studio may read can be reached. */
+  places: z.array(z.string()),
+  /** Files that can be imported on their own; of very many the first by name. */
+  files: z.array(
+    z.object({ name: z.string(), path: z.string(), kind: z.enum(['archive', 'toml', 'picture']), sizeBytes: z.number().nullable() }),
+  ),
 })
 export type FolderListing = z.infer<typeof folderListing>
 
@@ -120,6 +140,8 @@ export type RunSample = z.infer<typeof runSample>
 export const studioMethods = {
   'system.describe': method(nothing, systemReport),
   'system.pickFolder': method(nothing, z.string().nullable()),
+  /** The same for a file. */
+  'system.pickFile': method(nothing, z.string().nullable()),
   'system.browse': method(z.object({ path: z.string().max(4096).nullable() }), folderListing),
 
   'projects.list': method(nothing, z.array(projectSummary)),
@@ -143,6 +165,32 @@ export const studioMethods = {
     z.object({ total: z.number().int(), entries: z.array(ledgerEntry) }),
   ),
   'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
+
+  /** The import that is being prepared; null when there is none. */
+  'import.draft': method(nothing, resumedDraft.nullable()),
+  'import.keepDraft': method(importDraft, resumedDraft),
+  'import.dropDraft': method(nothing, nothing),
+  /** Files and folders that lie apart, as one source: a copy of them that goes once it is imported. */
+  'import.gather': method(z.object({ paths: z.array(z.string().min(1).max(4096)).min(1).max(1000) }), z.object({ path: z.string() })),
+  'import.weigh': method(importSource, sourceWeight),
+  /** A dry run over the first files: nothing is written. */
+  'import.check': method(z.object({ source: importSource, options: importOptions }), importCheck),
+  /** Starts the import that the draft describes. */
+  'import.start': method(nothing, job),
+
+  'ledger.list': method(
+    z.object({ filter: ledgerFilter, offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({ total: z.number().int(), entries: z.array(ledgerRow) }),
+  ),
+  'ledger.count': method(z.object({ text: z.string().max(500).default('') }), ledgerCounts),
+  /** A caption file that is not UTF-8 in the encodings that its bytes could be, the likeliest first. */
+  'ledger.encodings': method(ledgerFile, z.array(encodingPreview)),
+  'ledger.fixCaptions': method(captionFix, fixOutcome),
+  'ledger.fixFiles': method(fileFix, job),
+  /** A source that was moved or is on another drive now. */
+  'ledger.locate': method(relocation, relocated),
+  /** Reads a source again, as it was read before. */
+  'ledger.readAgain': method(z.object({ root: z.string().max(4096) }), job),
 
   'curation.query': method(curationQuery, z.object({ total: z.number().int(), items: z.array(curationItem) })),
   'curation.get': method(z.object({ id: itemId }), curationItem),
@@ -321,7 +369,7 @@ export interface StudioEvents {
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
  * `cropped` the training image that a crop of an item would lead to, by the function that would make it;
- * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * `original` the picture it was made from; `checked` a training picture of a dry run; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
@@ -332,6 +380,10 @@ export const mediaUrl = {
   cropped: (id: string, part: Crop) =>
     `media/cropped/${id}?crop=${part.kind === 'rectangle' ? [part.x, part.y, part.width, part.height].join() : part.kind}`,
   original: (id: string) => `media/original/${id}`,
+  checked: (check: string, index: number) => `media/checked/${check}/${index}`,
+  /** The lines of the ledger that a filter finds, as a file to keep. */
+  ledger: (format: 'csv' | 'json', { state, reason, text }: LedgerFilter) =>
+    `media/ledger/${format}?${new URLSearchParams({ ...(state ? { state } : {}), ...(reason ? { reason } : {}), text }).toString()}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,

@@ -7,6 +7,8 @@ import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/
 import { captioningServices } from './services/captioning/captioning-services.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
+import { importServices } from './services/import-wizard.ts'
+import { ledgerServices } from './services/ledger.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
 import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
@@ -31,6 +33,7 @@ export interface StudioPorts {
   projectsFolder?: string
   allowedRoots?: readonly string[]
   pickFolder?: () => Promise<string | null>
+  pickFile?: () => Promise<string | null>
 }
 
 export interface Studio {
@@ -67,6 +70,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     allowedRoots: new Set(roots),
     projectsFolder,
     pickFolder: ports.pickFolder ?? null,
+    pickFile: ports.pickFile ?? null,
     project: () => {
       if (!current) throw new StudioError('not-found', 'No project is open. Open or create one first.')
       return current
@@ -87,6 +91,8 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
+      ...importServices(context),
+      ...ledgerServices(context),
       ...curationServices(context),
       ...captioningServices(context),
       ...videoServices(context),

@@ -42,7 +42,7 @@ export async function importCommand(output: Output, source: string, options: Ask
       },
     )
     const ledger = await dataset.entries()
-    const { totals, items, clips, roots, snapshot } = await dataset.describe()
+    const { totals, items, clips, roots, snapshot } = await context.project().describeDataset()
     const rejected = ledger
       .filter(({ state }) => state !== 'used')
       .map(({ source: file, state, detail }) => `  ${state}: ${JSON.stringify(file)} · ${detail}`)

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { captionPlace } from '#contracts/captioning.ts'
-import { sourceLayout } from '#contracts/dataset.ts'
+import { ledgerReason, ledgerState, sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
 import { benchCpu, benchGpu } from './bench.ts'
@@ -11,6 +11,7 @@ import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
+import { ledgerCommand } from './ledger.ts'
 import { exitCodes, Output } from './output.ts'
 import { parity } from './parity.ts'
 import { sampleCommand } from './sample.ts'
@@ -65,6 +66,17 @@ program
   .option('--copy', 'keep copies of the files in the project')
   .addOption(json())
   .action(run(importCommand))
+
+program
+  .command('ledger')
+  .description('what became of every file that was imported')
+  .requiredOption('--project <dir>', 'the project')
+  .addOption(new Option('--state <name>', 'only these files').choices(ledgerState.options))
+  .addOption(new Option('--reason <name>', 'only these files').choices(ledgerReason.options))
+  .option('--text <text>', 'only files whose names hold this', '')
+  .option('--csv <file>', 'write the lines as CSV')
+  .addOption(json())
+  .action(run(ledgerCommand))
 
 program
   .command('clips')

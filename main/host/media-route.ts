@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { crop } from '#contracts/curation.ts'
+import { ledgerFilter } from '#contracts/ledger.ts'
 import { itemId, pictureId, runId, type ItemId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
@@ -8,6 +9,7 @@ import { readOriginal, showOriginal } from '../media/original-picture.ts'
 import { itemPicture, thumbnail } from '../media/thumbnail.ts'
 import { encodePng } from '../media/write-image.ts'
 import { isAllowed } from '../services/dataset.ts'
+import { exportLedger } from '../services/ledger-export.ts'
 import type { OpenProject } from '../services/open-project.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
@@ -65,6 +67,14 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     if (!original || 'away' in original) return null
     const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
     return bytes && { bytes, type: 'image/webp' }
+  }
+  if (kind === 'checked') {
+    const picture = project.checked?.id === id && /^\d{1,3}$/.test(step ?? '') ? project.checked.pictures[Number(step)] : null
+    return picture ? { bytes: picture, type: 'image/png' } : null
+  }
+  if (kind === 'ledger' && (id === 'csv' || id === 'json')) {
+    const filter = ledgerFilter.safeParse(Object.fromEntries(query))
+    return filter.success ? exportLedger(project, id, filter.data) : null
   }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
     const frame = await clipFrame(project, itemId.parse(id), Number(step))

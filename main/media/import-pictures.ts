@@ -4,11 +4,13 @@ import type { ImportOptions, ImportSource, LedgerTotals } from '#contracts/datas
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { clipRules } from '#contracts/video.ts'
+import { Allowances, type Allowance } from '../store/allowances.ts'
 import { exists, sha256, type SafeFs } from '../store/safe-fs.ts'
+import { rootAt } from '../store/source-record.ts'
 import { DatasetFiles, type LedgerLine } from './dataset-files.ts'
 import { inOrder } from './in-order.ts'
 import { LedgerIndex, saidHash } from './ledger-index.ts'
-import { PictureError, pictureFormat, trainingPicture, type TrainingPicture } from './picture.ts'
+import { PictureError, pictureFormat, pixelLimit, smallestSide, trainingPicture, type TrainingPicture } from './picture.ts'
 import { quoted } from './sources/file-tree.ts'
 import { openSource } from './sources/open-source.ts'
 import type { Remark, Said, SourceItem, SourcePicture, SourceVideo } from './sources/source-item.ts'
@@ -32,6 +34,8 @@ export interface ImportRun {
   /** What videos need; without it they are refused, with the reason why. */
   videos?: { ffmpeg: () => Promise<string>; scenes: SceneCache }
   signal: AbortSignal
+  /** Only these files, by their names in the ledger. */
+  only?: ReadonlySet<string> | undefined
   onProgress: (progress: { done: number; total: number | null; file: string }) => void
 }
 
@@ -43,15 +47,18 @@ export interface ImportRun {
  *   ledger); disk-full (go on after space is made); cancelled.
  */
 export async function importPictures(source: ImportSource, options: ImportOptions, run: ImportRun): Promise<LedgerTotals> {
-  const { datasetFolder, originalsFolder, fs, mayRead, signal, onProgress } = run
+  const { datasetFolder, originalsFolder, fs, mayRead, signal, only, onProgress } = run
   const from = await openSource(source, mayRead)
   try {
-    const total = await from.count()
+    const total = only?.size ?? (await from.count())
+    const root = await rootAt(originalsFolder, from.root)
     const dataset = new DatasetFiles(datasetFolder, fs)
     await dataset.prepare()
     await agreeOnSize(dataset, options.imageSize)
-    const index = await LedgerIndex.read(dataset.ledgerPath, from.root)
+    const index = await LedgerIndex.read(dataset.ledgerPath, root)
     const copies = source.kind !== 'sample' && source.originals === 'copy' ? { folder: originalsFolder, fs } : null
+
+    const allowed = await new Allowances(datasetFolder, fs).of(root)
 
     if (copies) await sweepCopies(copies)
 
@@ -68,7 +75,8 @@ export async function importPictures(source: ImportSource, options: ImportOption
 
     const videos = new Videos(from.root, options, run)
     let [done, pictures] = [0, 0]
-    for await (const read of inOrder(from.items(), ahead, (item) => readItem(item, options, index))) {
+    const items = only ? named(from.items(), only) : from.items()
+    for await (const read of inOrder(items, ahead, (item) => readItem(item, options, index, allowed))) {
       if (signal.aborted) await flush() // what was read stays read
       signal.throwIfAborted()
       onProgress({ done: done++, total, file: read.item.source })
@@ -82,7 +90,7 @@ export async function importPictures(source: ImportSource, options: ImportOption
         }
         if ('refused' in read) read.refused = videos.refusal
       }
-      const { line, rgb } = await settle(from.root, read, index, { copies, background: options.background })
+      const { line, rgb } = await settle(root, read, index, { copies, background: options.background })
       if (!line) continue
       if (line.item && rgb) {
         line.item.shard = shard
@@ -95,7 +103,7 @@ export async function importPictures(source: ImportSource, options: ImportOption
     }
     await flush()
     onProgress({ done, total: done, file: '' })
-    if (pictures === 0) {
+    if (pictures === 0 && !only) {
       throw new StudioError(
         'bad-source',
         `There is no picture in "${from.root}" and no video (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
@@ -157,6 +165,10 @@ function sum(a: LedgerTotals, b: LedgerTotals): LedgerTotals {
   return { found: a.found + b.found, used: a.used + b.used, partial: a.partial + b.partial, rejected: a.rejected + b.rejected }
 }
 
+async function* named(items: AsyncIterable<SourceItem>, names: ReadonlySet<string>): AsyncGenerator<SourceItem> {
+  for await (const item of items) if (names.has(item.source)) yield item
+}
+
 async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<void> {
   const there = await dataset.imageSize()
   if (there === imageSize) return
@@ -171,11 +183,24 @@ async function agreeOnSize(dataset: DatasetFiles, imageSize: number): Promise<vo
 }
 
 /** An item with what could be done before its turn: which pictures the data set has by then may still change. */
-type Read =
+export type Read =
   | { item: SourceItem; refused: Remark; fileHash: string | null }
-  | { item: SourcePicture; refused: null; fileHash: string; bytes: Uint8Array; make: () => Promise<TrainingPicture> }
+  | {
+      item: SourcePicture
+      refused: null
+      fileHash: string
+      bytes: Uint8Array
+      accepted: Allowance | null
+      make: () => Promise<TrainingPicture>
+    }
 
-async function readItem(item: SourceItem, options: ImportOptions, index: LedgerIndex): Promise<Read> {
+/** Reads one item and makes its training picture, unless the data set has it already. */
+export async function readItem(
+  item: SourceItem,
+  options: ImportOptions,
+  index: LedgerIndex,
+  allowed: ReadonlyMap<string, Allowance>,
+): Promise<Read> {
   if ('refused' in item) return { item, refused: item.refused, fileHash: null }
   if ('video' in item) return { item, refused: noVideos, fileHash: null }
   let bytes: Uint8Array
@@ -187,14 +212,15 @@ async function readItem(item: SourceItem, options: ImportOptions, index: LedgerI
   }
   const fileHash = sha256(bytes)
   let made: Promise<TrainingPicture> | null = null
-  const make = () => (made ??= trainingPicture(bytes, options))
+  const accepted = allowed.get(item.source) ?? null
+  const make = () => (made ??= trainingPicture(bytes, options, accepted))
   const isThere = index.before(item.source)?.fileHash === fileHash || index.known.has(idOf(fileHash))
   if (!isThere) await make().catch(() => undefined) // told in settle
-  return { item, refused: null, fileHash, bytes, make }
+  return { item, refused: null, fileHash, bytes, accepted, make }
 }
 
-/** What becomes of one item; no line when the ledger has it already. */
-async function settle(
+/** What becomes of one item; no line when the ledger has it already. Without `copies` nothing is written. */
+export async function settle(
   root: string,
   read: Read,
   index: LedgerIndex,
@@ -207,35 +233,38 @@ async function settle(
     return { line: before?.said === saidHash(line) && before.fileHash === fileHash ? null : line, rgb: null }
   }
   if (read.refused) return rejected(read.refused, read.fileHash)
-  const { item: picture, fileHash, bytes, make } = read
+  const { item: picture, fileHash, bytes, accepted, make } = read
   const id = idOf(fileHash)
   const twin = index.known.get(id)
   const isOrphan = before?.reason === 'duplicate' && twin === undefined // its twin has changed since
-  if (before?.fileHash === fileHash && !isOrphan) {
+  // Accepted since it was rejected for its size, or given up since.
+  const isReconsidered = before?.fileHash === fileHash && sizeReasons.has(before.reason) && (accepted !== null) !== (before.item !== null)
+  if (before?.fileHash === fileHash && !isOrphan && !isReconsidered) {
     if (!before.item) return { line: null, rgb: null }
     const kept = before.item.copied ? { copied: before.item.copied } : await copy(copies, fileHash, bytes)
-    const said = { ...remark(picture.note ?? cropNote(before.item)), item: { ...saidOf(picture), ...kept } }
+    const said = { ...remark(sizeNote(before.item) ?? picture.note ?? cropNote(before.item)), item: { ...saidOf(picture), ...kept } }
     if (saidHash(said) === before.said) return { line: null, rgb: null }
     const line = await index.line(before)
     const { width, height, shard, slot, pixelHash, background: behind } = line.item!
     const made = { id, width, height, shard, slot, pixelHash, ...(behind ? { background: behind } : {}) }
     return { line: { ...line, ...said, item: { ...made, ...said.item } }, rgb: null }
   }
-  if (twin !== undefined)
+  if (twin !== undefined && !(isReconsidered && before.item))
     return rejected({ reason: 'duplicate', detail: `The picture is the same as ${quoted(twin)}, byte for byte.` }, fileHash)
   try {
     const { rgb, width, height } = await make()
     const behind = background.toLowerCase() === white ? {} : { background }
     const kept = { id, width, height, shard: 0, slot: 0, pixelHash: sha256(rgb), ...behind, ...(await copy(copies, fileHash, bytes)) }
     const item = { ...kept, ...saidOf(picture) }
-    return { line: { root, source, ...remark(picture.note ?? cropNote(item)), fileHash, item }, rgb }
+    return { line: { root, source, ...remark(sizeNote(item) ?? picture.note ?? cropNote(item)), fileHash, item }, rgb }
   } catch (error) {
     if (error instanceof PictureError) return rejected({ reason: error.reason, detail: error.message }, fileHash)
     throw error
   }
 }
 
-function idOf(fileHash: string): ItemId {
+/** The id of the item that a file with this content is. */
+export function idOf(fileHash: string): ItemId {
   return fileHash.slice(0, idLength) as ItemId
 }
 
@@ -269,6 +298,17 @@ async function copy(copies: Copies | null, fileHash: string, bytes: Uint8Array):
 }
 
 const white = '#ffffff'
+const sizeReasons: ReadonlySet<LedgerLine['reason']> = new Set(['too-small', 'too-many-pixels'])
+
+/** That a picture is here only because people accepted it. */
+function sizeNote({ width, height }: { width: number; height: number }): Remark | null {
+  if (Math.min(width, height) < smallestSide)
+    return { reason: 'too-small', detail: `The picture has only ${width} x ${height} pixels and is enlarged, as was accepted.` }
+  if (width * height > pixelLimit)
+    return { reason: 'too-many-pixels', detail: `The picture has ${width} x ${height} pixels; a smaller copy is used, as was accepted.` }
+  return null
+}
+
 const noticeableCrop = 0.005
 
 /** What the square leaves out of a picture that is not one. */

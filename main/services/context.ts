@@ -23,6 +23,8 @@ export interface StudioContext {
   readonly projectsFolder: string
   /** A native folder dialog; null where the host has none. */
   readonly pickFolder: (() => Promise<string | null>) | null
+  /** The same for a file. */
+  readonly pickFile: (() => Promise<string | null>) | null
   /** @throws StudioError not-found when no project is open. */
   project(): OpenProject
   current(): OpenProject | null

@@ -73,6 +73,25 @@ export class Curation {
     return outcome
   }
 
+  /** One edit that says a caption of each of some items. */
+  async sayCaptions(captions: ReadonlyMap<ItemId, string>): Promise<EditOutcome> {
+    const ids = await this.#index.change(async () => {
+      const rows = [...captions].map(([id, caption]) => ({ id, caption: caption.trim(), was: this.#items.saidCaption(id) }))
+      const changes = rows.filter(({ caption, was }) => caption !== was)
+      const fields = {
+        caption: { was: columnOf(changes.map(({ was }) => was)), now: columnOf<string | null>(changes.map(({ caption }) => caption)) },
+      }
+      if (changes.length > 0)
+        await this.#files.journal.addEdit(
+          'set',
+          changes.map(({ id }) => id),
+          fields,
+        )
+      return changes.map(({ id }) => id)
+    })
+    return this.#outcome(captions.size, ids.length, ids)
+  }
+
   async preview(edit: CurationEdit, examples: number): Promise<EditPreview> {
     const { matched, ids, fields } = await this.#index.fresh(() => this.#plan(edit))
     const side = (index: number, which: 'was' | 'now') =>

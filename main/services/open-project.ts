@@ -12,6 +12,7 @@ import { withState } from '../media/source-roots.ts'
 import type { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
+import { Allowances } from '../store/allowances.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
@@ -21,9 +22,11 @@ import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
 import { ExportList } from '../store/export-list.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
+import { ImportDraftFile } from '../store/import-draft.ts'
 import { ItemQuestions } from '../store/item-questions.ts'
 import { ItemStore } from '../store/item-store.ts'
 import { JobStore } from '../store/job-store.ts'
+import { LedgerPages } from '../store/ledger-pages.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
 import { lockProject } from '../store/project-lock.ts'
@@ -31,6 +34,7 @@ import { PictureMarks } from '../store/picture-marks.ts'
 import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
 import { newFolderName, type SafeFs } from '../store/safe-fs.ts'
+import { places, SourceRecord } from '../store/source-record.ts'
 import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
 import { Cropping } from './cropping.ts'
@@ -62,6 +66,12 @@ export class OpenProject {
   readonly figures: DatasetFigures
   readonly exportList: ExportList
   readonly alike: AlikeStore
+  readonly ledger: LedgerPages
+  readonly sources: SourceRecord
+  readonly allowances: Allowances
+  readonly draft: ImportDraftFile
+  /** Training pictures of the last dry run, as PNG. */
+  checked: { id: string; pictures: readonly Uint8Array[] } | null = null
   readonly curation: Curation
   readonly crops: CropStore
   readonly cropping: Cropping
@@ -100,6 +110,10 @@ export class OpenProject {
     this.figures = new DatasetFigures(db, questions)
     this.exportList = new ExportList(db, questions)
     this.alike = new AlikeStore(db)
+    this.ledger = new LedgerPages(db)
+    this.sources = new SourceRecord(folder.originals, fs)
+    this.allowances = new Allowances(folder.dataset, fs)
+    this.draft = new ImportDraftFile(folder.root, fs)
     this.crops = new CropStore(db)
     this.cropping = new Cropping(this, this.crops)
     this.curation = new Curation(
@@ -198,7 +212,7 @@ export class OpenProject {
   async describeDataset(): Promise<DatasetSummary> {
     const imageSize = await this.dataset.imageSize()
     const summary = await this.index.fresh(() => this.figures.describe(imageSize))
-    return { ...summary, roots: await withState(summary.roots) }
+    return { ...summary, roots: await withState(summary.roots, await places(this.folder.originals)) }
   }
 
   tellDataset(): void {
@@ -266,6 +280,8 @@ export class OpenProject {
   /** Drops that no import came of, or that a killed studio left. What an import can still be tried again with is kept. */
   async #sweepDrops(): Promise<void> {
     const wanted = this.queue.list().flatMap(({ state, payload }) => (state === 'done' ? [] : (folderOf(payload) ?? [])))
+    const draft = await this.draft.read()
+    if (draft?.source && draft.source.kind !== 'sample') wanted.push(draft.source.path)
     await this.#drops.sweep(wanted).catch((error: unknown) => this.#warnOfDrops(error))
   }
 
@@ -318,9 +334,9 @@ export class OpenProject {
 /** Pictures that come into the index in one transaction, when it is made anew. */
 const foundAtOnce = 1000
 
-/** The folder that an import reads; null for other jobs and sources. */
+/** What an import reads; null for other jobs and the sample. */
 function folderOf(payload: JobPayload): string | null {
-  return payload.kind === 'import' && payload.source.kind === 'folder' ? payload.source.path : null
+  return payload.kind === 'import' && payload.source.kind !== 'sample' ? payload.source.path : null
 }
 
 export interface ProjectTools {

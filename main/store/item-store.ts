@@ -107,6 +107,12 @@ export class ItemStore {
     return rows.map(([id, ...cells]) => ({ id: id as ItemId, said: saidOf(names, cells) }))
   }
 
+  /** The caption that people said of an item; null where they said none. */
+  saidCaption(id: ItemId): string | null {
+    const found = this.#db.prepare('SELECT setCaption FROM curated WHERE here AND id = ?').pluck().get(id)
+    return (found as string | null | undefined) ?? null
+  }
+
   /** Some of the words of some items, as they count and as far as people said them; words that are not asked for are left empty. */
   words({ sql, values }: Condition, names: readonly WordName[]): (Words & { said: Said })[] {
     const rows = this.#db

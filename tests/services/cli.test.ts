@@ -89,7 +89,11 @@ describe('zigma', { timeout: 60_000 }, () => {
       root: 'link-outside',
     })
     expect(totals).toEqual({ found: 10, used: 1, partial: 0, rejected: 9 })
-    expect(roots).toEqual([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+    expect(roots).toMatchObject([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+    const csv = join(home, 'ledger.csv')
+    const links = await zigma('ledger', '--project', join(home, 'strange'), '--reason', 'link-outside', '--csv', csv, '--json')
+    expect(JSON.parse(links.stdout)).toMatchObject({ totals, files: [{ source: 'loop' }, { source: 'root' }] })
+    expect(readFileSync(csv, 'utf8').trim().split('\r\n')).toHaveLength(3)
   })
 
   test('ends with the ledger and the reason where a folder has no picture', async () => {

@@ -387,7 +387,7 @@ describe('originals', () => {
     expect(copies.map((path) => basename(path)).sort()).toEqual([one!, two!].map((bytes) => `${sha256(bytes)}.png`).sort())
     expect(copies.map((path) => sha256(readFileSync(path)))).toEqual(copies.map((path) => basename(path, '.png')))
     expect(await dataset.freeze()).toBe(before)
-    expect((await dataset.describe()).roots).toEqual([{ root: folder, state: 'online', found: 4, items: 2, copied: 2 }])
+    expect((await dataset.describe()).roots).toMatchObject([{ root: folder, state: 'online', found: 4, items: 2, copied: 2 }])
   })
 
   test('that are gone leave their source offline and all that was imported in place', async () => {
