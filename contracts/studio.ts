@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { autoencoderInfo, cacheReport, roundTrip, type AutoencoderInfo } from './autoencoder.ts'
 import {
   bucketCount,
   curationEdit,
@@ -180,6 +181,18 @@ export const studioMethods = {
   'export.saveCard': method(z.object({ folder: z.string().min(1).max(4096) }), z.object({ path: z.string() })),
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+  /** Null where the project has no autoencoder, and the model none of its own. */
+  'xray.roundTrip': method(z.object({ id: itemId, model: modelChoice }), roundTrip.nullable()),
+
+  /** The autoencoder that is chosen for the project. */
+  'autoencoder.describe': method(nothing, autoencoderInfo.nullable()),
+  /** Copies one from a folder into the project, tries it out and chooses it. */
+  'autoencoder.choose': method(z.object({ path: z.string().min(1).max(4096) }), autoencoderInfo),
+  /** Chooses none; what a run still needs stays in the project. */
+  'autoencoder.remove': method(nothing, nothing),
+  'cache.describe': method(nothing, cacheReport),
+  /** Deletes what nothing asks for any more; gives what went. */
+  'cache.clean': method(nothing, z.object({ entries: z.number().int(), sizeBytes: z.number().int() })),
 
   'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
   'video.probe': method(z.object({ id: videoId }), probeAnswer),
@@ -268,6 +281,7 @@ export interface StudioEvents {
   'run.changed': Run
   'run.progressed': { runId: RunId; points: MetricPoint[]; baselines: Baselines }
   'run.sampled': RunSample
+  'autoencoder.changed': { chosen: AutoencoderInfo | null }
   'gallery.added': GalleryItem
   'gallery.changed': null
   'engine.changed': EngineStatus
@@ -279,6 +293,7 @@ export interface StudioEvents {
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
+ * `latents`, `decoded` and `difference` are what an autoencoder makes of it and back;
  * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
@@ -290,6 +305,9 @@ export const mediaUrl = {
   original: (id: string) => `media/original/${id}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
+  latents: (id: string, autoencoder: string, channel: number) => `media/latents/${id}/${autoencoder}/${channel}`,
+  decoded: (id: string, autoencoder: string) => `media/decoded/${id}/${autoencoder}`,
+  difference: (id: string, autoencoder: string) => `media/difference/${id}/${autoencoder}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

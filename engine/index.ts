@@ -2,6 +2,8 @@ import type { EngineMethods } from '#contracts/engine.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ServicesOf } from '#contracts/rpc.ts'
 import type { NativeRuntime } from './runtime/native.ts'
+import { inspectAutoencoder } from './autoencoder/autoencoder.ts'
+import { RoundTrips } from './autoencoder/round-trips.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'
@@ -11,6 +13,7 @@ import { train } from './training/train.ts'
 export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
   let opened: NativeRuntime | null = null
   const runtime = () => (opened ??= ports.openRuntime())
+  const roundTrips = new RoundTrips(ports, runtime)
 
   return {
     'engine.describe': async () => {
@@ -31,6 +34,9 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
     'engine.forecast': async (recipe) => forecastOf(recipe),
     'engine.train': (request, { signal }) => naming(() => train(ports, runtime(), request, signal)),
     'engine.sample': (request, { signal }) => naming(() => sample(ports, runtime(), request, signal)),
+    'engine.inspectAutoencoder': ({ autoencoderFolder }) =>
+      naming(async () => inspectAutoencoder(runtime(), await ports.openAutoencoder(autoencoderFolder))),
+    'engine.roundTrip': (request, { signal }) => naming(() => roundTrips.of(request, signal)),
   }
 }
 

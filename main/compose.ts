@@ -4,6 +4,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
+import { autoencoderServices } from './services/autoencoder.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
@@ -90,6 +91,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...trainingServices(context),
       ...workServices(context),
       ...xrayServices(context),
+      ...autoencoderServices(context),
     }),
     current: () => current,
     context,

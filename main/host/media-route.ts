@@ -51,6 +51,10 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
     return bytes && { bytes, type: 'image/webp' }
   }
+  if (itemId.safeParse(id).success && /^[0-9a-f]{16}$/.test(step ?? '') && /^\d{0,3}$/.test(index ?? '')) {
+    const bytes = await project.roundTrips.picture(kind ?? '', itemId.parse(id), step!, Number(index ?? 0))
+    if (bytes) return { bytes, type: 'image/png' }
+  }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
     const frame = await project.clips.frame(itemId.parse(id), Number(step))
     return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }

@@ -12,6 +12,7 @@ import { withState } from '../media/source-roots.ts'
 import { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
+import { AutoencoderShelf } from '../store/autoencoder-shelf.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
@@ -34,6 +35,8 @@ import type { Publish } from './context.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
 import { exportRunner } from './queue/export-runner.ts'
+import { LatentsCache } from './latents-cache.ts'
+import { RoundTrips } from './round-trips.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -59,6 +62,9 @@ export class OpenProject {
   readonly curation: Curation
   readonly clips: ClipFiles
   readonly videos: VideoShelf
+  readonly autoencoders: AutoencoderShelf
+  readonly latents: LatentsCache
+  readonly roundTrips: RoundTrips
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -97,6 +103,9 @@ export class OpenProject {
     })
     this.clips = new ClipFiles(folder.dataset, fs)
     this.videos = new VideoShelf(folder, fs)
+    this.autoencoders = new AutoencoderShelf(folder.autoencoders, fs)
+    this.latents = new LatentsCache(this)
+    this.roundTrips = new RoundTrips(this)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)

@@ -26,6 +26,10 @@ export interface ProjectFolder {
   readonly exports: string
   /** Lists of exports that are being written. */
   readonly exportLists: string
+  /** Copies of the autoencoders that models of the project work with. */
+  readonly autoencoders: string
+  /** Kept results of encoders. */
+  readonly features: string
   readonly lock: string
 }
 
@@ -44,6 +48,8 @@ export function projectFolder(root: string): ProjectFolder {
     scenes: join(root, 'cache', 'scenes'),
     exports: inside('exports'),
     exportLists: join(root, 'cache', 'exports'),
+    autoencoders: inside('autoencoders'),
+    features: join(root, 'cache', 'latents'),
     lock: inside('.lock'),
   }
 }

@@ -159,6 +159,21 @@ export class SafeFs {
     }
   }
 
+  /** Writes bytes at `offset` of a file, which ends with them, and syncs: what lay behind is cut off first. The file is made where it is not. */
+  async appendRecords(path: string, bytes: Uint8Array, offset: number): Promise<void> {
+    const isNew = !(await exists(path))
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_RDWR | constants.O_CREAT))
+    try {
+      await handle.truncate(offset)
+      await this.#writeAll(handle, path, bytes, offset)
+      await this.#guard('sync', path, 0, () => handle.sync())
+      await checkSize(handle, path, offset + bytes.length)
+    } finally {
+      await handle.close()
+    }
+    if (isNew) await this.#syncFolder(dirname(path))
+  }
+
   async remove(path: string): Promise<void> {
     await this.#guard('remove', path, 0, () => rm(path, { recursive: true, force: true }))
   }
@@ -187,11 +202,11 @@ export class SafeFs {
     }
   }
 
-  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
+  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array, at: number | null = null): Promise<void> {
     let written = 0
     while (written < bytes.length) {
       const count = await this.#guard('write', path, bytes.length - written, async (allowed) => {
-        const { bytesWritten } = await handle.write(bytes, written, allowed)
+        const { bytesWritten } = await handle.write(bytes, written, allowed, at === null ? null : at + written)
         return bytesWritten
       })
       if (count === 0)
