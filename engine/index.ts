@@ -34,8 +34,8 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
     'engine.forecast': async (recipe) => forecastOf(recipe),
     'engine.train': (request, { signal }) => naming(() => train(ports, runtime(), request, signal)),
     'engine.sample': (request, { signal }) => naming(() => sample(ports, runtime(), request, signal)),
-    'engine.inspectAutoencoder': ({ autoencoderFolder }) =>
-      naming(async () => inspectAutoencoder(runtime(), await ports.openAutoencoder(autoencoderFolder))),
+    'engine.inspectAutoencoder': ({ autoencoderFolder }, { signal }) =>
+      naming(async () => inspectAutoencoder(runtime(), await ports.openAutoencoder(autoencoderFolder), signal)),
     'engine.roundTrip': (request, { signal }) => naming(() => roundTrips.of(request, signal)),
   }
 }

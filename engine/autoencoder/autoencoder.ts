@@ -138,12 +138,13 @@ export class OnnxAutoencoder implements Autoencoder {
 export async function inspectAutoencoder(
   runtime: NativeRuntime,
   files: AutoencoderFiles,
+  signal?: AbortSignal,
 ): Promise<Omit<AutoencoderInfo, 'hash' | 'name' | 'sizeBytes'>> {
   const side = sizeAt(onlyInput(readForeignModel(files.encoder, 'encoder.onnx')), 2)
   const imageSize = side ?? trialSize
   using autoencoder = await OnnxAutoencoder.open(runtime, files, imageSize)
   const ramp = Uint8Array.from({ length: 3 * imageSize ** 2 }, (_, i) => i % 256)
-  await autoencoder.decode(autoencoder.toModel(await autoencoder.encode(ramp)))
+  await autoencoder.decode(autoencoder.toModel(await autoencoder.encode(ramp, signal ? { signal } : {})), signal)
   const { shape, factor, dtype } = autoencoder
   const { scalingFactor, shiftFactor } = files
   return { channels: shape.channels, factor, dtype, imageSize: side, scalingFactor, shiftFactor }

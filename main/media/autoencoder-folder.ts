@@ -2,7 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
-import type { AutoencoderSettings, AutoencoderSource } from '../store/autoencoder-shelf.ts'
+import { modelLimitBytes, type AutoencoderSettings, type AutoencoderSource } from '../store/autoencoder-shelf.ts'
 import { isCode } from '../store/safe-fs.ts'
 
 /** The layouts that exporters write, in the order in which they are looked for. */
@@ -13,7 +13,6 @@ const layouts = [
   ['onnx/vae_encoder.onnx', 'onnx/vae_decoder.onnx'],
 ] as const
 const configs = ['config.json', 'vae_encoder/config.json', 'vae_decoder/config.json', 'vae/config.json']
-const modelLimitBytes = 1024 ** 3
 const configLimitBytes = 1024 ** 2
 
 /** What diffusers says of an autoencoder, as far as it is needed. */

@@ -13,6 +13,9 @@ type AutoencoderServices = Pick<
   'autoencoder.describe' | 'autoencoder.choose' | 'autoencoder.remove' | 'cache.describe' | 'cache.clean' | 'xray.roundTrip'
 >
 
+/** So long one picture of 64 x 64 may take, with the copying before. */
+const patienceMs = 300_000
+
 export function autoencoderServices(context: StudioContext): AutoencoderServices {
   const mayRead = (path: string) => isAllowed(context.allowedRoots, path)
 
@@ -36,9 +39,20 @@ export function autoencoderServices(context: StudioContext): AutoencoderServices
           `"${path}" lies outside the folders this studio may read (${[...context.allowedRoots].join(', ')}). Start it with --allow FOLDER to add one.`,
         )
       const source = await findAutoencoder(folder, mayRead)
-      const chosen = await autoencoders.add(source, basename(folder).slice(0, 200), signal, (autoencoderFolder) =>
-        engine.call('engine.inspectAutoencoder', { autoencoderFolder }, { signal }),
-      )
+      const patience = AbortSignal.timeout(patienceMs)
+      const either = AbortSignal.any([signal, patience])
+      const chosen = await autoencoders
+        .add(source, basename(folder).slice(0, 200), either, (autoencoderFolder) =>
+          engine.call('engine.inspectAutoencoder', { autoencoderFolder }, { signal: either }),
+        )
+        .catch((cause: unknown) => {
+          if (!patience.aborted) throw cause
+          throw new StudioError(
+            'unsafe-file',
+            `The autoencoder in "${path}" was not copied and tried out within ${patienceMs / 60_000} minutes. Choose a smaller one.`,
+            { cause },
+          )
+        })
       await autoencoders.choose(chosen.hash)
       context.publish('autoencoder.changed', { chosen })
       return chosen

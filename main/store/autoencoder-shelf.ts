@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { autoencoderHash, autoencoderInfo, latentScale, type AutoencoderInfo } from '#contracts/autoencoder.ts'
 import { StudioError } from '#contracts/errors.ts'
@@ -14,6 +14,9 @@ export const autoencoderSettings = latentScale.extend({
   factor: z.number().int().min(1).max(64).nullable(),
 })
 export type AutoencoderSettings = z.infer<typeof autoencoderSettings>
+
+/** Bytes that a model may have: those of Stable Diffusion have 200 million. */
+export const modelLimitBytes = 1024 ** 3
 
 const parts = ['encoder.onnx', 'decoder.onnx'] as const
 const settingsFile = autoencoderSettings.extend({
@@ -111,6 +114,8 @@ export class AutoencoderShelf {
       for await (const chunk of createReadStream(from, { highWaterMark: 1024 * 1024, signal }) as AsyncIterable<Buffer>) {
         hash.update(chunk)
         sizeBytes += chunk.length
+        if (sizeBytes > modelLimitBytes)
+          throw new StudioError('unsafe-file', `"${basename(from)}" grew beyond ${modelLimitBytes} bytes while it was read.`)
         await file.write(chunk)
       }
       await file.keep()
