@@ -37,6 +37,7 @@ export interface AutoencoderSource {
 export class AutoencoderShelf {
   readonly #folder: string
   readonly #fs: SafeFs
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string, fs: SafeFs) {
     this.#folder = folder
@@ -70,9 +71,24 @@ export class AutoencoderShelf {
   }
 
   /**
-   * Copies the two models into the project under their common hash; `inspect` then says what they are, or throws, and then nothing of them stays.
+   * Copies the two models into the project under their common hash; `inspect` then says what they are, or throws, and then nothing of them stays. One at a time.
    */
-  async add(
+  add(
+    source: AutoencoderSource,
+    name: string,
+    signal: AbortSignal,
+    inspect: (folder: string) => Promise<Omit<AutoencoderInfo, 'hash' | 'name' | 'sizeBytes'>>,
+  ): Promise<AutoencoderInfo> {
+    const mine = this.#turn.then(() => this.#addNow(source, name, signal, inspect))
+    this.#turn = mine.catch(() => undefined) // its caller hears of it
+    return mine
+  }
+
+  async remove(hash: string): Promise<void> {
+    await this.#fs.remove(this.folderOf(hash))
+  }
+
+  async #addNow(
     { encoder, decoder, settings }: AutoencoderSource,
     name: string,
     signal: AbortSignal,
@@ -89,7 +105,7 @@ export class AutoencoderShelf {
       }
       const hash = sha256(JSON.stringify([...parts.map((part) => files[part].sha256), settings.scalingFactor, settings.shiftFactor]))
       const there = await this.get(hash)
-      if (there) return there
+      if (there && (await isWhole(this.folderOf(hash)))) return there
       await this.#fs.writeFile(join(incoming, 'settings.json'), `${JSON.stringify({ schema: 1, ...settings, files }, null, 2)}\n`)
       const sizeBytes = parts.reduce((sum, part) => sum + files[part].sizeBytes, 0)
       const info: AutoencoderInfo = { ...(await inspect(incoming)), hash, name, sizeBytes }
@@ -100,10 +116,6 @@ export class AutoencoderShelf {
     } finally {
       await this.#fs.remove(incoming)
     }
-  }
-
-  async remove(hash: string): Promise<void> {
-    await this.#fs.remove(this.folderOf(hash))
   }
 
   async #copy(from: string, to: string, signal: AbortSignal): Promise<{ sha256: string; sizeBytes: number }> {
@@ -127,6 +139,13 @@ export class AutoencoderShelf {
   }
 }
 
+async function isWhole(folder: string): Promise<boolean> {
+  return readAutoencoder(folder).then(
+    () => true,
+    () => false, // what is wrong with it does not matter: it is written anew
+  )
+}
+
 /** The files of a kept autoencoder, checked. @throws StudioError not-found, corrupt-file. */
 export async function readAutoencoder(folder: string): Promise<AutoencoderFiles> {
   const parsed = settingsFile.safeParse(await readJson(join(folder, 'settings.json'))).data
@@ -138,7 +157,7 @@ export async function readAutoencoder(folder: string): Promise<AutoencoderFiles>
       })
     })
     if (sha256(bytes) !== parsed.files[part].sha256)
-      throw new StudioError('corrupt-file', `The autoencoder's ${part} is damaged. Remove the autoencoder and choose it again.`)
+      throw new StudioError('corrupt-file', `The autoencoder's ${part} is damaged. Choose the autoencoder again.`)
     return bytes
   }
   const { scalingFactor, shiftFactor, latentChannels, factor } = parsed
