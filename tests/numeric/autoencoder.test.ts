@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { OnnxAutoencoder, inspectAutoencoder } from '#engine/autoencoder/autoencoder.ts'
 import type { AutoencoderFiles } from '#engine/ports.ts'
 import { smallModel } from '#tests/support/small-models.ts'
-import { exactAutoencoder, meanAutoencoder, type TinyAutoencoder } from '#tests/support/tiny-autoencoders.ts'
+import {
+  exactAutoencoder,
+  exportedAutoencoder,
+  halfAutoencoder,
+  meanAutoencoder,
+  type TinyAutoencoder,
+} from '#tests/support/tiny-autoencoders.ts'
 import { openRuntime } from '#native-ops/load.ts'
 
 const runtime = openRuntime({ threads: 1 })
@@ -68,6 +74,23 @@ describe('an autoencoder of two ONNX models', () => {
       shiftFactor: 0,
     })
     expect(await inspectAutoencoder(runtime, filesOf(meanAutoencoder()))).toMatchObject({ channels: 3, factor: 2 })
+  })
+
+  test('is understood as exporters write it: all sizes symbolic, reshapes to shapes that are computed, mean and log-variance', async () => {
+    const scale = { scalingFactor: 0.18215 }
+    expect(await inspectAutoencoder(runtime, filesOf(exportedAutoencoder(), scale))).toMatchObject({ channels: 4, factor: 2, ...scale })
+    expect(await inspectAutoencoder(runtime, filesOf(exportedAutoencoder(), { latentChannels: 4, factor: 2 }))).toMatchObject({
+      channels: 4,
+    })
+  })
+
+  test('of 16 bits gives its numbers with these bits, and every byte back to within one', async () => {
+    using autoencoder = await OnnxAutoencoder.open(runtime, filesOf(halfAutoencoder()), 8)
+    expect(autoencoder.dtype).toBe('f16')
+    const latents = await autoencoder.encode(noise(8))
+    expect(latents).toEqual(Float32Array.from(Float16Array.from(latents)))
+    const back = await autoencoder.decode(autoencoder.toModel(latents))
+    expect(Math.max(...noise(8).map((x, i) => Math.abs(x - back[i]!)))).toBeLessThanOrEqual(1)
   })
 
   test('is refused, in a sentence, when the two models do not belong together or are something else', async () => {

@@ -101,6 +101,90 @@ export function meanAutoencoder(): TinyAutoencoder {
   }
 }
 
+/** The exact autoencoder with inputs and outputs of 16 bits. */
+export function halfAutoencoder(): TinyAutoencoder {
+  const to = (type: 'f32' | 'f16') => ({ to: { int: type === 'f32' ? 1 : 10 } })
+  const half = (port: OnnxPort): OnnxPort => ({ ...port, dtype: 'f16' })
+  const cast = (from: string, name: string, type: 'f32' | 'f16'): Node => ({
+    op: 'Cast',
+    inputs: [from],
+    outputs: [name],
+    attributes: to(type),
+  })
+  return {
+    encoder: model(
+      [
+        cast('sample', 'wide', 'f32'),
+        { op: 'SpaceToDepth', inputs: ['wide'], outputs: ['squares'], attributes: blocks },
+        { op: 'Conv', inputs: ['squares', 'mixing'], outputs: ['mixed'] },
+        cast('mixed', 'latent_sample', 'f16'),
+      ],
+      { mixing },
+      half(picture('sample')),
+      half(latents('latent_sample', 12)),
+    ),
+    decoder: model(
+      [
+        cast('latent_sample', 'wide', 'f32'),
+        { op: 'Conv', inputs: ['wide', 'unmixing'], outputs: ['squares'] },
+        { op: 'DepthToSpace', inputs: ['squares'], outputs: ['mixed'], attributes: blocks },
+        cast('mixed', 'sample', 'f16'),
+      ],
+      { unmixing: transposed(mixing) },
+      half(latents('latent_sample', 12)),
+      half(picture('sample')),
+    ),
+  }
+}
+
+/**
+ * In the form in which exporters write the autoencoders of Stable Diffusion: every size symbolic, group normalization as a reshape to groups and back to a
+ * shape that is computed, mean and log-variance. It means nothing.
+ */
+export function exportedAutoencoder(): TinyAutoencoder {
+  const floats = (name: string, shape: number[], of: (i: number) => number) => {
+    const data = Float32Array.from({ length: shape.reduce((product, n) => product * n, 1) }, (_, i) => of(i))
+    return { name, dtype: 'f32' as const, shape, data }
+  }
+  const [sample, latent] = [picture('sample'), latents('latent_sample', 'channels')]
+  const whole = (nodes: readonly Node[]) => nodes.map((node) => ({ domain: '' as const, attributes: {}, ...node }))
+  return {
+    encoder: encodeModel({
+      nodes: whole([
+        {
+          op: 'Conv',
+          inputs: ['sample', 'weight'],
+          outputs: ['x'],
+          attributes: { strides: { ints: [2, 2] }, pads: { ints: [0, 0, 1, 1] }, kernel_shape: { ints: [3, 3] } },
+        },
+        { op: 'Shape', inputs: ['x'], outputs: ['shape'] },
+        { op: 'Reshape', inputs: ['x', 'groups'], outputs: ['grouped'] },
+        { op: 'InstanceNormalization', inputs: ['grouped', 'one', 'zero'], outputs: ['normal'] },
+        { op: 'Reshape', inputs: ['normal', 'shape'], outputs: ['latent_parameters'] },
+      ]),
+      inputs: [{ ...sample, shape: [batch, 'channels', height, width] }],
+      outputs: [{ ...latent, name: 'latent_parameters' }],
+      initializers: [
+        floats('weight', [8, 3, 3, 3], Math.sin),
+        { name: 'groups', dtype: 'i64', shape: [3], data: BigInt64Array.of(0n, 2n, -1n) },
+        floats('one', [2], () => 1),
+        floats('zero', [2], () => 0),
+      ],
+      values: [],
+    }),
+    decoder: encodeModel({
+      nodes: whole([
+        { op: 'Resize', inputs: ['latent_sample', '', 'scales'], outputs: ['large'], attributes: { mode: { string: 'nearest' } } },
+        { op: 'Conv', inputs: ['large', 'weight'], outputs: ['sample'], attributes: { pads: { ints: [1, 1, 1, 1] } } },
+      ]),
+      inputs: [latent],
+      outputs: [{ ...sample, shape: [batch, 'channels', height, width] }],
+      initializers: [floats('weight', [3, 4, 3, 3], Math.cos), floats('scales', [4], (i) => (i < 2 ? 1 : 2))],
+      values: [],
+    }),
+  }
+}
+
 /** The folder that an exporter would write. */
 export function writeAutoencoder(
   folder: string,
