@@ -43,7 +43,7 @@ export async function findAutoencoder(folder: string, mayRead: (path: string) =>
   }
   throw new StudioError(
     'bad-source',
-    `There is no autoencoder in "${folder}". Choose a folder with ${layouts.map((pair) => pair.join(' and ')).join(', or ')}.`,
+    `There is no autoencoder in "${folder}": it holds neither ${layouts[0].join(' and ')} nor ${layouts[1].join(' and ')}. Choose a folder that does.`,
   )
 }
 

@@ -542,7 +542,8 @@ export const en = {
       cancelled: 'cancelled',
     },
     unit: { files: 'files', steps: 'steps', pictures: 'pictures', frames: 'frames' },
-    note: { encode: 'Encoding pictures', checkpoint: 'checkpoint', samples: 'samples' },
+    encoding: 'encode pictures for',
+    note: { encode: 'encoding pictures', checkpoint: 'checkpoint', samples: 'samples' },
   },
   palette: {
     title: 'Run or find',

@@ -523,6 +523,7 @@ export const zhCN: typeof en = {
       cancelled: '已取消',
     },
     unit: { files: '个文件', steps: '步', pictures: '张图片', frames: '帧' },
+    encoding: '编码图片：',
     note: { encode: '正在编码图片', checkpoint: '检查点', samples: '样图' },
   },
   palette: {

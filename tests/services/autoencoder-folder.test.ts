@@ -43,7 +43,7 @@ test("the configuration of diffusers tells scale, shift, channels and factor; St
 
 test('what is missing, too large, no file, a link to elsewhere or a broken configuration is told in a sentence', async () => {
   await expect(find(folderOf({ 'encoder.onnx': 'e' }))).rejects.toThrow(
-    /^There is no autoencoder in .+ Choose a folder with encoder\.onnx and decoder\.onnx, or /,
+    /^There is no autoencoder in .+: it holds neither encoder\.onnx and decoder\.onnx nor vae_encoder/,
   )
   const large = folderOf(pair)
   truncateSync(join(large, 'decoder.onnx'), 1024 ** 3 + 1) // sparse: takes no room
