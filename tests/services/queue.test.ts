@@ -270,7 +270,11 @@ test('each part of a job has a pace of its own: encoding pictures for long says 
     status: () => undefined,
     warned: () => undefined,
   }
-  const queue = new JobQueue(new JobStore(db), { import: run, measure: run, scenes: run, clips: run, train: run, sample: run }, news)
+  const queue = new JobQueue(
+    new JobStore(db),
+    { import: run, measure: run, scenes: run, clips: run, train: run, sample: run, export: run },
+    news,
+  )
   queue.add('both', payloads.engine)
   await end
   expect(heard.at(-1)).toBeLessThanOrEqual(Math.ceil((9 * stepsMs) / 1000))
