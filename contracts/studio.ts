@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { captionPreview, captionRequest } from './captioning.ts'
+import { autoencoderInfo, cacheReport, roundTrip, type AutoencoderInfo } from './autoencoder.ts'
 import {
   bucketCount,
   crop,
@@ -258,6 +259,18 @@ export const studioMethods = {
   ),
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
+  /** Null where the project has no autoencoder, and the model none of its own. */
+  'xray.roundTrip': method(z.object({ id: itemId, model: modelChoice }), roundTrip.nullable()),
+
+  /** The autoencoder that is chosen for the project. */
+  'autoencoder.describe': method(nothing, autoencoderInfo.nullable()),
+  /** Copies one from a folder into the project, tries it out and chooses it. */
+  'autoencoder.choose': method(z.object({ path: z.string().min(1).max(4096) }), autoencoderInfo),
+  /** Chooses none; what a run still needs stays in the project. */
+  'autoencoder.remove': method(nothing, nothing),
+  'cache.describe': method(nothing, cacheReport),
+  /** Deletes what nothing asks for any more; gives what went. */
+  'cache.clean': method(nothing, z.object({ entries: z.number().int(), sizeBytes: z.number().int() })),
 
   'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
   'video.probe': method(z.object({ id: videoId }), probeAnswer),
@@ -357,6 +370,7 @@ export interface StudioEvents {
   'run.changed': Run
   'run.progressed': { runId: RunId; points: MetricPoint[]; baselines: Baselines }
   'run.sampled': RunSample
+  'autoencoder.changed': { chosen: AutoencoderInfo | null }
   'gallery.added': GalleryItem
   'gallery.changed': null
   'engine.changed': EngineStatus
@@ -369,7 +383,7 @@ export interface StudioEvents {
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
  * `cropped` the training image that a crop of an item would lead to, by the function that would make it;
- * `original` the picture it was made from; `checked` a training picture of a dry run; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * `original` the picture it was made from; `checked` a training picture of a dry run; `latents`, `decoded` and `difference` what an autoencoder makes of an item and back; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
@@ -386,6 +400,9 @@ export const mediaUrl = {
     `media/ledger/${format}?${new URLSearchParams({ ...(state ? { state } : {}), ...(reason ? { reason } : {}), text }).toString()}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
+  latents: (id: string, autoencoder: string, channel: number) => `media/latents/${id}/${autoencoder}/${channel}`,
+  decoded: (id: string, autoencoder: string) => `media/decoded/${id}/${autoencoder}`,
+  difference: (id: string, autoencoder: string) => `media/difference/${id}/${autoencoder}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

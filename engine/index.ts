@@ -3,6 +3,8 @@ import { StudioError } from '#contracts/errors.ts'
 import type { ServicesOf } from '#contracts/rpc.ts'
 import type { NativeRuntime } from './runtime/native.ts'
 import { CaptionerShelf } from './captioning/captioner-shelf.ts'
+import { inspectAutoencoder } from './autoencoder/autoencoder.ts'
+import { RoundTrips } from './autoencoder/round-trips.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'
@@ -12,6 +14,7 @@ import { train } from './training/train.ts'
 export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
   let opened: NativeRuntime | null = null
   const runtime = () => (opened ??= ports.openRuntime())
+  const roundTrips = new RoundTrips(ports, runtime)
 
   const captioners = new CaptionerShelf(ports, runtime)
 
@@ -40,6 +43,9 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
       captioners.close()
       return null
     },
+    'engine.inspectAutoencoder': ({ autoencoderFolder }, { signal }) =>
+      naming(async () => inspectAutoencoder(runtime(), await ports.openAutoencoder(autoencoderFolder), signal)),
+    'engine.roundTrip': (request, { signal }) => naming(() => roundTrips.of(request, signal)),
   }
 }
 

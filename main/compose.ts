@@ -5,6 +5,7 @@ import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
 import { captioningServices } from './services/captioning/captioning-services.ts'
+import { autoencoderServices } from './services/autoencoder.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
 import { importServices } from './services/import-wizard.ts'
@@ -100,6 +101,7 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...trainingServices(context),
       ...workServices(context),
       ...xrayServices(context),
+      ...autoencoderServices(context),
     }),
     current: () => current,
     context,

@@ -8,7 +8,7 @@ import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
 import { TrainProgram, type StepResult as ProgramResult } from '../runtime/train-program.ts'
 import type { Batch } from './batch.ts'
-import { lossGraph } from './loss-graph.ts'
+import { lossGraph, pictureForm } from './loss-graph.ts'
 
 export interface StepResult extends ProgramResult {
   learningRate: number
@@ -26,7 +26,11 @@ export class Trainer implements Disposable {
 
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
   static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
-    const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true, pictures: 'bytes', ...precisionOf(runtime, recipe) })
+    const { graph, loss } = lossGraph(recipe, recipe.batchSize, {
+      training: true,
+      pictures: pictureForm(recipe),
+      ...precisionOf(runtime, recipe),
+    })
     trainStep(graph, loss)
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     if (resumed) trainer.#restore(resumed)

@@ -3,9 +3,11 @@ import { captionPlace } from '#contracts/captioning.ts'
 import { ledgerReason, ledgerState, sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
+import { autoencoderCommand } from './autoencoder.ts'
 import { benchCpu, benchGpu } from './bench.ts'
 import { benchData } from './bench-data.ts'
 import { captionCommand } from './caption.ts'
+import { cacheCommand } from './cache.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
@@ -138,10 +140,28 @@ program
   .option('--recipe <file>', 'a recipe as JSON')
   .option('--steps <n>', "steps, instead of the recipe's", wholeNumber('--steps', 1))
   .option('--seed <n>', "seed, instead of the recipe's", wholeNumber('--seed', 0))
+  .option('--latents', "train in the space of the project's autoencoder")
   .option('--name <name>', 'name of the run')
   .option('--resume <run>', 'go on with a run, by its id')
   .addOption(json())
   .action(run(trainCommand))
+
+program
+  .command('autoencoder')
+  .description('choose the autoencoder in whose space models of a project may work, or say which it is')
+  .argument('[folder]', 'a folder with encoder.onnx and decoder.onnx, as exporters write it')
+  .requiredOption('--project <dir>', 'the project; made there if it is not')
+  .option('--remove', 'choose none')
+  .addOption(json())
+  .action(run(autoencoderCommand))
+
+program
+  .command('cache')
+  .description('what is kept of encoded pictures')
+  .requiredOption('--project <dir>', 'the project')
+  .option('--clean', 'delete what nothing asks for any more')
+  .addOption(json())
+  .action(run(cacheCommand))
 
 program
   .command('sample')

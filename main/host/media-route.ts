@@ -76,6 +76,10 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const filter = ledgerFilter.safeParse(Object.fromEntries(query))
     return filter.success ? exportLedger(project, id, filter.data) : null
   }
+  if (itemId.safeParse(id).success && /^[0-9a-f]{16}$/.test(step ?? '') && /^\d{0,3}$/.test(index ?? '')) {
+    const bytes = await project.roundTrips.picture(kind ?? '', itemId.parse(id), step!, Number(index ?? 0))
+    if (bytes) return { bytes, type: 'image/png' }
+  }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
     const frame = await clipFrame(project, itemId.parse(id), Number(step))
     return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }

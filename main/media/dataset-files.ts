@@ -388,8 +388,10 @@ export async function openSnapshot(folder: string, snapshot: string): Promise<Da
   return {
     size: items.length,
     imageSize,
+    ids: items.map(({ id }) => id),
     captions: items.map(({ caption, captions }) => captionsOf([caption, ...captions])),
     splits: items.map(({ split }) => split),
+    pixelHashes: items.map(({ pixelHash }) => pixelHash),
     image: (index, into = new Uint8Array(imageSize * imageSize * 3)) => {
       const { shard, slot } = items[index]!
       return readRecord(fileOf(shard), { shard, slot }, into)

@@ -13,6 +13,7 @@ import type { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
 import { Allowances } from '../store/allowances.ts'
+import { AutoencoderShelf } from '../store/autoencoder-shelf.ts'
 import { AlikeStore } from '../store/alike-store.ts'
 import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
@@ -43,6 +44,8 @@ import { findDuplicates } from './duplicates.ts'
 import { cropRunner } from './queue/crop-runner.ts'
 import { exportRunner } from './queue/export-runner.ts'
 import { captionRunner } from './queue/caption-runner.ts'
+import { LatentsCache } from './latents-cache.ts'
+import { RoundTrips } from './round-trips.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -77,6 +80,9 @@ export class OpenProject {
   readonly cropping: Cropping
   readonly clips: ClipFiles
   readonly videos: VideoShelf
+  readonly autoencoders: AutoencoderShelf
+  readonly latents: LatentsCache
+  readonly roundTrips: RoundTrips
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -126,6 +132,9 @@ export class OpenProject {
     )
     this.clips = this.dataset.clips
     this.videos = new VideoShelf(folder, fs)
+    this.autoencoders = new AutoencoderShelf(folder.autoencoders, fs)
+    this.latents = new LatentsCache(this)
+    this.roundTrips = new RoundTrips(this)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)

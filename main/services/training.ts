@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { StudioError } from '#contracts/errors.ts'
 import type { RunId } from '#contracts/project.ts'
 import { baselines, mediaUrl, type Baselines, type StudioServices } from '#contracts/studio.ts'
 import { forecastOf } from '#engine/forecast.ts'
@@ -47,6 +48,11 @@ export function trainingServices(context: StudioContext): TrainingServices {
     'training.start': async ({ name, recipe }) => {
       const project = context.project()
       await project.cropping.checkMade()
+      if (recipe.autoencoder && !(await project.autoencoders.get(recipe.autoencoder.hash)))
+        throw new StudioError(
+          'invalid-request',
+          `The autoencoder "${recipe.autoencoder.name}" of the recipe is not in this project. Choose it for the project first, or train on pixels.`,
+        )
       const snapshot = await project.dataset.freeze()
       const id = newId() as RunId
       const record = { id, name, createdAt: new Date().toISOString(), snapshot, recipe }

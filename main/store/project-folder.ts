@@ -28,6 +28,10 @@ export interface ProjectFolder {
   readonly exportLists: string
   /** What captioners said so far in jobs that have not ended. */
   readonly captioning: string
+  /** Copies of the autoencoders that models of the project work with. */
+  readonly autoencoders: string
+  /** Kept results of encoders. */
+  readonly features: string
   readonly lock: string
 }
 
@@ -47,6 +51,8 @@ export function projectFolder(root: string): ProjectFolder {
     exports: inside('exports'),
     exportLists: join(root, 'cache', 'exports'),
     captioning: join(root, 'cache', 'captioning'),
+    autoencoders: inside('autoencoders'),
+    features: join(root, 'cache', 'latents'),
     lock: inside('.lock'),
   }
 }

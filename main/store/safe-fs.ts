@@ -176,6 +176,21 @@ export class SafeFs {
     }
   }
 
+  /** Writes bytes at `offset` of a file, which ends with them, and syncs: what lay behind is cut off first. The file is made where it is not. */
+  async appendRecords(path: string, bytes: Uint8Array, offset: number): Promise<void> {
+    const isNew = !(await exists(path))
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_RDWR | constants.O_CREAT))
+    try {
+      await handle.truncate(offset)
+      await this.#writeAll(handle, path, bytes, offset)
+      await this.#guard('sync', path, 0, () => handle.sync())
+      await checkSize(handle, path, offset + bytes.length)
+    } finally {
+      await handle.close()
+    }
+    if (isNew) await this.#syncFolder(dirname(path))
+  }
+
   async remove(path: string): Promise<void> {
     await this.#guard('remove', path, 0, () => rm(path, { recursive: true, force: true }))
   }

@@ -7,6 +7,7 @@ import { writeSafetensors } from '#engine/checkpoint/safetensors.ts'
 import { storeFloats } from '#engine/checkpoint/tensor-bytes.ts'
 import { makePattern } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { exactAutoencoder, writeAutoencoder } from '../support/tiny-autoencoders.ts'
 
 const cli = join(import.meta.dirname, '../../main/cli/index.ts')
 const home = temporaryFolder()
@@ -58,6 +59,31 @@ describe('zigma', { timeout: 60_000 }, () => {
     const { pictures, runId } = JSON.parse(drawn.stdout) as { runId: string; pictures: { file: string }[] }
     expect(runId).toBe(run.id)
     expect(pictures.map(({ file }) => existsSync(file))).toEqual([true, true])
+  })
+
+  test('chooses an autoencoder, trains on latents and says what the cache holds', async () => {
+    const project = join(home, 'in latents')
+    await zigma('import', source, '--project', project, '--size', '32', '--json')
+    expect(await zigma('train', '--project', project, '--preset', 'tiny', '--latents')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^The project has no autoencoder/) as string }) // prettier-ignore
+    const chosen = await zigma(
+      'autoencoder',
+      writeAutoencoder(join(home, 'autoencoder'), exactAutoencoder()),
+      '--project',
+      project,
+      '--json',
+    )
+    expect(JSON.parse(chosen.stdout)).toMatchObject({ autoencoder: { name: 'autoencoder', channels: 12, factor: 2 } })
+    const recipe = join(home, 'recipe of latents.json')
+    writeFileSync(recipe, JSON.stringify(await smallRecipe())) // for pictures of 16 x 16: here for as many latents
+    const trained = await zigma('train', '--project', project, '--recipe', recipe, '--steps', '2', '--latents', '--json')
+    expect(JSON.parse(trained.stdout)).toMatchObject({
+      state: 'finished',
+      recipe: { autoencoder: { channels: 12 }, model: { channels: 12 } },
+    })
+    const { stdout } = await zigma('cache', '--project', project, '--clean', '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ entries: 4, orphans: 0, cleaned: { entries: 0 } })
+    const words = await zigma('cache', '--project', project)
+    expect(words.stdout).toMatch(/^The cache holds 4 entries, 48\.\d KiB; nothing asks for 0 of them, 0 bytes\.\n {2}latents-12x16x16-f32/)
   })
 
   test('ends with the ledger as JSON, whatever lies in a folder', async () => {

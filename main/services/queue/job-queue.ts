@@ -190,13 +190,16 @@ export class JobQueue {
 
   #start(job: Job, fence: number): void {
     const abort = new AbortController()
-    const startedMs = performance.now()
+    let startedMs = performance.now()
     let reportedMs = -Infinity
     let keptMs = -Infinity
     let firstDone: number | null = null
+    let unit: JobProgress['unit'] | null = null
     const report: RunContext['report'] = (progress) => {
-      firstDone ??= progress.done
       const nowMs = performance.now()
+      if (unit !== null && unit !== progress.unit) [firstDone, startedMs] = [null, nowMs] // another part of the work has its own pace
+      unit = progress.unit
+      firstDone ??= progress.done
       const last = progress.done === progress.total
       if (nowMs - reportedMs < reportEveryMs && !last) return
       reportedMs = nowMs
