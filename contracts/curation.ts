@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { consent, datasetItem, datasetSplit } from './dataset.ts'
 import { itemId } from './project.ts'
+import { area, originalAway } from './xray.ts'
 
 export const pick = z.enum(['none', 'pick', 'reject'])
 export type Pick = z.infer<typeof pick>
@@ -127,8 +128,25 @@ export const curationItem = datasetItem.extend(marks.shape).extend({
   bucket: size.nullable(),
   /** The part that is used: of the bucket's aspect, or square. */
   frame: rectangle,
+  /** The pixels that training uses. */
+  pixels: z.object({
+    /** Another for other pixels. */
+    version: z.string(),
+    /** made: they are of the crop. waiting: they are those of before, until the crop is made. away: they stay those of before. */
+    state: z.enum(['made', 'waiting', 'away']),
+    /** Why the original cannot be read. */
+    away: originalAway.nullable(),
+  }),
 })
 export type CurationItem = z.infer<typeof curationItem>
+
+/** The square of a picture that a crop leads to; with why the original cannot be read where it is away. */
+export const croppedArea = z.object({ area, away: originalAway.nullable() })
+export type CroppedArea = z.infer<typeof croppedArea>
+
+/** Items whose pixels are not what their crop says: not made yet, or not to be made while their originals are away. */
+export const cropsLeft = z.object({ waiting: z.number().int(), away: z.number().int() })
+export type CropsLeft = z.infer<typeof cropsLeft>
 
 /** What an edit applies to. A query is worked out on the spot, so that "all" never has to be loaded. */
 export const curationTarget = z.discriminatedUnion('kind', [
@@ -178,7 +196,7 @@ export type CurationEdit = z.infer<typeof curationEdit>
 /** One edit that can be taken back or done again. */
 export const editRecord = z.object({
   seq: z.number().int(),
-  kind: z.enum(['set', 'replace', 'affix', 'tag']),
+  kind: z.enum(['set', 'replace', 'affix', 'tag', 'caption']),
   /** Which of the marks it changed. */
   fields: z.array(marks.keyof()),
   items: z.number().int(),

@@ -1,5 +1,9 @@
 import { z } from 'zod'
+import { ledgerState } from './ledger-state.ts'
 import { itemId } from './project.ts'
+import { clipRules } from './video.ts'
+
+export { ledgerState, type LedgerState } from './ledger-state.ts'
 
 /**
  * How the files of a source are read: as pictures with caption files, as Hugging Face's image folder (metadata.jsonl, .csv, .parquet; folders
@@ -64,11 +68,10 @@ export const importOptions = z.object({
     .string()
     .regex(/^#[0-9a-f]{6}$/i)
     .default('#ffffff'),
+  /** How videos among the files become clips; by the rules' own defaults where it is not given. */
+  clips: clipRules.optional(),
 })
 export type ImportOptions = z.infer<typeof importOptions>
-
-export const ledgerState = z.enum(['used', 'partial', 'rejected'])
-export type LedgerState = z.infer<typeof ledgerState>
 
 /** Why an item is not used, or not wholly. The sentence stands in `detail`. */
 export const ledgerReason = z.enum([
@@ -95,6 +98,11 @@ export const ledgerReason = z.enum([
   'caption-without-picture',
   'caption-too-long',
   'not-used',
+  // Of videos.
+  'no-video',
+  'too-long',
+  'no-clip',
+  'frames-dropped',
 ])
 export type LedgerReason = z.infer<typeof ledgerReason>
 
@@ -120,6 +128,20 @@ export type LedgerTotals = z.infer<typeof ledgerTotals>
 export const datasetSplit = z.enum(['train', 'validation', 'test'])
 export type DatasetSplit = z.infer<typeof datasetSplit>
 
+/** What a clip has beyond a picture. */
+export const clipFacts = z.object({
+  frames: z.number().int().min(1),
+  /** Frames a second when it is played at the video's own speed. */
+  frameRate: z.number().positive(),
+  /** Every so many-th frame of the retimed video was taken. */
+  stride: z.number().int().min(1),
+  /** Where in the video it lies: seconds from the start, and its first and last frame, counted from 0. */
+  startSeconds: z.number(),
+  firstFrame: z.number().int(),
+  lastFrame: z.number().int(),
+})
+export type ClipFacts = z.infer<typeof clipFacts>
+
 export const datasetItem = z.object({
   id: itemId,
   /** Path inside the source folder, for people. */
@@ -129,6 +151,8 @@ export const datasetItem = z.object({
   height: z.number().int(),
   state: ledgerState,
   split: datasetSplit,
+  /** Null for a picture. */
+  clip: clipFacts.nullable(),
 })
 export type DatasetItem = z.infer<typeof datasetItem>
 
@@ -136,6 +160,10 @@ export type DatasetItem = z.infer<typeof datasetItem>
 export const sourceRoot = z.object({
   /** A path, or "sample". */
   root: z.string(),
+  /** Where it lies now, when people said that it is elsewhere; null while it is where it was. */
+  place: z.string().nullable(),
+  /** What was dropped on the window: its copies go once they are imported. */
+  isDropped: z.boolean(),
   /** offline: a disk that is not there, a folder that was moved. */
   state: z.enum(['online', 'offline']),
   found: z.number().int(),
@@ -146,7 +174,9 @@ export const sourceRoot = z.object({
 export type SourceRoot = z.infer<typeof sourceRoot>
 
 export const datasetSummary = z.object({
+  /** Pictures and clips. */
   items: z.number().int(),
+  clips: z.number().int(),
   validationItems: z.number().int(),
   captioned: z.number().int(),
   imageSize: z.number().int().nullable(),

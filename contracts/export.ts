@@ -38,7 +38,7 @@ export const exportRequest = exportPlan.extend({ folder: z.string().min(1).max(4
 export type ExportRequest = z.infer<typeof exportRequest>
 
 /** Why an item that was asked for is not in an export. */
-export const leftOutReason = z.enum(['rejected', 'original-away', 'format-not-read', 'damaged'])
+export const leftOutReason = z.enum(['rejected', 'clip', 'original-away', 'format-not-read', 'damaged'])
 export type LeftOutReason = z.infer<typeof leftOutReason>
 
 export const leftOutCount = z.object({ reason: leftOutReason, items: z.number().int() })

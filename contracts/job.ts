@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { captionOutcome, captionRequest } from './captioning.ts'
 import { importOptions, importSource, ledgerTotals } from './dataset.ts'
 import { wireError } from './errors.ts'
 import { exportRequest, exportTotals } from './export.ts'
@@ -11,15 +12,25 @@ export type JobState = z.infer<typeof jobState>
 
 /** What a job does: a frozen copy of its parameters, taken when it was queued. */
 export const jobPayload = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('import'), source: importSource, options: importOptions }),
+  z.object({
+    kind: z.literal('import'),
+    source: importSource,
+    options: importOptions,
+    /** Only these files of it, by their names in the ledger; all where it is left out. */
+    only: z.array(z.string()).min(1).max(10_000).optional(),
+  }),
   /** Measure the items that are not measured yet, and find duplicates. */
   z.object({ kind: z.literal('measure') }),
+  /** Make the training pixels of the items whose crop has changed. */
+  z.object({ kind: z.literal('crop') }),
   /** Find the scenes of a video. */
   z.object({ kind: z.literal('scenes'), videoId, path: z.string() }),
   /** Cut the videos of a folder into clips of the data set. */
   z.object({ kind: z.literal('clips'), path: z.string(), options: clipOptions }),
   /** Write part of the data set for other programs. */
   z.object({ kind: z.literal('export'), request: exportRequest }),
+  /** Describe items by a captioner, as one edit. */
+  z.object({ kind: z.literal('caption'), request: captionRequest }),
   z.object({ kind: z.literal('train'), runId }),
   z.object({ kind: z.literal('sample'), request: generationRequest }),
 ])
@@ -43,10 +54,13 @@ export const jobResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('import'), totals: ledgerTotals }),
   /** `missing` are items whose originals are gone or others now. */
   z.object({ kind: z.literal('measure'), measured: z.number().int(), missing: z.number().int() }),
+  /** `missing` keep the pixels of before: their originals are away. */
+  z.object({ kind: z.literal('crop'), made: z.number().int(), missing: z.number().int() }),
   z.object({ kind: z.literal('scenes'), frames: z.number().int() }),
   /** `note` says what clips are good for so far. */
   z.object({ kind: z.literal('clips'), totals: ledgerTotals, clips: z.number().int(), note: z.string() }),
   z.object({ kind: z.literal('export'), folder: z.string(), totals: exportTotals }),
+  captionOutcome.extend({ kind: z.literal('caption') }),
   z.object({ kind: z.literal('train'), step: z.number().int(), loss: z.number().nullable() }),
   z.object({ kind: z.literal('sample'), pictures: z.number().int() }),
 ])

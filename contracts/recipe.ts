@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { autoencoderSpace } from './autoencoder.ts'
 
 export const scanSpec = z.object({
   kind: z.enum(['zigzag', 'raster', 'bidirectional', 'hilbert', 'hilbert-official']),
@@ -59,6 +60,8 @@ export const recipe = z.object({
   preset: z.string().nullable().default(null),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
   model: modelSpec,
+  /** The autoencoder in whose space the model works; null for pixels. */
+  autoencoder: autoencoderSpace.nullable().default(null),
   textEncoder: textEncoderSpec.nullable(),
   path: z.enum(['linear']).default('linear'),
   prediction: z.enum(['velocity']).default('velocity'),

@@ -1,6 +1,11 @@
 import { z } from 'zod'
+import { captionPreview, captionRequest } from './captioning.ts'
+import { autoencoderInfo, cacheReport, roundTrip, type AutoencoderInfo } from './autoencoder.ts'
 import {
   bucketCount,
+  crop,
+  croppedArea,
+  cropsLeft,
   curationEdit,
   curationFilter,
   curationHistory,
@@ -14,6 +19,7 @@ import {
   size,
   tagCount,
   type CurationNews,
+  type Crop,
 } from './curation.ts'
 import { datasetItem, datasetSummary, importOptions, importSource, ledgerEntry, ledgerState, recognizedSource } from './dataset.ts'
 import type { DatasetSummary } from './dataset.ts'
@@ -28,7 +34,21 @@ import {
   generationRequest,
   type GalleryItem,
 } from './gallery.ts'
+import { importCheck, importDraft, resumedDraft, sourceWeight } from './import-wizard.ts'
 import { job, queueStatus, type Job, type JobProgress, type QueueStatus } from './job.ts'
+import {
+  captionFix,
+  encodingPreview,
+  fileFix,
+  fixOutcome,
+  ledgerCounts,
+  ledgerFile,
+  ledgerFilter,
+  ledgerRow,
+  relocated,
+  relocation,
+  type LedgerFilter,
+} from './ledger.ts'
 import {
   displayName,
   itemId,
@@ -44,7 +64,7 @@ import {
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
 import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
-import { modelChoice, xray } from './xray.ts'
+import { modelChoice, timeScan, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -76,6 +96,13 @@ export const folderListing = z.object({
   parent: z.string().nullable(),
   folders: z.array(z.object({ name: z.string(), path: z.string() })),
   pictures: z.number().int(),
+  videos: z.number().int(),
+  /** Folders from which everything that this studio may read can be reached. */
+  places: z.array(z.string()),
+  /** Files that can be imported on their own; of very many the first by name. */
+  files: z.array(
+    z.object({ name: z.string(), path: z.string(), kind: z.enum(['archive', 'toml', 'picture']), sizeBytes: z.number().nullable() }),
+  ),
 })
 export type FolderListing = z.infer<typeof folderListing>
 
@@ -114,6 +141,8 @@ export type RunSample = z.infer<typeof runSample>
 export const studioMethods = {
   'system.describe': method(nothing, systemReport),
   'system.pickFolder': method(nothing, z.string().nullable()),
+  /** The same for a file. */
+  'system.pickFile': method(nothing, z.string().nullable()),
   'system.browse': method(z.object({ path: z.string().max(4096).nullable() }), folderListing),
 
   'projects.list': method(nothing, z.array(projectSummary)),
@@ -137,6 +166,32 @@ export const studioMethods = {
     z.object({ total: z.number().int(), entries: z.array(ledgerEntry) }),
   ),
   'dataset.editCaption': method(z.object({ id: itemId, caption: z.string().max(2000) }), datasetItem),
+
+  /** The import that is being prepared; null when there is none. */
+  'import.draft': method(nothing, resumedDraft.nullable()),
+  'import.keepDraft': method(importDraft, resumedDraft),
+  'import.dropDraft': method(nothing, nothing),
+  /** Files and folders that lie apart, as one source: a copy of them that goes once it is imported. */
+  'import.gather': method(z.object({ paths: z.array(z.string().min(1).max(4096)).min(1).max(1000) }), z.object({ path: z.string() })),
+  'import.weigh': method(importSource, sourceWeight),
+  /** A dry run over the first files: nothing is written. */
+  'import.check': method(z.object({ source: importSource, options: importOptions }), importCheck),
+  /** Starts the import that the draft describes. */
+  'import.start': method(nothing, job),
+
+  'ledger.list': method(
+    z.object({ filter: ledgerFilter, offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({ total: z.number().int(), entries: z.array(ledgerRow) }),
+  ),
+  'ledger.count': method(z.object({ text: z.string().max(500).default('') }), ledgerCounts),
+  /** A caption file that is not UTF-8 in the encodings that its bytes could be, the likeliest first. */
+  'ledger.encodings': method(ledgerFile, z.array(encodingPreview)),
+  'ledger.fixCaptions': method(captionFix, fixOutcome),
+  'ledger.fixFiles': method(fileFix, job),
+  /** A source that was moved or is on another drive now. */
+  'ledger.locate': method(relocation, relocated),
+  /** Reads a source again, as it was read before. */
+  'ledger.readAgain': method(z.object({ root: z.string().max(4096) }), job),
 
   'curation.query': method(curationQuery, z.object({ total: z.number().int(), items: z.array(curationItem) })),
   'curation.get': method(z.object({ id: itemId }), curationItem),
@@ -163,6 +218,11 @@ export const studioMethods = {
     }),
     z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
   ),
+  /** Where a crop would lie on an item, and whether it could be made; nothing changes. */
+  'curation.cropArea': method(z.object({ id: itemId, crop }), croppedArea),
+  'curation.cropsLeft': method(nothing, cropsLeft),
+  /** Makes what is left as a job, also what was away. */
+  'curation.makeCrops': method(nothing, job),
   /** The data set's card as Markdown, with the front matter that Hugging Face reads. */
   'curation.card': method(nothing, z.object({ markdown: z.string() })),
 
@@ -179,7 +239,38 @@ export const studioMethods = {
   /** Writes the data set's card into a folder, under a name that is free. */
   'export.saveCard': method(z.object({ folder: z.string().min(1).max(4096) }), z.object({ path: z.string() })),
 
-  'xray.describe': method(z.object({ id: itemId, model: modelChoice }), xray),
+  /** What a captioner would say of the first few items of a target, without changing anything. */
+  'captioning.preview': method(captionRequest.extend({ items: z.number().int().min(1).max(8).default(4) }), captionPreview),
+  'captioning.run': method(captionRequest, job),
+  /** Whether a key is kept for a server. The key itself never leaves the studio's settings but for that server. */
+  'captioning.hasKey': method(z.object({ address: z.string().max(500) }), z.boolean()),
+  /** Keeps a server's key outside of the project, or forgets it (null). */
+  'captioning.setKey': method(
+    z.object({
+      address: z.string().max(500),
+      key: z
+        .string()
+        .min(1)
+        .max(500)
+        .regex(/^[\x21-\x7e]+$/)
+        .nullable(),
+    }),
+    nothing,
+  ),
+
+  'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
+  /** Null where the project has no autoencoder, and the model none of its own. */
+  'xray.roundTrip': method(z.object({ id: itemId, model: modelChoice }), roundTrip.nullable()),
+
+  /** The autoencoder that is chosen for the project. */
+  'autoencoder.describe': method(nothing, autoencoderInfo.nullable()),
+  /** Copies one from a folder into the project, tries it out and chooses it. */
+  'autoencoder.choose': method(z.object({ path: z.string().min(1).max(4096) }), autoencoderInfo),
+  /** Chooses none; what a run still needs stays in the project. */
+  'autoencoder.remove': method(nothing, nothing),
+  'cache.describe': method(nothing, cacheReport),
+  /** Deletes what nothing asks for any more; gives what went. */
+  'cache.clean': method(nothing, z.object({ entries: z.number().int(), sizeBytes: z.number().int() })),
 
   'video.list': method(z.object({ path: z.string().min(1).max(4096) }), z.array(foundVideo)),
   'video.probe': method(z.object({ id: videoId }), probeAnswer),
@@ -194,13 +285,24 @@ export const studioMethods = {
     z.array(z.object({ seconds: z.number(), pictureUrl: z.string() })),
   ),
   'video.import': method(z.object({ path: z.string().min(1).max(4096), options: clipOptions }), job),
+  /** Of one folder's videos, or of all. */
   'video.ledger': method(
-    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500), state: ledgerState.nullable() }),
+    z.object({
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(500),
+      state: ledgerState.nullable(),
+      path: z.string().min(1).max(4096).nullable().default(null),
+    }),
     z.object({ total: z.number().int(), entries: z.array(videoEntry) }),
   ),
-  /** The clips of the data set; `note` says what they are good for so far. */
+  /** The clips of the data set, or of one folder's videos, or of one of them; `note` says what they are good for so far. */
   'video.clips': method(
-    z.object({ offset: z.number().int().min(0), limit: z.number().int().min(1).max(500) }),
+    z.object({
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(500),
+      path: z.string().min(1).max(4096).nullable().default(null),
+      source: z.string().max(4096).nullable().default(null),
+    }),
     z.object({ total: z.number().int(), clips: z.array(clip), note: z.string() }),
   ),
 
@@ -268,6 +370,7 @@ export interface StudioEvents {
   'run.changed': Run
   'run.progressed': { runId: RunId; points: MetricPoint[]; baselines: Baselines }
   'run.sampled': RunSample
+  'autoencoder.changed': { chosen: AutoencoderInfo | null }
   'gallery.added': GalleryItem
   'gallery.changed': null
   'engine.changed': EngineStatus
@@ -279,7 +382,8 @@ export interface StudioEvents {
  * Pictures travel by address, never by path: the host puts its own origin in front of these.
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
- * `original` the picture it was made from; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * `cropped` the training image that a crop of an item would lead to, by the function that would make it;
+ * `original` the picture it was made from; `checked` a training picture of a dry run; `latents`, `decoded` and `difference` what an autoencoder makes of an item and back; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
@@ -287,9 +391,18 @@ export const mediaUrl = {
     const query = [...(width ? [`w=${width}`] : []), ...(version ? [`v=${version}`] : [])]
     return `media/item/${id}${query.length > 0 ? `?${query.join('&')}` : ''}`
   },
+  cropped: (id: string, part: Crop) =>
+    `media/cropped/${id}?crop=${part.kind === 'rectangle' ? [part.x, part.y, part.width, part.height].join() : part.kind}`,
   original: (id: string) => `media/original/${id}`,
+  checked: (check: string, index: number) => `media/checked/${check}/${index}`,
+  /** The lines of the ledger that a filter finds, as a file to keep. */
+  ledger: (format: 'csv' | 'json', { state, reason, text }: LedgerFilter) =>
+    `media/ledger/${format}?${new URLSearchParams({ ...(state ? { state } : {}), ...(reason ? { reason } : {}), text }).toString()}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
+  latents: (id: string, autoencoder: string, channel: number) => `media/latents/${id}/${autoencoder}/${channel}`,
+  decoded: (id: string, autoencoder: string) => `media/decoded/${id}/${autoencoder}`,
+  difference: (id: string, autoencoder: string) => `media/difference/${id}/${autoencoder}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ledgerState } from './dataset.ts'
+import { ledgerState } from './ledger-state.ts'
 import { itemId } from './project.ts'
 
 /** A video that the studio was shown: looked up by the host, never a path. */
@@ -96,6 +96,15 @@ export const plannedClip = z.object({
 })
 export type PlannedClip = z.infer<typeof plannedClip>
 
+/** A change of one rule after which more of a video's frames are used, and how many then are. */
+export const planRemedy = z.object({
+  rule: z.enum(['frames', 'shortest', 'stride']),
+  value: z.number().int(),
+  used: z.number().int(),
+  clipCount: z.number().int(),
+})
+export type PlanRemedy = z.infer<typeof planRemedy>
+
 /** What the rules make of a video. Every frame is accounted for: used + the dropped of all reasons = all. */
 export const videoPlan = z.object({
   frames: z.number().int(),
@@ -110,13 +119,21 @@ export const videoPlan = z.object({
   clips: z.array(plannedClip),
   /** The nearest trim that leaves no remainder at its end; null where there is none. */
   snapped: trim.nullable(),
+  /** Frames a second that clips have before the stride, where frames are evened out by their times; null where they are taken as they are. */
+  evenedTo: z.number().nullable(),
+  /** Ways to use more of the video; none where all that can be used is. */
+  remedies: z.array(planRemedy),
   /** For people: what was done to the times, and what is dropped and why. */
   notes: z.array(z.string()),
 })
 export type VideoPlan = z.infer<typeof videoPlan>
 
 /** Why a video is not used, or not wholly. The sentence stands in `detail`. */
-export const videoReason = z.enum([...videoFault.options, 'duplicate', 'no-clip', 'frames-dropped'])
+export const videoReason = z.enum([
+  ...videoFault.options,
+  ...['duplicate', 'no-clip', 'frames-dropped'],
+  ...['caption-not-utf8', 'caption-missing', 'caption-too-long', 'metadata-broken'],
+] as const)
 export type VideoReason = z.infer<typeof videoReason>
 
 /** What became of one video of a source. */
@@ -151,6 +168,11 @@ export const clipOptions = z.object({
   /** Trims of single videos, by their path inside the source. */
   trims: z
     .array(z.object({ source: z.string().max(4096), trim }))
+    .max(10_000)
+    .default([]),
+  /** Thresholds of single videos instead of the common one, by their path inside the source. */
+  thresholds: z
+    .array(z.object({ source: z.string().max(4096), cutThreshold: clipRules.shape.cutThreshold.unwrap() }))
     .max(10_000)
     .default([]),
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { datasetItem } from './dataset.ts'
+import { clipFacts, datasetItem } from './dataset.ts'
 import { runId } from './project.ts'
 import { scanSpec } from './recipe.ts'
 
@@ -14,12 +14,22 @@ export type ModelChoice = z.infer<typeof modelChoice>
 export const area = z.object({ x: z.number(), y: z.number(), width: z.number(), height: z.number() })
 export type Area = z.infer<typeof area>
 
-/** Why a picture cannot be shown as it was brought in: its file is away, its content has changed since, or it lies where the host may not read. */
-export const originalAway = z.enum(['gone', 'changed', 'outside', 'unreadable'])
+/** Why a picture cannot be shown as it was brought in: its file is away, its content has changed since, it lies where the host may not read, or it is a video, which is not
+ * opened for this. */
+export const originalAway = z.enum(['gone', 'changed', 'outside', 'unreadable', 'video'])
 export type OriginalAway = z.infer<typeof originalAway>
 
+/**
+ * How layers share space and time in a clip: s layers scan each frame by itself, t layers each place through time, and the pattern is repeated to the
+ * network's depth; 3D orders run over all tokens at once.
+ */
+export const timeScan = z.enum(['sst', 'st', 'sstt', 'zigzag-3d', 'sweep-3d'])
+export type TimeScan = z.infer<typeof timeScan>
+
 export const scanOrder = z.object({
-  kind: scanSpec.shape.kind,
+  kind: z.enum([...scanSpec.shape.kind.options, 'time', 'zigzag-3d', 'sweep-3d']),
+  /** What it is an order of: the tokens of one picture or frame, the frames at one place, or all tokens of a clip, frame by frame. */
+  span: z.enum(['frame', 'time', 'clip']),
   /** Which one of its kind, from 0. */
   number: z.number().int().min(0),
   /** The token at each position, position 0 first: 32-bit integers, little end first, as base64. A token is row x columns + column. */
@@ -55,6 +65,15 @@ export const xray = z.object({
   }),
   /** Rows and columns of patches; each is a token. */
   grid: z.object({ rows: z.number().int().min(1), columns: z.number().int().min(1) }),
+  /** Null for a picture. Of a clip, `training` is its first frame. */
+  clip: z
+    .object({
+      facts: clipFacts,
+      time: timeScan,
+      /** The very pixels that a trainer gets, frame by frame; seconds are counted from the start of the video. */
+      frames: z.array(z.object({ pictureUrl: z.string(), seconds: z.number() })),
+    })
+    .nullable(),
   orders: z.array(scanOrder),
   /** For each layer its passes over the tokens, each by one of `orders`. */
   layers: z.array(z.array(z.object({ order: z.number().int().min(0) }))),

@@ -4,6 +4,7 @@ import type { DatasetReader } from './ports.ts'
 import { measureScan, measureTrainStep, type ScanTimes, type TrainStepTimes } from './runtime/bench.ts'
 import type { NativeRuntime } from './runtime/native.ts'
 import { BatchReader, DataOrder } from './training/batch.ts'
+import { pixelExamples } from './training/examples.ts'
 import { lossGraph } from './training/loss-graph.ts'
 import { Trainer } from './training/trainer.ts'
 
@@ -27,11 +28,11 @@ export async function measureEngine(runtime: NativeRuntime, recipe: Recipe): Pro
 }
 
 /** Reads every item once, in the shuffled batches that the trainer reads; each call is another epoch. */
-export function epochsOf(dataset: DatasetReader, batchSize: number): () => void {
+export function epochsOf(dataset: DatasetReader, batchSize: number): () => Promise<void> {
   const order = new DataOrder([...Array(dataset.size).keys()], 1, batchSize)
-  const reader = new BatchReader(dataset, batchSize, null)
+  const reader = new BatchReader(pixelExamples(dataset), batchSize, null)
   let step = 0
-  return () => {
-    for (let i = 0; i < dataset.size / batchSize; i++) reader.read(order.itemsOf(++step), null)
+  return async () => {
+    for (let i = 0; i < dataset.size / batchSize; i++) await reader.read(order.itemsOf(++step), null)
   }
 }

@@ -5,7 +5,7 @@ import { elementBytes, type Graph, type Value } from './graph/value.ts'
 import { planMemory } from './lowering/memory-plan.ts'
 import { trainedCopies } from './optim/train-step.ts'
 import { precisionOf } from './runtime/precision.ts'
-import { lossGraph } from './training/loss-graph.ts'
+import { lossGraph, pictureForm } from './training/loss-graph.ts'
 import { divisors, microBatchOf, trainGraph } from './training/train-graph.ts'
 import { validationBatch } from './training/validation.ts'
 
@@ -70,7 +70,7 @@ function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast,
   const copies = 1 + trainedCopies.length + Number(microBatchOf(recipe) < recipe.batchSize)
   const programs = [
     graph,
-    lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: 'bytes', ...precision }).graph,
+    lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: pictureForm(recipe), ...precision }).graph,
   ]
   const prompts = recipe.samplePrompts.length
   if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))

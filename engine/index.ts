@@ -2,6 +2,9 @@ import type { EngineMethods } from '#contracts/engine.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ServicesOf } from '#contracts/rpc.ts'
 import type { NativeRuntime } from './runtime/native.ts'
+import { CaptionerShelf } from './captioning/captioner-shelf.ts'
+import { inspectAutoencoder } from './autoencoder/autoencoder.ts'
+import { RoundTrips } from './autoencoder/round-trips.ts'
 import { forecastOf } from './forecast.ts'
 import { sample } from './generation/sample.ts'
 import type { EnginePorts } from './ports.ts'
@@ -12,6 +15,9 @@ import { train } from './training/train.ts'
 export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
   let opened: NativeRuntime | null = null
   const runtime = () => (opened ??= ports.openRuntime())
+  const roundTrips = new RoundTrips(ports, runtime)
+
+  const captioners = new CaptionerShelf(ports, runtime)
 
   return {
     'engine.describe': async () => {
@@ -32,6 +38,15 @@ export function createEngine(ports: EnginePorts): ServicesOf<EngineMethods> {
     'engine.forecast': async (recipe) => forecastOf(recipe),
     'engine.train': (request, { signal }) => naming(ports, () => train(ports, runtime(), request, signal)),
     'engine.sample': (request, { signal }) => naming(ports, () => sample(ports, runtime(), request, signal)),
+    'engine.openCaptioner': (model) => naming(ports, () => captioners.look(model)),
+    'engine.caption': ({ model, rgb }, { signal }) => naming(ports, () => captioners.caption(model, rgb, signal)),
+    'engine.closeCaptioner': async () => {
+      captioners.close()
+      return null
+    },
+    'engine.inspectAutoencoder': ({ autoencoderFolder }, { signal }) =>
+      naming(ports, async () => inspectAutoencoder(runtime(), await ports.openAutoencoder(autoencoderFolder), signal)),
+    'engine.roundTrip': (request, { signal }) => naming(ports, () => roundTrips.of(request, signal)),
   }
 }
 

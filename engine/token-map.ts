@@ -1,4 +1,5 @@
 import type { ModelSpec, ScanSpec } from '#contracts/recipe.ts'
+import { clipPlan, type ClipPlan, type TimeScan } from './scan/clip-plan.ts'
 import { scanPlan } from './scan/scan-plan.ts'
 
 /** How a network cuts its image into tokens, and in which order each of its layers reads them. */
@@ -21,4 +22,9 @@ export function tokenMapOf({ height, width, patchSize, depth, scan }: ModelSpec)
     orders: plan.orders.map((permutation, number) => ({ kind: scan.kind, number, permutation })),
     layers: Array.from({ length: depth }, (_, layer) => plan.directions(layer).map(({ order }) => ({ order }))),
   }
+}
+
+/** How the same network would read a clip, its layers shared out between space and time: the plan of a network for videos (spec 2.5). */
+export function clipTokenMapOf({ height, width, patchSize, depth, scan }: ModelSpec, frames: number, time: TimeScan): ClipPlan {
+  return clipPlan(time, scan, depth, { frames, rows: height / patchSize, columns: width / patchSize })
 }

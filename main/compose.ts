@@ -4,8 +4,12 @@ import { StudioError } from '#contracts/errors.ts'
 import type { CallContext } from '#contracts/rpc.ts'
 import type { StudioServices, SystemReport } from '#contracts/studio.ts'
 import { EngineClient, forkEngine, type EngineLauncher } from './engine-process/client.ts'
+import { captioningServices } from './services/captioning/captioning-services.ts'
+import { autoencoderServices } from './services/autoencoder.ts'
 import { curationServices } from './services/curation-services.ts'
 import { datasetServices } from './services/dataset.ts'
+import { importServices } from './services/import-wizard.ts'
+import { ledgerServices } from './services/ledger.ts'
 import type { Publish, StudioContext, StudioNews } from './services/context.ts'
 import type { OpenProject } from './services/open-project.ts'
 import { closeProject, openProject, projectServices } from './services/projects.ts'
@@ -16,6 +20,7 @@ import { videoServices } from './services/video.ts'
 import { workServices } from './services/work.ts'
 import { xrayServices } from './services/xray.ts'
 import { explainFull } from './store/database.ts'
+import { CaptionKeys } from './store/caption-keys.ts'
 import { createProject, readProject } from './store/project-folder.ts'
 import { defaultProjectsFolder, ProjectRegistry } from './store/registry.ts'
 import { SafeFs } from './store/safe-fs.ts'
@@ -29,6 +34,7 @@ export interface StudioPorts {
   projectsFolder?: string
   allowedRoots?: readonly string[]
   pickFolder?: () => Promise<string | null>
+  pickFile?: () => Promise<string | null>
 }
 
 export interface Studio {
@@ -59,11 +65,13 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
     host: ports.host,
     fs,
     registry: new ProjectRegistry(fs, ports.settingsFolder),
+    captionKeys: new CaptionKeys(fs, ports.settingsFolder),
     engine: new EngineClient(ports.launchEngine ?? forkEngine, (status) => publish('engine.changed', status)),
     publish,
     allowedRoots: new Set(roots),
     projectsFolder,
     pickFolder: ports.pickFolder ?? null,
+    pickFile: ports.pickFile ?? null,
     project: () => {
       if (!current) throw new StudioError('not-found', 'No project is open. Open or create one first.')
       return current
@@ -84,12 +92,16 @@ export async function compose(ports: StudioPorts): Promise<Studio> {
       ...systemServices(context),
       ...projectServices(context),
       ...datasetServices(context),
+      ...importServices(context),
+      ...ledgerServices(context),
       ...curationServices(context),
+      ...captioningServices(context),
       ...videoServices(context),
       ...exportServices(context),
       ...trainingServices(context),
       ...workServices(context),
       ...xrayServices(context),
+      ...autoencoderServices(context),
     }),
     current: () => current,
     context,

@@ -9,6 +9,7 @@ export const router = createRouter({
   routes: [
     { path: '/', name: 'projects', component: () => import('./views/ProjectsView.vue') },
     { path: '/import', name: 'import', component: () => import('./views/ImportView.vue') },
+    { path: '/import/clips', name: 'clips', component: () => import('./views/ClipsView.vue'), meta: { stage: 'import' } },
     { path: '/curate', name: 'curate', component: () => import('./views/CurateView.vue') },
     { path: '/curate/xray/:item', name: 'xray', component: () => import('./views/XrayView.vue'), meta: { stage: 'curate' } },
     { path: '/train/:run?', name: 'train', component: () => import('./views/TrainView.vue') },

@@ -5,8 +5,8 @@ import { readDrawingWeights } from '../checkpoint/training-state.ts'
 import type { EnginePorts } from '../ports.ts'
 import { Buffers } from '../runtime/buffers.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
-import { rgbBytes } from '../training/batch.ts'
 import { Drawer } from './drawer.ts'
+import { openDecoder, shown } from './shown.ts'
 
 const batchLimit = 8
 
@@ -14,7 +14,7 @@ const batchLimit = 8
 export async function sample(
   ports: EnginePorts,
   runtime: NativeRuntime,
-  { runFolder, indices, request }: SampleRequest,
+  { runFolder, indices, request, autoencoderFolder }: SampleRequest,
   signal: AbortSignal,
 ): Promise<{ checkpointHash: string; step: number; pictures: number }> {
   const checkpoints = ports.checkpoints(runFolder)
@@ -32,7 +32,7 @@ export async function sample(
   const batchSize = Math.min(batchLimit, indices.length)
   if (batchSize === 0) return { checkpointHash: stored.hash, step: stored.step, pictures: 0 }
   using drawer = await Drawer.create(runtime, recipe, memory.tensors, { tokenizer, batchSize, guided: request.cfgScale !== 1 })
-  const { width, height } = recipe.model
+  using autoencoder = await openDecoder(ports, runtime, recipe, autoencoderFolder)
   for (let first = 0; first < indices.length; first += batchSize) {
     signal.throwIfAborted()
     const batch = indices.slice(first, first + batchSize)
@@ -43,18 +43,16 @@ export async function sample(
       request,
       { signal },
     )
-    pictures.forEach(({ values }, i) => {
+    for (const [i, picture] of pictures.entries()) {
       ports.publish('engine.drew', {
         runFolder,
         index: batch[i]!,
         seed: seeds[i]!,
         step: stored.step,
         checkpointHash: stored.hash,
-        width,
-        height,
-        rgb: rgbBytes(values, width, height),
+        ...(await shown(picture, recipe, autoencoder, signal)),
       })
-    })
+    }
   }
   return { checkpointHash: stored.hash, step: stored.step, pictures: indices.length }
 }

@@ -10,6 +10,11 @@ import { encodeText } from '../text/text-encoder.ts'
 /** How pictures are handed in: as bytes [B, H, W, C], as a data set keeps them, or as values [B, C, H, W], pictures in [-1, 1]. */
 export type PictureForm = 'bytes' | 'values'
 
+/** The form in which the examples of a recipe come: latents have no bytes. */
+export function pictureForm({ autoencoder }: Pick<Recipe, 'autoencoder'>): PictureForm {
+  return autoencoder ? 'values' : 'bytes'
+}
+
 /**
  * The velocity loss of one batch (spec 3.2), with its noise, times and dropped conditions drawn in the graph. Inputs: `images`
  * in their form, with text `ids` int32 [B, tokens], or features `text` [B, tokens, dim] where the recipe has no encoder of its own, and the counters `seed`, `step` int64 [1], `sample` int64 [B].

@@ -5,10 +5,14 @@ import type { Baselines, MetricPoint } from '#contracts/studio.ts'
 import type { NativeRuntime } from '../runtime/native.ts'
 import { readTrainingState, writeTrainingState, type TrainingState } from '../checkpoint/training-state.ts'
 import { Drawer } from '../generation/drawer.ts'
+import { shown } from '../generation/shown.ts'
+import type { Autoencoder } from '../autoencoder/autoencoder.ts'
 import type { DatasetReader, EnginePorts } from '../ports.ts'
 import { fitTokenizer, Tokenizer } from '../text/tokenizer.ts'
 import { engineVersion } from '../version.ts'
-import { BatchReader, DataOrder, rgbBytes } from './batch.ts'
+import { openSpace } from './space.ts'
+import { BatchReader, DataOrder, type Batch } from './batch.ts'
+import type { Examples } from './examples.ts'
 import type { Trainer } from './trainer.ts'
 import { TrainingSession } from './training-session.ts'
 import { constantLoss, trainable } from './validation.ts'
@@ -27,6 +31,8 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   const { recipe, runFolder, snapshot } = request
   using dataset = await ports.openDataset(request.datasetFolder, snapshot)
   refuseMisfit(recipe, dataset)
+  using space = await openSpace(ports, runtime, request, dataset, signal)
+  const { examples, autoencoder } = space
   const checkpoints = ports.checkpoints(runFolder)
   const stored = await checkpoints.newest()
   const resumed = stored ? readTrainingState(stored.files) : null
@@ -37,12 +43,15 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     )
   }
 
-  const tokenizer = makeTokenizer(recipe, dataset, resumed)
-  using session = await TrainingSession.open(runtime, recipe, { dataset, tokenizer, tensors: resumed?.tensors ?? null })
+  // Ended while pictures were encoded: what is encoded is kept, and no step was taken.
+  if (signal.aborted) return { step: resumed?.step ?? 0, loss: null, finished: false }
+
+  const tokenizer = makeTokenizer(recipe, examples, resumed)
+  using session = await TrainingSession.open(runtime, recipe, { examples, tokenizer, tensors: resumed?.tensors ?? null })
   const log = new RunLog(ports, request)
   await log.begin(resumed?.step ?? 0)
   if (!resumed) {
-    log.baselines = { untrained: (await session.validation?.loss()) ?? null, constant: constantLoss(dataset) }
+    log.baselines = { untrained: (await session.validation?.loss()) ?? null, constant: await constantLoss(examples) }
     await log.record({
       step: 0,
       loss: null,
@@ -51,7 +60,7 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
       learningRate: 0,
       secondsPerStep: null,
     })
-  } else log.baselines = { untrained: await log.untrained(), constant: constantLoss(dataset) }
+  } else log.baselines = { untrained: await log.untrained(), constant: await constantLoss(examples) }
 
   const save = async (step: number) => {
     log.announce('checkpoint')
@@ -66,22 +75,19 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     const { hash, sizeBytes } = await checkpoints.write(step, files, recipe.keepCheckpoints)
     ports.publish('engine.checkpointed', { runFolder, step, hash, sizeBytes })
   }
-  const order = new DataOrder(trainable(dataset), recipe.seed, recipe.batchSize)
-  // Two in turn: a step reads its batch piece by piece, or once more, while the next one is read.
-  const readers = [0, 1].map(
-    () => new BatchReader(dataset, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }),
-  )
-  const batchOf = (step: number) => readers[step % 2]!.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
+  const order = new DataOrder(trainable(examples), recipe.seed, recipe.batchSize)
+  const reader = new BatchReader(examples, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens })
+  const batchOf = (step: number) => reader.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
 
   let step = resumed?.step ?? 0
   let saved = step
   let loss: number | null = null
-  let batch = ahead(() => batchOf(step + 1))
+  let next = ahead(batchOf(step + 1))
   while (step < recipe.steps && !signal.aborted) {
     step++
     const startedMs = ports.now()
-    const running = session.step(step, batch(), (microBatch) => log.announce(`memory: ${microBatch}`))
-    if (step < recipe.steps) batch = ahead(() => batchOf(step + 1)) // read while the device computes
+    const running = session.step(step, await next, (microBatch) => log.announce(`memory: ${microBatch}`))
+    if (step < recipe.steps) next = ahead(batchOf(step + 1)) // read while the device computes
     const result = await running
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm)) {
       await log.flush()
@@ -96,28 +102,23 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     const validationLoss = session.validation && due(recipe.validateEvery) ? await session.validation.loss() : null
     await log.record({ step, ...result, validationLoss, secondsPerStep })
     if (recipe.samplePrompts.length > 0 && due(recipe.sampleEvery))
-      await drawSamples(ports, runtime, request, session.trainer, tokenizer, step, log)
+      await drawSamples(ports, runtime, request, { trainer: session.trainer, tokenizer, autoencoder }, step, log)
     if (due(recipe.checkpointEvery)) {
       await log.flush()
       await save(step)
       saved = step
     }
   }
+  await next.catch(() => undefined) // one that was read for nothing still uses what is put away now
   await log.flush()
   if (saved !== step) await save(step)
   return { step, loss, finished: step >= recipe.steps }
 }
 
-/** Does some work now; who asks for its result gets that, or its error. */
-function ahead<T>(work: () => T): () => T {
-  try {
-    const result = work()
-    return () => result
-  } catch (error) {
-    return () => {
-      throw error
-    }
-  }
+/** A batch that nobody may ever ask for; who does gets it, or its error. */
+function ahead(batch: Promise<Batch>): Promise<Batch> {
+  batch.catch(() => undefined)
+  return batch
 }
 
 /** The first items of a batch by the captions that count, and how many more. */
@@ -126,18 +127,24 @@ function named(items: readonly number[], dataset: DatasetReader): string {
   return shown.join(', ') + (items.length > shown.length ? ` and ${items.length - shown.length} more` : '')
 }
 
-function refuseMisfit({ model, textEncoder, batchSize }: Recipe, dataset: DatasetReader): void {
+function refuseMisfit({ model, textEncoder, batchSize, autoencoder }: Recipe, dataset: DatasetReader): void {
   const refuse = (sentence: string): never => {
     throw new StudioError('invalid-request', sentence)
   }
-  if (model.height !== dataset.imageSize || model.width !== dataset.imageSize) {
+  const side = autoencoder ? model.width * autoencoder.factor : model.width
+  if (model.height !== model.width || side !== dataset.imageSize) {
+    const through = autoencoder ? ` (${model.width} x ${model.height} latents of ${autoencoder.factor} pixels each)` : ''
     refuse(
-      `The model is for pictures of ${model.width} x ${model.height}, the data set holds ${dataset.imageSize} x ${dataset.imageSize}. Import at ${model.width} pixels or choose another preset.`,
+      `The model is for pictures of ${side} x ${side}${through}, the data set holds ${dataset.imageSize} x ${dataset.imageSize}. Import at ${side} pixels or choose another preset.`,
     )
   }
-  if (model.channels !== 3)
+  if (!autoencoder && model.channels !== 3)
     refuse(
-      `The model is for ${model.channels} channels of an autoencoder's space; this version trains on pixels, which have 3. Choose a preset for pixels.`,
+      `The model is for ${model.channels} channels of an autoencoder's space, and the recipe names no autoencoder. Choose one for the project and train on latents, or choose a preset for pixels, which have 3.`,
+    )
+  if (autoencoder && model.channels !== autoencoder.channels)
+    refuse(
+      `The model is for ${model.channels} channels, and the latents of "${autoencoder.name}" have ${autoencoder.channels}. Set the model's channels to ${autoencoder.channels} or choose another autoencoder.`,
     )
   if (model.condition.kind === 'class')
     refuse('The model is for class labels, and the data set has captions. Choose a text preset or one without a condition.')
@@ -147,12 +154,12 @@ function refuseMisfit({ model, textEncoder, batchSize }: Recipe, dataset: Datase
   if (batchSize < 1) refuse(`A batch of ${batchSize} pictures cannot be trained. Choose at least 1.`)
 }
 
-function makeTokenizer({ textEncoder }: Recipe, dataset: DatasetReader, resumed: TrainingState | null): Tokenizer | null {
+function makeTokenizer({ textEncoder }: Recipe, examples: Examples, resumed: TrainingState | null): Tokenizer | null {
   if (!textEncoder) return null
   if (resumed?.tokenizer) return new Tokenizer(resumed.tokenizer)
   return new Tokenizer(
     fitTokenizer(
-      trainable(dataset).flatMap((item) => dataset.captions[item]!),
+      trainable(examples).flatMap((item) => examples.captions[item]!),
       textEncoder.vocabularySize,
     ),
   )
@@ -162,8 +169,7 @@ async function drawSamples(
   ports: EnginePorts,
   runtime: NativeRuntime,
   { recipe, runFolder }: TrainRequest,
-  trainer: Trainer,
-  tokenizer: Tokenizer | null,
+  { trainer, tokenizer, autoencoder }: { trainer: Trainer; tokenizer: Tokenizer | null; autoencoder: Autoencoder | null },
   step: number,
   log: RunLog,
 ): Promise<void> {
@@ -175,18 +181,8 @@ async function drawSamples(
     prompts.map((_, i) => recipe.seed + i),
     sampleSettings,
   )
-  const { width, height } = recipe.model
-  pictures.forEach(({ values }, index) => {
-    ports.publish('engine.sampled', {
-      runFolder,
-      step,
-      index,
-      prompt: prompts[index]!,
-      width,
-      height,
-      rgb: rgbBytes(values, width, height),
-    })
-  })
+  for (const [index, picture] of pictures.entries())
+    ports.publish('engine.sampled', { runFolder, step, index, prompt: prompts[index]!, ...(await shown(picture, recipe, autoencoder)) })
 }
 
 /** Metrics on their way to the run's file and to whoever listens, in groups so that fast steps do not flood either. */

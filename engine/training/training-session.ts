@@ -1,17 +1,17 @@
 import { StudioError } from '#contracts/errors.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { TrainingState } from '../checkpoint/training-state.ts'
-import type { DatasetReader } from '../ports.ts'
 import { deviceFault } from '../runtime/device-fault.ts'
 import type { NativeRuntime } from '../runtime/native.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import type { Batch } from './batch.ts'
+import type { Examples } from './examples.ts'
 import { divisors, microBatchOf } from './train-graph.ts'
 import { Trainer, type StepResult } from './trainer.ts'
 import { Validation } from './validation.ts'
 
 interface Material {
-  dataset: DatasetReader
+  examples: Examples
   tokenizer: Tokenizer | null
   tensors: TrainingState['tensors'] | null
 }
@@ -81,10 +81,10 @@ export class TrainingSession implements Disposable {
   }
 }
 
-async function create(runtime: NativeRuntime, recipe: Recipe, { dataset, tokenizer, tensors }: Material) {
+async function create(runtime: NativeRuntime, recipe: Recipe, { examples, tokenizer, tensors }: Material) {
   const trainer = await Trainer.create(runtime, recipe, tensors)
   try {
-    return { trainer, validation: await Validation.create(runtime, recipe, trainer.averagedWeights, dataset, tokenizer) }
+    return { trainer, validation: await Validation.create(runtime, recipe, trainer.averagedWeights, examples, tokenizer) }
   } catch (error) {
     trainer[Symbol.dispose]()
     throw error

@@ -1,14 +1,14 @@
 import type { Baselines } from '#contracts/studio.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
-import type { DatasetReader } from '../ports.ts'
 import { streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
 import { precisionOf } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { BatchReader, imageValues, type Batch } from './batch.ts'
-import { lossGraph } from './loss-graph.ts'
+import { BatchReader, type Batch } from './batch.ts'
+import type { Examples } from './examples.ts'
+import { lossGraph, pictureForm } from './loss-graph.ts'
 
 /** Items that are looked at, and how many times each, with another noise and time each time. */
 const itemLimit = 128
@@ -38,25 +38,28 @@ export class Validation implements Disposable {
     runtime: NativeRuntime,
     recipe: Recipe,
     weights: ReadonlyMap<string, DeviceTensor>,
-    dataset: DatasetReader,
+    examples: Examples,
     tokenizer: Tokenizer | null,
   ): Promise<Validation | null> {
-    const items = heldOut(dataset).slice(0, itemLimit)
+    const items = heldOut(examples).slice(0, itemLimit)
     if (items.length === 0) return null
     const batchSize = Math.min(validationBatch, recipe.batchSize)
-    const { graph, loss } = lossGraph(recipe, batchSize, { training: false, pictures: 'bytes', ...precisionOf(runtime, recipe) })
+    const { graph, loss } = lossGraph(recipe, batchSize, {
+      training: false,
+      pictures: pictureForm(recipe),
+      ...precisionOf(runtime, recipe),
+    })
     graph.output('loss', loss)
     const program = await Program.compile(runtime, graph)
     const inputs = new Buffers(runtime, graph.inputs)
     const outputs = new Buffers(runtime, graph.outputs)
     program.bind(new Map([...weights, ...inputs.tensors]), outputs.tensors)
     const text = tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens }
-    const batches = Array.from({ length: Math.ceil((items.length * repeats) / batchSize) }, (_, batch) =>
-      new BatchReader(dataset, batchSize, text).read(
-        Array.from({ length: batchSize }, (_, i) => items[(batch * batchSize + i) % items.length]!),
-        null,
-      ),
-    )
+    const batches: Batch[] = []
+    for (let first = 0; first < items.length * repeats; first += batchSize) {
+      const batch = Array.from({ length: batchSize }, (_, i) => items[(first + i) % items.length]!)
+      batches.push(await new BatchReader(examples, batchSize, text).read(batch, null))
+    }
     return new Validation(recipe.seed, batches, program, inputs, outputs)
   }
 
@@ -85,34 +88,35 @@ export class Validation implements Disposable {
 }
 
 /** Validation items, in the order of the snapshot. */
-export function heldOut(dataset: DatasetReader): number[] {
-  return dataset.splits.flatMap((split, i) => (split === 'validation' ? [i] : []))
+export function heldOut({ splits }: Pick<Examples, 'splits'>): number[] {
+  return splits.flatMap((split, i) => (split === 'validation' ? [i] : []))
 }
 
 /** Training items; all of them where nothing is held out. */
-export function trainable(dataset: DatasetReader): number[] {
-  const items = dataset.splits.flatMap((split, i) => (split === 'train' ? [i] : []))
-  return items.length > 0 ? items : dataset.splits.map((_, i) => i)
+export function trainable({ splits }: Pick<Examples, 'splits'>): number[] {
+  const items = splits.flatMap((split, i) => (split === 'train' ? [i] : []))
+  return items.length > 0 ? items : splits.flatMap((split, i) => (split === null ? [] : [i]))
 }
 
 /**
  * The loss of the best constant: the mean training picture as data, nothing as noise. The velocity is data - noise, so that is the variance of
  * the held-out pictures around that mean, plus 1 for the noise.
  */
-export function constantLoss(dataset: DatasetReader): Baselines['constant'] {
-  const items = heldOut(dataset)
+export async function constantLoss(examples: Examples): Promise<Baselines['constant']> {
+  const items = heldOut(examples)
   if (items.length === 0) return null
-  const size = 3 * dataset.imageSize ** 2
+  const { channels, height, width } = examples.shape
+  const size = channels * height * width
   const values = new Float32Array(size)
   const mean = new Float64Array(size)
-  const training = trainable(dataset)
+  const training = trainable(examples)
   for (const item of training) {
-    imageValues(dataset.image(item), dataset.imageSize, values)
+    await examples.values(item, values)
     values.forEach((x, i) => (mean[i]! += x / training.length))
   }
   let variance = 0
   for (const item of items) {
-    imageValues(dataset.image(item), dataset.imageSize, values)
+    await examples.values(item, values)
     values.forEach((x, i) => (variance += (x - mean[i]!) ** 2 / (size * items.length)))
   }
   return 1 + variance

@@ -41,8 +41,8 @@ export async function importCommand(output: Output, source: string, options: Ask
         throw cause
       },
     )
-    const ledger = await dataset.ledger()
-    const { totals, items, roots, snapshot } = await dataset.describe()
+    const ledger = await dataset.entries()
+    const { totals, items, clips, roots, snapshot } = await context.project().describeDataset()
     const rejected = ledger
       .filter(({ state }) => state !== 'used')
       .map(({ source: file, state, detail }) => `  ${state}: ${JSON.stringify(file)} · ${detail}`)
@@ -54,10 +54,11 @@ export async function importCommand(output: Output, source: string, options: Ask
         items,
         roots,
         snapshot,
-        ledger: ledger.map(({ item, ...line }) => ({ ...line, itemId: item?.id ?? null })),
+        clips,
+        ledger: ledger.map(({ items: _, copied: __, ...line }) => line),
       },
       [
-        `${totals.found} files: ${totals.used} used, ${totals.partial} partly, ${totals.rejected} rejected. The data set holds ${items} pictures.`,
+        `${totals.found} files: ${totals.used} used, ${totals.partial} partly, ${totals.rejected} rejected. The data set holds ${items - clips} pictures${clips > 0 ? ` and ${clips} clips` : ''}.`,
         ...rejected.slice(0, 20),
         ...(rejected.length > 20 ? [`  and ${rejected.length - 20} more (--json lists all)`] : []),
       ].join('\n'),

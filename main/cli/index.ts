@@ -1,15 +1,20 @@
 import { Command, CommanderError, Option } from 'commander'
-import { sourceLayout } from '#contracts/dataset.ts'
+import { captionPlace } from '#contracts/captioning.ts'
+import { ledgerReason, ledgerState, sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
+import { autoencoderCommand } from './autoencoder.ts'
 import { benchCpu, benchGpu, benchMemory } from './bench.ts'
 import { benchData } from './bench-data.ts'
+import { captionCommand } from './caption.ts'
+import { cacheCommand } from './cache.ts'
 import { clipsCommand } from './clips.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { exportCommand } from './export.ts'
 import { gpuInstall } from './gpu.ts'
 import { importCommand } from './import.ts'
+import { ledgerCommand } from './ledger.ts'
 import { exitCodes, Output } from './output.ts'
 import { parity } from './parity.ts'
 import { sampleCommand } from './sample.ts'
@@ -66,6 +71,17 @@ program
   .action(run(importCommand))
 
 program
+  .command('ledger')
+  .description('what became of every file that was imported')
+  .requiredOption('--project <dir>', 'the project')
+  .addOption(new Option('--state <name>', 'only these files').choices(ledgerState.options))
+  .addOption(new Option('--reason <name>', 'only these files').choices(ledgerReason.options))
+  .option('--text <text>', 'only files whose names hold this', '')
+  .option('--csv <file>', 'write the lines as CSV')
+  .addOption(json())
+  .action(run(ledgerCommand))
+
+program
   .command('clips')
   .description('cut the videos of a folder into clips of a project')
   .argument('<folder>', 'a folder with videos')
@@ -97,6 +113,27 @@ program
   .action(run(exportCommand))
 
 program
+  .command('caption')
+  .description('describe pictures by their names, a model or a server of your own')
+  .requiredOption('--project <dir>', 'the project')
+  .addOption(new Option('--by <way>', 'what describes them').choices(['names', 'tagger', 'blip', 'server']).makeOptionMandatory())
+  .option('--query <text>', 'which pictures; all by default', '')
+  .option('--template <text>', 'names: of {name}, {folder}, {concept}')
+  .option('--folder <dir>', 'tagger, blip: the folder with the model')
+  .option('--threshold <share>', 'tagger: the least probability of general tags', positive('--threshold'))
+  .option('--address <url>', 'server: such as http://127.0.0.1:1234')
+  .option('--model <name>', 'server: the name of its model')
+  .option('--prompt <text>', 'server: what to ask')
+  .option('--concurrency <n>', 'server: requests at once, 1 to 4', wholeNumber('--concurrency', 1))
+  .option('--confirm-host <host>', 'server: pictures may leave this machine to this host')
+  .addOption(new Option('--place <place>', 'where captions go').choices(captionPlace.options).default('fill'))
+  .addOption(new Option('--tags <how>', 'what becomes of tags').choices(['add', 'replace', 'none']).default('add'))
+  .option('--over-handwritten', 'replace also what people wrote')
+  .option('--preview <n>', 'describe so many pictures and change nothing', wholeNumber('--preview', 1))
+  .addOption(json())
+  .action(run(captionCommand))
+
+program
   .command('train')
   .description("train a model on the project's data set")
   .requiredOption('--project <dir>', 'the project')
@@ -104,10 +141,28 @@ program
   .option('--recipe <file>', 'a recipe as JSON')
   .option('--steps <n>', "steps, instead of the recipe's", wholeNumber('--steps', 1))
   .option('--seed <n>', "seed, instead of the recipe's", wholeNumber('--seed', 0))
+  .option('--latents', "train in the space of the project's autoencoder")
   .option('--name <name>', 'name of the run')
   .option('--resume <run>', 'go on with a run, by its id')
   .addOption(json())
   .action(run(trainCommand))
+
+program
+  .command('autoencoder')
+  .description('choose the autoencoder in whose space models of a project may work, or say which it is')
+  .argument('[folder]', 'a folder with encoder.onnx and decoder.onnx, as exporters write it')
+  .requiredOption('--project <dir>', 'the project; made there if it is not')
+  .option('--remove', 'choose none')
+  .addOption(json())
+  .action(run(autoencoderCommand))
+
+program
+  .command('cache')
+  .description('what is kept of encoded pictures')
+  .requiredOption('--project <dir>', 'the project')
+  .option('--clean', 'delete what nothing asks for any more')
+  .addOption(json())
+  .action(run(cacheCommand))
 
 program
   .command('sample')

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { inLatents } from '#contracts/autoencoder.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { RunId } from '#contracts/project.ts'
 import { recipe as recipeSchema, type Recipe } from '#contracts/recipe.ts'
@@ -14,14 +15,24 @@ interface TrainOptions {
   seed?: number
   name?: string
   resume?: string
+  latents?: boolean
 }
 
 /** `zigma train --project DIR --preset NAME|--recipe FILE`. */
 export async function trainCommand(output: Output, options: TrainOptions): Promise<void> {
-  const recipe = options.resume ? null : await chosenRecipe(options)
+  const chosen = options.resume ? null : await chosenRecipe(options)
   await withProject(options.project, [], async (studio) => {
     const project = studio.context.project()
     const context = { signal: new AbortController().signal }
+    const autoencoder = options.latents ? await project.autoencoders.chosen() : null
+    if (options.latents && !autoencoder)
+      throw new StudioError(
+        'invalid-request',
+        'The project has no autoencoder. Choose one with `zigma autoencoder FOLDER`, or leave --latents out.',
+      )
+    const recipe = chosen && autoencoder ? inLatents(chosen, autoencoder) : chosen
+    const { waiting } = await studio.services['curation.cropsLeft'](null, context)
+    if (recipe && waiting > 0) await finishJob(studio, project.cropping.startJob(), output)
     const run = recipe
       ? await studio.services['training.start']({ name: options.name ?? recipe.preset ?? 'run', recipe }, context)
       : await studio.services['training.resume']({ runId: options.resume as RunId }, context)

@@ -37,7 +37,8 @@ async function open(out: string): Promise<void> {
     launchEngine: utilityLauncher(join(out, 'main', 'engine.cjs'), app.isPackaged ? join(process.resourcesPath, 'native') : null),
     allowedRoots: allow,
     ...(projects === undefined ? {} : { projectsFolder: projects }),
-    pickFolder,
+    pickFolder: () => pick(['openDirectory', 'createDirectory']),
+    pickFile: () => pick(['openFile']),
   })
   closeBeforeQuit(studio)
   if (project !== undefined) await studio.openFolder(project, { create: true })
@@ -72,8 +73,7 @@ function options(argv: readonly string[]): { project?: string | undefined; proje
 }
 
 /** Folders come from the system's own dialog, so what is chosen there may be read. */
-async function pickFolder(): Promise<string | null> {
-  const properties = ['openDirectory', 'createDirectory'] as const
+async function pick(properties: readonly ('openFile' | 'openDirectory' | 'createDirectory')[]): Promise<string | null> {
   const parent = BrowserWindow.getFocusedWindow()
   const { canceled, filePaths } = await (parent
     ? dialog.showOpenDialog(parent, { properties: [...properties] })

@@ -41,7 +41,7 @@ const patience = {
   /** So long the device is waited for; loading the library takes a second or two, from a slow disk more. */
   describeMs: 20_000,
 }
-const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed'] as const
+const newsNames = ['engine.trained', 'engine.sampled', 'engine.drew', 'engine.checkpointed', 'engine.encoded', 'engine.warned'] as const
 
 /** Starts the engine when it is first needed, watches it, and starts it again after it was lost. */
 export class EngineClient {

@@ -5,9 +5,12 @@ import { createEngine } from '#engine/index.ts'
 import type { EnginePorts } from '#engine/ports.ts'
 import { hasCuda, openRuntime, type Device } from '#native-ops/load.ts'
 import { openSnapshot } from '../media/dataset-files.ts'
+import { openModelFolder } from '../media/model-folder.ts'
+import { readAutoencoder } from '../store/autoencoder-shelf.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
+import { FeatureCache } from '../store/feature-cache.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
-import { SafeFs } from '../store/safe-fs.ts'
+import { SafeFs, sha256 } from '../store/safe-fs.ts'
 import { parentPort } from '../transport/process-port.ts'
 
 /*
@@ -22,11 +25,15 @@ const publishing: { publish?: EnginePorts['publish'] } = {}
 const services = createEngine({
   openRuntime: () => openRuntime({ device: chosenDevice(), ...threadCount() }),
   openDataset: openSnapshot,
+  openAutoencoder: readAutoencoder,
+  openFeatures: (cacheFolder, group) => FeatureCache.open(cacheFolder, group, fs),
+  hash: sha256,
   checkpoints: (runFolder) => new FileCheckpoints(runFolder, fs),
   metrics: (runFolder) => {
     mkdirSync(runFolder, { recursive: true })
     return new FileMetrics(runFolder, fs)
   },
+  modelFolder: openModelFolder,
   publish: (name, news) => publishing.publish?.(name, news),
   deviceLost: (sentence) => {
     process.stderr.write(`${sentence}\n`)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { realpath } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
@@ -31,7 +31,7 @@ export class Uploads {
     await this.#studio.context.fs.writeFile(path, bytes)
   }
 
-  /** The folder that holds what was dropped since the last call; it may be imported from then on. */
+  /** What was dropped since the last call: a folder, or the one file that it was. It may be imported from then on. */
   async finish(): Promise<string> {
     const { staging } = this.#studio.context.project().folder
     if (this.#drop?.staging !== staging) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
@@ -40,7 +40,9 @@ export class Uploads {
     })
     this.#studio.context.allowedRoots.add(folder)
     this.#drop = null
-    return folder
+    const [name, ...others] = await readdir(folder)
+    const only = name !== undefined && others.length === 0 ? join(folder, name) : null
+    return only !== null && (await stat(only)).isFile() ? only : folder
   }
 }
 

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { itemId, pictureId, runId } from '#contracts/project.ts'
+import { crop } from '#contracts/curation.ts'
+import { ledgerFilter } from '#contracts/ledger.ts'
+import { itemId, pictureId, runId, type ItemId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
@@ -7,6 +9,8 @@ import { readOriginal, showOriginal } from '../media/original-picture.ts'
 import { itemPicture, thumbnail } from '../media/thumbnail.ts'
 import { encodePng } from '../media/write-image.ts'
 import { isAllowed } from '../services/dataset.ts'
+import { exportLedger } from '../services/ledger-export.ts'
+import type { OpenProject } from '../services/open-project.ts'
 import { sampleFile } from '../services/queue/train-runner.ts'
 
 export interface Media {
@@ -35,13 +39,26 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
   }
   if (kind === 'item' && itemId.safeParse(id).success) {
     // A page asks for hundreds of these at once: the index is only brought up to date for an item that it does not know.
-    const place = () => project.items.place(itemId.parse(id))
-    const item = place() ?? (await project.index.fresh(place))
+    const place = () => project.crops.pixels(itemId.parse(id))
+    const clip = () => project.items.clipPlace(itemId.parse(id))
+    const item = place() ?? (clip() ? null : await project.index.fresh(place))
+    const { folder, fs } = project
+    const first = item ? null : await clipFrame(project, itemId.parse(id), 0)
+    if (first) {
+      const stored = { hash: first.pixelHash, edge: first.imageSize, read: () => first.rgb }
+      return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
+    }
     const imageSize = await project.dataset.imageSize()
     if (!item || imageSize === null) return null
-    const { folder, fs } = project
     const stored = { hash: item.pixelHash, edge: imageSize, read: () => readPixels(folder.dataset, item, imageSize) }
     return itemPicture(stored, Number(query.get('w')) || null, folder.thumbnails, fs)
+  }
+  if (kind === 'cropped' && itemId.safeParse(id).success) {
+    const [kind = '', y, width, height] = (query.get('crop') ?? '').split(',')
+    const numbers = { x: Number(kind), y: Number(y), width: Number(width), height: Number(height) }
+    const part = crop.safeParse(y === undefined ? { kind } : { kind: 'rectangle', ...numbers })
+    const tried = part.success ? await project.cropping.tryOn(itemId.parse(id), part.data).catch(() => null) : null // as if it were away
+    return tried && { bytes: await encodePng(tried.rgb, tried.imageSize, tried.imageSize), type: 'image/png' }
   }
   if (kind === 'original' && itemId.safeParse(id).success) {
     const origin = await project.index.fresh(() => project.items.origin(itemId.parse(id)))
@@ -51,14 +68,34 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
     return bytes && { bytes, type: 'image/webp' }
   }
+  if (kind === 'checked') {
+    const picture = project.checked?.id === id && /^\d{1,3}$/.test(step ?? '') ? project.checked.pictures[Number(step)] : null
+    return picture ? { bytes: picture, type: 'image/png' } : null
+  }
+  if (kind === 'ledger' && (id === 'csv' || id === 'json')) {
+    const filter = ledgerFilter.safeParse(Object.fromEntries(query))
+    return filter.success ? exportLedger(project, id, filter.data) : null
+  }
+  if (itemId.safeParse(id).success && /^[0-9a-f]{16}$/.test(step ?? '') && /^\d{0,3}$/.test(index ?? '')) {
+    const bytes = await project.roundTrips.picture(kind ?? '', itemId.parse(id), step!, Number(index ?? 0))
+    if (bytes) return { bytes, type: 'image/png' }
+  }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {
-    const frame = await project.clips.frame(itemId.parse(id), Number(step))
+    const frame = await clipFrame(project, itemId.parse(id), Number(step))
     return frame && { bytes: await encodePng(frame.rgb, frame.imageSize, frame.imageSize), type: 'image/png' }
   }
   if (kind === 'frame' && videoId.safeParse(id).success && /^\d{1,9}$/.test(step ?? '')) {
     return project.videos.look(videoId.parse(id), Number(step))
   }
   return null
+}
+
+/** A frame of a clip, exactly as a trainer gets it. */
+async function clipFrame(project: OpenProject, id: ItemId, frame: number) {
+  const find = () => project.items.clipPlace(id)
+  const clip = find() ?? (await project.index.fresh(find))
+  if (!clip || frame >= clip.frames) return null
+  return { ...clip, rgb: await project.clips.record(clip, frame, clip.imageSize) }
 }
 
 async function readPng(file: string): Promise<Media | null> {

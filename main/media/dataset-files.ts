@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { crop, marks, type Marks } from '#contracts/curation.ts'
 import {
+  clipFacts,
   datasetItem,
   datasetSplit,
+  importOptions,
   ledgerReason,
   ledgerState,
   sourceFacts,
+  type ClipFacts,
   type DatasetItem,
   type DatasetSummary,
   type LedgerEntry,
@@ -17,10 +20,12 @@ import {
 import { StudioError } from '#contracts/errors.ts'
 import { itemId, type ItemId } from '#contracts/project.ts'
 import type { DatasetReader } from '#engine/ports.ts'
+import { CropLog } from '../store/crop-log.ts'
 import { CurationJournal } from '../store/curation-journal.ts'
 import { jsonLines, readJsonLines } from '../store/json-lines.ts'
 import { isCode, sha256, type SafeFs } from '../store/safe-fs.ts'
 import { sourceRoots } from './source-roots.ts'
+import { clipFactsOf, ClipFiles, foundOf, type VideoLine } from './video/clip-files.ts'
 
 /** Where an item's pixels lie: record `slot` of `shards/<shard>.bin`. */
 const place = z.object({ shard: z.number().int().nonnegative(), slot: z.number().int().nonnegative() })
@@ -39,6 +44,8 @@ export const ledgerLine = z.object({
     .pick({ id: true, caption: true, width: true, height: true })
     .extend(place.shape)
     .extend({ pixelHash: z.string() })
+    // What stands behind a transparent picture; white where it is not said.
+    .extend({ background: importOptions.shape.background.removeDefault().optional() })
     // What a source says beyond a caption; sources that say nothing leave it out.
     .extend({ captions: z.array(z.string()), tags: z.array(z.string()) })
     .partial({ captions: true, tags: true })
@@ -64,12 +71,14 @@ export const frozenItem = z
     split: datasetSplit,
     crop: crop.default({ kind: 'center' }),
     pixelHash: z.string(),
+    /** Null for a picture. The shard of a clip is one of its own kind, and its frames lie one behind the other from the slot on. */
+    clip: clipFacts.extend({ shard: z.string(), imageSize: z.number().int() }).nullable().default(null),
   })
   .extend(place.shape)
 export type FrozenItem = z.infer<typeof frozenItem>
 
 /** An item as the files have it: what the import found and what was said since. */
-type FileItem = DatasetItem & FrozenItem & Pick<Marks, 'rating' | 'pick'>
+type FileItem = Omit<DatasetItem, 'clip'> & FrozenItem & Pick<Marks, 'rating' | 'pick'>
 
 const settingsFile = z.object({ schema: z.literal(1), imageSize: z.number().int() })
 /** A line of captions.jsonl, in which the first studios kept edited captions. */
@@ -79,11 +88,16 @@ const oldCaption = marks.pick({ caption: true }).extend({ id: itemId })
 export class DatasetFiles {
   readonly folder: string
   readonly journal: CurationJournal
+  /** The pixels of items that are cropped otherwise than they were imported. */
+  readonly crops: CropLog
+  readonly clips: ClipFiles
   readonly #fs: SafeFs
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
     this.journal = new CurationJournal(folder, fs)
+    this.crops = new CropLog(folder, fs)
+    this.clips = new ClipFiles(folder, fs)
     this.#fs = fs
   }
 
@@ -111,21 +125,21 @@ export class DatasetFiles {
   /** The last word on every file, in the order in which files were first seen. All of it: pages of it come from the index. */
   async ledger(): Promise<readonly LedgerLine[]> {
     const lines = await readJsonLines(this.ledgerPath, ledgerLine)
-    return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
+    return [...new Map(lines.map((line) => [keyOf(line), line])).values()]
   }
 
   appendLedger(lines: readonly LedgerLine[]): Promise<void> {
     return this.#fs.append(this.ledgerPath, jsonLines(lines))
   }
 
+  /** Pixels that were made anew, from record `slot` on in a shard that grows; nothing speaks of them before they are in `crops`. */
+  async writeCropped(shard: number, slot: number, records: readonly Uint8Array[]): Promise<void> {
+    await this.#fs.folder(join(this.folder, 'shards'))
+    await this.#fs.writeAt(this.shardPath(shard), slot * records[0]!.length, joined(records))
+  }
+
   async appendShard(shard: number, records: readonly Uint8Array[]): Promise<void> {
-    const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const record of records) {
-      bytes.set(record, at)
-      at += record.length
-    }
-    await this.#fs.writeFile(this.shardPath(shard), bytes)
+    await this.#fs.writeFile(this.shardPath(shard), joined(records))
   }
 
   /** What was said of items before there was a journal. */
@@ -136,12 +150,15 @@ export class DatasetFiles {
   /** Items as edited, by id, from the files alone; what is shown comes from the index. */
   async items(): Promise<readonly FileItem[]> {
     const said = await this.journal.fold(await this.oldMarks())
-    const used = new Map((await this.ledger()).flatMap(({ item, source, state }) => (item ? [[item.id, { ...item, source, state }]] : [])))
-    const held = validationIds([...used.keys()])
-    return [...used.values()]
-      .map(({ split, ...item }): FileItem => ({
+    const found = [...(await this.#pictures()), ...(await this.#clips())]
+    const used = [...new Map(found.map((item) => [item.id, item])).values()]
+    const held = new Set([...heldBack(used.filter(({ clip }) => !clip)), ...heldBack(used.filter(({ clip }) => clip))])
+    const cropped = await this.crops.places()
+    return used
+      .map(({ split, rank: _, ...item }): FileItem => ({
         ...item,
         ...foundWords(item),
+        ...cropped.get(item.id),
         rating: 0,
         pick: 'none',
         crop: { kind: 'center' },
@@ -151,16 +168,48 @@ export class DatasetFiles {
       .sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
+  async #pictures() {
+    const lines = await this.ledger()
+    return lines.flatMap(({ item, source, state }) => (item ? [{ ...item, source, state, clip: null, rank: splitRank(item.id) }] : []))
+  }
+
+  async #clips() {
+    return (await this.clips.lines()).flatMap((line) =>
+      line.clips.map((clip) => {
+        const { id, pixelHash, shard, slot } = clip
+        const { source, state, made } = line
+        const { width = made.imageSize, height = made.imageSize } = made
+        const place = { shard: 0, slot, clip: { ...clipFactsOf(line, clip), shard, imageSize: made.imageSize } }
+        return { id, pixelHash, source, state, width, height, ...place, rank: splitRank(videoOf(line)), ...foundOf(line, clip) }
+      }),
+    )
+  }
+
+  /** What became of every file, of pictures and videos alike, and how many items it gave. */
+  async entries(): Promise<(LedgerEntry & { root: string; fileHash: string | null; items: number; copied: boolean })[]> {
+    const videos = await this.clips.lines()
+    const told = new Set(videos.map(keyOf))
+    const others = (await this.ledger()).filter((line) => !told.has(keyOf(line)))
+    return [
+      ...others.map(({ item, ...line }) => ({ ...line, itemId: item?.id ?? null, items: item ? 1 : 0, copied: Boolean(item?.copied) })),
+      ...videos.map(({ root, source, state, reason, detail, fileHash, clips }) => ({
+        ...{ root, source, state, reason, detail, fileHash },
+        ...{ itemId: clips[0]?.id ?? null, items: clips.length, copied: false },
+      })),
+    ]
+  }
+
   async describe(): Promise<DatasetSummary> {
     const items = await this.items()
-    const ledger = await this.ledger()
+    const entries = await this.entries()
     return {
       items: items.length,
+      clips: items.filter(({ clip }) => clip).length,
       validationItems: items.filter(({ split }) => split === 'validation').length,
       captioned: items.filter(({ caption }) => caption !== '').length,
       imageSize: await this.imageSize(),
-      totals: totalsOf(ledger),
-      roots: await sourceRoots(ledger),
+      totals: totalsOf(entries),
+      roots: await sourceRoots(entries),
       snapshot: snapshotHash(items),
     }
   }
@@ -169,11 +218,18 @@ export class DatasetFiles {
   async freeze(): Promise<string> {
     const all = await this.items()
     if (all.length === 0) throw new StudioError('invalid-request', 'The data set is empty. Import pictures first.')
-    const items = all.filter(isTrained)
-    if (!items.some(({ split }) => split === 'train')) {
+    const pictures = all.filter(({ clip }) => !clip)
+    if (pictures.length === 0) {
       throw new StudioError(
         'invalid-request',
-        `None of the ${all.length} pictures of the data set is left for training: all are rejected or held back. Take some of them back, or import others.`,
+        `The data set holds ${all.length} clips and no picture, and no model here trains on clips yet. Import pictures as well.`,
+      )
+    }
+    const items = all.filter(isTrained)
+    if (!items.some(({ split, clip }) => split === 'train' && !clip)) {
+      throw new StudioError(
+        'invalid-request',
+        `None of the ${pictures.length} pictures of the data set is left for training: all are rejected or held back. Take some of them back, or import others.`,
       )
     }
     const hash = snapshotHash(items)!
@@ -183,7 +239,21 @@ export class DatasetFiles {
   }
 }
 
-export function totalsOf(ledger: readonly LedgerLine[]): LedgerTotals {
+function joined(records: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const record of records) {
+    bytes.set(record, at)
+    at += record.length
+  }
+  return bytes
+}
+
+function keyOf({ root, source }: { root: string; source: string }): string {
+  return `${root}\n${source}`
+}
+
+export function totalsOf(ledger: readonly Pick<LedgerEntry, 'state'>[]): LedgerTotals {
   const count = (state: LedgerEntry['state']) => ledger.filter((line) => line.state === state).length
   return { found: ledger.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
 }
@@ -197,7 +267,7 @@ export function foundWords({
   caption,
   captions = [],
   tags = [],
-}: NonNullable<LedgerLine['item']>): Pick<Marks, 'caption' | 'captions' | 'tags'> {
+}: Pick<NonNullable<LedgerLine['item']>, 'caption' | 'captions' | 'tags'>): Pick<Marks, 'caption' | 'captions' | 'tags'> {
   const cut = (text: string) => text.slice(0, marks.shape.caption.maxLength!)
   const words = tags
     .flatMap((text) => text.split(','))
@@ -230,15 +300,19 @@ export function splitRank(id: ItemId): string {
   return sha256(`split ${id}`)
 }
 
-/** The items held back to see how well a model does on pictures it has not seen, unless people say otherwise. */
-function validationIds(ids: readonly ItemId[]): ReadonlySet<ItemId> {
-  return new Set(
-    ids
-      .map((id) => [splitRank(id), id] as const)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .slice(0, validationCount(ids.length))
-      .map(([, id]) => id),
-  )
+/** What stands for the id where clips are held back: those of one video look alike, and so stay on the same side. */
+export function videoOf({ fileHash, source }: Pick<VideoLine, 'fileHash' | 'source'>): ItemId {
+  return (fileHash ?? source) as ItemId
+}
+
+/**
+ * The items held back to see how well a model does on what it has not seen, unless people say otherwise: so many with the lowest ranks; of some
+ * that share a rank all or none. Pictures and clips each for themselves.
+ */
+function heldBack(items: readonly { id: ItemId; rank: string }[]): ItemId[] {
+  const sorted = items.toSorted((a, b) => (a.rank < b.rank ? -1 : 1))
+  const end = sorted[validationCount(items.length)]?.rank
+  return end === undefined ? [] : sorted.filter(({ rank }) => rank < end).map(({ id }) => id)
 }
 
 /** A rejected picture stays in the data set and out of every training. */
@@ -268,12 +342,15 @@ export function snapshotName(leaves: ReadonlyMap<string, string>): string | null
 }
 
 /** The hash of the items of a leaf, which come in the order of their ids; null when there are none. */
-export function leafHash(items: Iterable<Omit<FrozenItem, 'shard' | 'slot'>>): string | null {
+export function leafHash(
+  items: Iterable<Omit<FrozenItem, 'shard' | 'slot' | 'clip'> & { clip: Pick<ClipFacts, 'frames' | 'frameRate'> | null }>,
+): string | null {
   const lines: string[] = []
-  for (const { id, pixelHash, split, caption, captions, tags, crop: part } of items) {
+  for (const { id, pixelHash, split, caption, captions, tags, crop: part, clip } of items) {
     const { kind, ...sides } = part
     const cut = 'x' in sides ? [sides.x, sides.y, sides.width, sides.height] : kind
-    lines.push(`${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut])}\n`)
+    const moving = clip ? [clip.frames, clip.frameRate] : []
+    lines.push(`${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut, ...moving])}\n`)
   }
   return lines.length > 0 ? sha256(lines.join('')) : null
 }
@@ -288,11 +365,17 @@ export function readPixels(folder: string, { shard, slot }: z.infer<typeof place
   }
 }
 
-/** Opens a frozen snapshot for training. */
+/** How many of a snapshot's clips a training on pictures leaves out. */
+export async function clipsLeftOut(folder: string, snapshot: string): Promise<number> {
+  const frozen = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
+  return frozen.filter(({ clip }) => clip).length
+}
+
+/** Opens the pictures of a frozen snapshot for training; clips are left out. */
 export async function openSnapshot(folder: string, snapshot: string): Promise<DatasetReader> {
   if (!/^[0-9a-f]{64}$/.test(snapshot)) throw new StudioError('invalid-request', `"${snapshot}" is not the name of a snapshot.`)
   const frozen = await readJsonLines(join(folder, 'snapshots', `${snapshot}.jsonl`), frozenItem)
-  const items = frozen.flatMap(({ split, ...item }) => (split === 'test' ? [] : [{ ...item, split }])) // held back from the engine altogether
+  const items = frozen.flatMap(({ split, ...item }) => (split === 'test' || item.clip ? [] : [{ ...item, split }])) // held back from the engine altogether
   const imageSize = await readImageSize(folder)
   if (items.length === 0 || imageSize === null)
     throw new StudioError('not-found', 'The snapshot of the data set is gone. Start a new run on the data set as it is now.')
@@ -305,8 +388,10 @@ export async function openSnapshot(folder: string, snapshot: string): Promise<Da
   return {
     size: items.length,
     imageSize,
+    ids: items.map(({ id }) => id),
     captions: items.map(({ caption, captions }) => captionsOf([caption, ...captions])),
     splits: items.map(({ split }) => split),
+    pixelHashes: items.map(({ pixelHash }) => pixelHash),
     image: (index, into = new Uint8Array(imageSize * imageSize * 3)) => {
       const { shard, slot } = items[index]!
       return readRecord(fileOf(shard), { shard, slot }, into)

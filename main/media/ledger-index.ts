@@ -65,6 +65,15 @@ export class LedgerIndex {
     this.#here.delete(line.source)
   }
 
+  /** Another list has the last word on a file: what was said of it here does not count. */
+  leaveTo(source: string): void {
+    const before = this.#here.get(source)
+    if (!before) return
+    this.#totals[before.state]--
+    this.#totals.found--
+    this.#here.delete(source)
+  }
+
   /** Of the files of this source. */
   totals(): LedgerTotals {
     return { ...this.#totals }

@@ -12,6 +12,8 @@ export interface Alike {
   nearest: Int8Array
   /** For each picture the first picture of its group of duplicates, itself where it has none. */
   group: Int32Array
+  /** How many times two hashes were compared. */
+  compared: number
 }
 
 /**
@@ -25,6 +27,7 @@ export async function findAlike(looks: readonly (string | null)[]): Promise<Alik
   const { first, owner } = distinct(looks, nearest, group)
   const high = Uint32Array.from(first, (i) => Number.parseInt(looks[i]!.slice(0, 8), 16))
   const low = Uint32Array.from(first, (i) => Number.parseInt(looks[i]!.slice(8), 16))
+  let compared = 0
   for (let band = 0; band < bands; band++) {
     const half = band < 2 ? high : low
     const shift = band % 2 === 0 ? 16 : 0
@@ -37,6 +40,7 @@ export async function findAlike(looks: readonly (string | null)[]): Promise<Alik
         for (let at = starts[bucket]!; at < starts[bucket + 1]!; at++) {
           const b = order[at]!
           if (b <= a) continue
+          compared++
           const distance = ones(high[a]! ^ high[b]!) + ones(low[a]! ^ low[b]!)
           if (distance > alikeBits) continue
           closer(nearest, first[a]!, distance)
@@ -47,7 +51,7 @@ export async function findAlike(looks: readonly (string | null)[]): Promise<Alik
     }
   }
   for (const [i, one] of owner.entries()) if (one >= 0 && nearest[i] === -1) nearest[i] = nearest[one]!
-  return { nearest, group: group.map((_, i) => root(group, i)) }
+  return { nearest, group: group.map((_, i) => root(group, i)), compared }
 }
 
 /** Puts what is in one group into another; groups go by their smallest member. */

@@ -2,8 +2,9 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative } from 'node:path'
 import type { OriginalAway } from '#contracts/xray.ts'
 import { isCode, sha256 } from '../store/safe-fs.ts'
+import { placeOf } from '../store/source-record.ts'
 import { readOriginals, type Original } from './originals.ts'
-import { openPicture } from './picture.ts'
+import { acceptedPixelLimit, openPicture } from './picture.ts'
 import { fileLimitBytes } from './sources/file-tree.ts'
 
 /** Where a picture of the data set came from. */
@@ -28,10 +29,10 @@ export async function readOriginal(
   const { root, copied } = origin
   try {
     if (root === 'sample' || copied) return await fromSource(origin, originalsFolder)
-    const real = await realpath(root)
+    const real = await realpath(await placeOf(originalsFolder, root))
     if (!mayRead(real)) return { away: 'outside' }
     if (!(await stat(real)).isDirectory()) return await fromSource(origin, originalsFolder)
-    return await fromFolder(origin, mayRead)
+    return await fromFolder({ ...origin, root: real }, mayRead)
   } catch (error) {
     // A name that goes on behind a file's is inside that file: a shard of the folder.
     if (isCode(error, 'ENOTDIR')) return fromSource(origin, originalsFolder)
@@ -55,7 +56,8 @@ async function fromSource(origin: Origin, originalsFolder: string): ReturnType<t
 
 /** An original as it is shown: upright, and no larger than a screen needs; small ones keep every pixel as it is. */
 export async function showOriginal(bytes: Uint8Array): Promise<Uint8Array> {
-  const picture = openPicture(bytes).timeout({ seconds: secondsLimit })
+  // What is in the data set was taken, with a limit set aside if need be.
+  const picture = openPicture(bytes, acceptedPixelLimit).timeout({ seconds: secondsLimit })
   const { width, height } = await picture.metadata()
   const shown = picture.rotate().resize({ width: shownSide, height: shownSide, fit: 'inside', withoutEnlargement: true })
   const lossless = Math.max(width, height) <= exactSide

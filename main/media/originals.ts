@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sha256 } from '../store/safe-fs.ts'
+import { placeOf } from '../store/source-record.ts'
 import { PictureError } from './picture.ts'
 import { readBounded } from './sources/bounded-file.ts'
 import { fileLimitBytes, type FileTree } from './sources/file-tree.ts'
@@ -51,7 +52,7 @@ export class Originals {
     if (copy && sha256(copy) === fileHash) return copy
     if (this.#open?.root !== root) {
       await this.close()
-      this.#open = { root, there: await openRoot(root).catch(() => null) } // a drive that is away
+      this.#open = { root, there: await openRoot(await placeOf(this.#folder, root)).catch(() => null) } // a drive that is away
     }
     const { there } = this.#open
     const bytes = there && (await orNull(() => there.read(source)))
@@ -64,13 +65,14 @@ export class Originals {
   }
 }
 
-interface OpenRoot {
+export interface OpenRoot {
   /** The bytes of the file that the ledger has under a name; null where there is none. */
   read(source: string): Promise<Uint8Array | null>
   close(): Promise<void>
 }
 
-async function openRoot(root: string): Promise<OpenRoot> {
+/** A source, to read files of it by the names that the ledger has. @param root where it lies now, or "sample". */
+export async function openRoot(root: string): Promise<OpenRoot> {
   const real = root === 'sample' ? null : await realpath(root)
   const container = real && (await containerOf(real))
   if (real && (container === 'folder' || container === 'zip' || container === 'tar'))
@@ -118,7 +120,7 @@ class OpenTree implements OpenRoot {
 async function openItems(root: string): Promise<OpenRoot> {
   const source = await openSource(root === 'sample' ? { kind: 'sample' } : { kind: 'file', path: root }, () => false)
   const items = new Map<string, () => Promise<Uint8Array>>()
-  for await (const item of source.items()) if (!('refused' in item)) items.set(item.source, () => item.read())
+  for await (const item of source.items()) if ('read' in item) items.set(item.source, () => item.read())
   return { read: async (name) => (await items.get(name)?.()) ?? null, close: () => source.close() }
 }
 

@@ -1,5 +1,6 @@
 import type { StudioEvents, SystemReport } from '#contracts/studio.ts'
 import type { EngineClient } from '../engine-process/client.ts'
+import type { CaptionKeys } from '../store/caption-keys.ts'
 import type { ProjectRegistry } from '../store/registry.ts'
 import type { SafeFs } from '../store/safe-fs.ts'
 import type { OpenProject } from './open-project.ts'
@@ -15,12 +16,15 @@ export interface StudioContext {
   readonly fs: SafeFs
   readonly registry: ProjectRegistry
   readonly engine: EngineClient
+  readonly captionKeys: CaptionKeys
   readonly publish: Publish
   /** Folders under which sources may be read and browsed. Electron adds what its dialog returned. */
   readonly allowedRoots: Set<string>
   readonly projectsFolder: string
   /** A native folder dialog; null where the host has none. */
   readonly pickFolder: (() => Promise<string | null>) | null
+  /** The same for a file. */
+  readonly pickFile: (() => Promise<string | null>) | null
   /** @throws StudioError not-found when no project is open. */
   project(): OpenProject
   current(): OpenProject | null

@@ -9,7 +9,7 @@ const patternMs = 1000
 const captionLimit = marks.shape.caption.maxLength!
 const tagLimit = 200
 
-type Changed = Pick<Marks, 'caption' | 'captions' | 'tags'>
+export type Changed = Pick<Marks, 'caption' | 'captions' | 'tags'>
 
 /**
  * The words of some items after a rule, in the order of `items`.

@@ -1,5 +1,9 @@
 import { StudioError } from '#contracts/errors.ts'
+import type { ItemId } from '#contracts/project.ts'
 import type { StudioServices } from '#contracts/studio.ts'
+import type { EditMaker } from '../store/curation-journal.ts'
+import type { Tally } from '../store/dataset-figures.ts'
+import type { CaptionableItem } from '../store/item-store.ts'
 import type { StudioContext } from './context.ts'
 import { datasetCard } from './dataset-card.ts'
 import type { OpenProject } from './open-project.ts'
@@ -19,6 +23,9 @@ type CurationServices = Pick<
   | 'curation.measure'
   | 'curation.duplicates'
   | 'curation.card'
+  | 'curation.cropArea'
+  | 'curation.cropsLeft'
+  | 'curation.makeCrops'
 >
 
 /** Looking through the data set and saying things about its items. */
@@ -50,10 +57,27 @@ export function curationServices(context: StudioContext): CurationServices {
       return queue.add(file.name, { kind: 'measure' })
     },
     'curation.duplicates': (request) => fresh(({ alike }) => alike.duplicates(request)),
+    'curation.cropArea': ({ id, crop }) => context.project().cropping.areaOf(id, crop),
+    'curation.cropsLeft': () => context.project().cropping.left(),
+    'curation.makeCrops': async () => context.project().cropping.startJob(),
     'curation.card': async () => {
       const project = context.project()
       const summary = await project.describeDataset()
-      return fresh(({ file, figures }) => ({ markdown: datasetCard(file.name, summary, figures.cardFacts()) }))
+      const { captions } = await project.dataset.journal.made()
+      const all = await project.curation.words({ kind: 'query', filter: { text: '-pick:reject', buckets: [] }, except: [] })
+      return fresh(({ file, figures }) => ({ markdown: datasetCard(file.name, summary, figures.cardFacts(), captionsBy(all, captions)) }))
     },
   }
+}
+
+/** How many captions are, word for word, what each captioner wrote. */
+function captionsBy(items: readonly CaptionableItem[], made: ReadonlyMap<ItemId, ReadonlyMap<string, EditMaker>>): Tally[] {
+  const counts = new Map<string, number>()
+  for (const { id, caption } of items) {
+    const by = made.get(id)?.get(caption)
+    if (!by) continue
+    const name = `${by.name} (${by.hash.slice(0, 12)})`
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  return [...counts].map(([value, count]) => ({ value, items: count })).sort((a, b) => b.items - a.items)
 }

@@ -3,6 +3,7 @@ import type {
   CurationEdit,
   CurationHistory,
   CurationNews,
+  CurationTarget,
   EditOutcome,
   EditPreview,
   Marks,
@@ -12,12 +13,13 @@ import type {
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { DatasetFiles } from '../media/dataset-files.ts'
-import { at, columnOf, sameMark, type EditFields, type MarkName } from '../store/curation-journal.ts'
+import { smallestSide } from '../media/picture.ts'
+import { at, columnOf, sameMark, type EditFields, type EditMaker, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
 import type { ItemQuestions } from '../store/item-questions.ts'
-import type { ItemStore, WordName } from '../store/item-store.ts'
+import type { CaptionableItem, ItemStore, WordName, Words } from '../store/item-store.ts'
 import type { Condition } from '../store/query/sql.ts'
-import { applyRule } from './curation-edit.ts'
+import { applyRule, type Changed } from './curation-edit.ts'
 
 /** What an edit comes to: the items that it changes and what is said of them before and after. */
 interface Plan {
@@ -43,23 +45,51 @@ export class Curation {
   readonly #questions: ItemQuestions
   readonly #items: ItemStore
   readonly #changed: (news: CurationNews) => void
+  readonly #cropped: (ids: readonly ItemId[]) => void
 
-  constructor({ dataset, index, questions, items }: Edited, changed: (news: CurationNews) => void) {
+  /** `cropped` is told whose crops are others now, by an edit, an undo or a redo. */
+  constructor(
+    { dataset, index, questions, items }: Edited,
+    changed: (news: CurationNews) => void,
+    cropped: (ids: readonly ItemId[]) => void = () => undefined,
+  ) {
     this.#files = dataset
     this.#index = index
     this.#questions = questions
     this.#items = items
     this.#changed = changed
+    this.#cropped = cropped
   }
 
   /** @throws StudioError invalid-request when the edit cannot be done to all of its items; then it is done to none. */
   async edit({ target, change }: CurationEdit): Promise<EditOutcome> {
-    const { matched, ids } = await this.#index.change(async () => {
+    const { matched, ids, fields } = await this.#index.change(async () => {
       const plan = this.#plan({ target, change })
       if (plan.ids.length > 0) await this.#files.journal.addEdit(change.kind, plan.ids, plan.fields)
       return plan
     })
-    return this.#outcome(matched, ids.length, ids)
+    const outcome = this.#outcome(matched, ids.length, ids)
+    if (fields.crop && ids.length > 0) this.#cropped(ids)
+    return outcome
+  }
+
+  /** One edit that says a caption of each of some items. */
+  async sayCaptions(captions: ReadonlyMap<ItemId, string>): Promise<EditOutcome> {
+    const ids = await this.#index.change(async () => {
+      const rows = [...captions].map(([id, caption]) => ({ id, caption: caption.trim(), was: this.#items.saidCaption(id) }))
+      const changes = rows.filter(({ caption, was }) => caption !== was)
+      const fields = {
+        caption: { was: columnOf(changes.map(({ was }) => was)), now: columnOf<string | null>(changes.map(({ caption }) => caption)) },
+      }
+      if (changes.length > 0)
+        await this.#files.journal.addEdit(
+          'set',
+          changes.map(({ id }) => id),
+          fields,
+        )
+      return changes.map(({ id }) => id)
+    })
+    return this.#outcome(captions.size, ids.length, ids)
   }
 
   async preview(edit: CurationEdit, examples: number): Promise<EditPreview> {
@@ -76,6 +106,22 @@ export class Curation {
         return { id, before: whole(side(index, 'was')), after: whole(side(index, 'now')) }
       }),
     }
+  }
+
+  /** The items that a target means, with their words and files, in the order in which they came. */
+  words(target: CurationTarget): Promise<CaptionableItem[]> {
+    return this.#index.fresh(() => this.#items.captionable(this.#questions.targeted(target)))
+  }
+
+  /** One edit that a captioner makes: `rule` gives the words of each item anew, from what they are at this time. Items that are gone are left out. */
+  async rewrite(ids: readonly ItemId[], rule: (item: Words) => Changed, by: EditMaker): Promise<EditOutcome> {
+    const plan = await this.#index.change(async () => {
+      const condition = this.#questions.targeted({ kind: 'ids', ids: [...ids] })
+      const changes = this.#planWords(condition, ids.length, ['caption', 'captions', 'tags'], (rows) => rows.map(rule))
+      if (changes.ids.length > 0) await this.#files.journal.addEdit('caption', changes.ids, changes.fields, by)
+      return changes
+    })
+    return this.#outcome(plan.matched, plan.ids.length, plan.ids)
   }
 
   async undo(): Promise<EditOutcome> {
@@ -96,7 +142,9 @@ export class Curation {
       if (next) await (kind === 'undo' ? this.#files.journal.addUndo(next.seq) : this.#files.journal.addRedo(next.seq))
       return next
     })
-    return this.#outcome(record?.items ?? 0, record?.items ?? 0, null)
+    const outcome = this.#outcome(record?.items ?? 0, record?.items ?? 0, null)
+    if (record?.fields.includes('crop')) this.#cropped(await this.#files.journal.idsOf(record.seq))
+    return outcome
   }
 
   #outcome(matched: number, changed: number, ids: readonly ItemId[] | null): EditOutcome {
@@ -132,8 +180,12 @@ export class Curation {
 
   #planRule(condition: Condition, matched: number, rule: Exclude<CurationChange, { kind: 'set' }>): Plan {
     const names: readonly WordName[] = rule.kind === 'tag' ? ['tags'] : ['caption', 'captions']
+    return this.#planWords(condition, matched, names, (rows) => applyRule(rule, rows))
+  }
+
+  #planWords(condition: Condition, matched: number, names: readonly WordName[], change: (rows: readonly Words[]) => Changed[]): Plan {
     const rows = this.#items.words(condition, names)
-    const after = applyRule(rule, rows)
+    const after = change(rows)
     const changes = rows.flatMap((row, index) =>
       names.some((name) => !sameMark(row[name], after[index]![name])) ? [{ row, after: after[index]! }] : [],
     )
@@ -148,6 +200,12 @@ export class Curation {
   }
 
   #checkRectangle(condition: Condition, { x, y, width, height }: Rectangle): void {
+    if (Math.min(width, height) < smallestSide) {
+      throw new StudioError(
+        'invalid-request',
+        `The rectangle has ${width} x ${height} pixels; the short side must have at least ${smallestSide}. Draw a larger one.`,
+      )
+    }
     const outside = this.#items.smallerThan(condition, x + width, y + height)
     if (outside === null) return
     throw new StudioError(

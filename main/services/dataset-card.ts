@@ -8,12 +8,15 @@ export function datasetCard(
   name: string,
   { totals, imageSize, snapshot }: Pick<DatasetSummary, 'totals' | 'imageSize' | 'snapshot'>,
   facts: CardFacts,
+  captionsBy: readonly Tally[] = [],
 ): string {
-  const count = (n: number) => `${n} ${n === 1 ? 'picture' : 'pictures'}`
+  const count = (n: number, one: string = nounOf(facts)) => `${n} ${one}${n === 1 ? '' : 's'}`
+  const pictures = facts.items - facts.clips
+  const clips = facts.clips > 0 ? ` and ${count(facts.clips, 'clip')} of ${facts.frames} frames in all` : ''
   const lines = [
     ...['---', `pretty_name: ${JSON.stringify(name)}`, `license: ${licenceId(facts)}`, 'task_categories:', '- text-to-image'],
     ...['size_categories:', `- ${sizeCategory(facts.items)}`, '---', '', `# ${escaped(name)}`, ''],
-    `${count(facts.items)}${imageSize === null ? '' : `, trained on as squares of ${imageSize} pixels`}; ${count(facts.captioned)} with a caption, ${facts.tagged} with tags.`,
+    `${count(pictures, 'picture')}${clips}${imageSize === null ? '' : `, trained on as squares of ${imageSize} pixels`}; ${count(facts.captioned)} with a caption, ${facts.tagged} with tags.`,
     ...(snapshot ? [`Snapshot \`${snapshot}\`: the same content has the same name.`] : []),
     ...['', '## Consent and licences', ''],
     ...consentSentences(facts),
@@ -33,10 +36,12 @@ export function datasetCard(
       : []),
     ...table('Split', facts.splits),
     ...table('Tag', facts.tags),
+    ...table('Captions made by', captionsBy),
     ...['## What to know', ''],
-    facts.measured < facts.items
-      ? `- ${facts.items - facts.measured} of ${count(facts.items)} are not measured, so near duplicates among them are not known.`
+    facts.measured < pictures
+      ? `- ${pictures - facts.measured} of ${count(pictures, 'picture')} are not measured, so near duplicates among them are not known.`
       : '- All pictures were compared with each other for near duplicates.',
+    ...(facts.clips > 0 ? ['- Clips are compared byte for byte only; no model here trains on them yet.'] : []),
     `- ${facts.duplicates} have a duplicate; ${facts.leaks} have one in another split, so that what is held back was seen while training.`,
     '- Nobody looked for watermarks: no measure of them that can be trusted without a model is known to this studio.',
     '',
@@ -51,13 +56,20 @@ const consentWords: Record<Consent, string> = {
   refused: 'refused',
 }
 
-function consentSentences({ items, consents, licences }: CardFacts): string[] {
+/** What the items are called where they are meant together. */
+function nounOf({ clips }: CardFacts): 'item' | 'picture' {
+  return clips > 0 ? 'item' : 'picture'
+}
+
+function consentSentences(facts: CardFacts): string[] {
+  const { items, consents, licences } = facts
+  const all = `${items} ${nounOf(facts)}s`
   const of = (tallies: readonly Tally[], value: string) => tallies.find((one) => one.value === value)?.items ?? 0
   const [unknown, refused, unlicensed] = [of(consents, 'unknown'), of(consents, 'refused'), of(licences, '')]
   const sentences = [
-    ...(refused > 0 ? [`**Consent was refused for ${refused} of ${items} pictures, and they are in the data set.**`] : []),
-    ...(unknown > 0 ? [`Whether the people concerned agree is not known for ${unknown} of ${items} pictures.`] : []),
-    ...(unlicensed > 0 ? [`No licence is named for ${unlicensed} of ${items} pictures.`] : []),
+    ...(refused > 0 ? [`**Consent was refused for ${refused} of ${all}, and they are in the data set.**`] : []),
+    ...(unknown > 0 ? [`Whether the people concerned agree is not known for ${unknown} of ${all}.`] : []),
+    ...(unlicensed > 0 ? [`No licence is named for ${unlicensed} of ${all}.`] : []),
   ]
   return sentences.length > 0 ? [sentences.join(' '), ''] : []
 }

@@ -2,6 +2,7 @@ import type { ExportPlan, ExportTotals, LeftOutReason } from '#contracts/export.
 
 const leftOutWords: Record<LeftOutReason, string> = {
   rejected: 'rejected by people',
+  clip: 'they are clips of videos',
   'original-away': 'their originals could not be reached',
   'format-not-read': 'readers of this layout do not open their format',
   damaged: 'their training pixels are damaged',

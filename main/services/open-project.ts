@@ -9,19 +9,25 @@ import { StudioError, toWire } from '#contracts/errors.ts'
 import type { EngineClient } from '../engine-process/client.ts'
 import { DatasetFiles } from '../media/dataset-files.ts'
 import { withState } from '../media/source-roots.ts'
-import { ClipFiles } from '../media/video/clip-files.ts'
+import type { ClipFiles } from '../media/video/clip-files.ts'
 import { VideoShelf } from '../media/video/video-shelf.ts'
 import { readPictureRecord, type PictureRecord } from '../media/write-image.ts'
+import { Allowances } from '../store/allowances.ts'
+import { AutoencoderShelf } from '../store/autoencoder-shelf.ts'
 import { AlikeStore } from '../store/alike-store.ts'
+import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
+import { CropStore } from '../store/crop-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
 import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
 import { ExportList } from '../store/export-list.ts'
 import { GalleryStore } from '../store/gallery-store.ts'
+import { ImportDraftFile } from '../store/import-draft.ts'
 import { ItemQuestions } from '../store/item-questions.ts'
 import { ItemStore } from '../store/item-store.ts'
 import { JobStore } from '../store/job-store.ts'
+import { LedgerPages } from '../store/ledger-pages.ts'
 import { FileMetrics } from '../store/metrics-log.ts'
 import { projectFolder, type ProjectFile, type ProjectFolder } from '../store/project-folder.ts'
 import { lockProject } from '../store/project-lock.ts'
@@ -29,11 +35,17 @@ import { PictureMarks } from '../store/picture-marks.ts'
 import { RunRecords } from '../store/run-records.ts'
 import { RunStore, type RunRow } from '../store/run-store.ts'
 import { newFolderName, type SafeFs } from '../store/safe-fs.ts'
+import { places, SourceRecord } from '../store/source-record.ts'
 import { StagedDrops } from '../store/staged-drops.ts'
 import type { Publish } from './context.ts'
+import { Cropping } from './cropping.ts'
 import { Curation } from './curation.ts'
 import { findDuplicates } from './duplicates.ts'
+import { cropRunner } from './queue/crop-runner.ts'
 import { exportRunner } from './queue/export-runner.ts'
+import { captionRunner } from './queue/caption-runner.ts'
+import { LatentsCache } from './latents-cache.ts'
+import { RoundTrips } from './round-trips.ts'
 import { importRunner } from './queue/import-runner.ts'
 import { JobQueue, type Runner } from './queue/job-queue.ts'
 import { measureRunner } from './queue/measure-runner.ts'
@@ -48,6 +60,7 @@ export class OpenProject {
   readonly fs: SafeFs
   readonly engine: EngineClient
   readonly publish: Publish
+  readonly captionKeys: CaptionKeys
   /** Folders under which sources may be read, as they are at the time. */
   readonly allowedRoots: ReadonlySet<string>
   readonly dataset: DatasetFiles
@@ -56,9 +69,20 @@ export class OpenProject {
   readonly figures: DatasetFigures
   readonly exportList: ExportList
   readonly alike: AlikeStore
+  readonly ledger: LedgerPages
+  readonly sources: SourceRecord
+  readonly allowances: Allowances
+  readonly draft: ImportDraftFile
+  /** Training pictures of the last dry run, as PNG. */
+  checked: { id: string; pictures: readonly Uint8Array[] } | null = null
   readonly curation: Curation
+  readonly crops: CropStore
+  readonly cropping: Cropping
   readonly clips: ClipFiles
   readonly videos: VideoShelf
+  readonly autoencoders: AutoencoderShelf
+  readonly latents: LatentsCache
+  readonly roundTrips: RoundTrips
   readonly gallery: GalleryStore
   readonly runs: RunStore
   readonly runRecords: RunRecords
@@ -76,13 +100,14 @@ export class OpenProject {
     folder: ProjectFolder,
     db: Db,
     unlock: () => Promise<void>,
-    { fs, engine, publish, allowedRoots }: ProjectTools,
+    { fs, engine, publish, captionKeys, allowedRoots }: ProjectTools,
   ) {
     this.file = file
     this.folder = folder
     this.fs = fs
     this.engine = engine
     this.publish = publish
+    this.captionKeys = captionKeys
     this.allowedRoots = allowedRoots
     this.dataset = new DatasetFiles(folder.dataset, fs)
     this.index = new DatasetIndex(db, this.dataset, fs)
@@ -91,12 +116,25 @@ export class OpenProject {
     this.figures = new DatasetFigures(db, questions)
     this.exportList = new ExportList(db, questions)
     this.alike = new AlikeStore(db)
-    this.curation = new Curation({ dataset: this.dataset, index: this.index, questions, items: this.items }, (news) => {
-      publish('curation.changed', news)
-      this.tellDataset()
-    })
-    this.clips = new ClipFiles(folder.dataset, fs)
+    this.ledger = new LedgerPages(db)
+    this.sources = new SourceRecord(folder.originals, fs)
+    this.allowances = new Allowances(folder.dataset, fs)
+    this.draft = new ImportDraftFile(folder.root, fs)
+    this.crops = new CropStore(db)
+    this.cropping = new Cropping(this, this.crops)
+    this.curation = new Curation(
+      { dataset: this.dataset, index: this.index, questions, items: this.items },
+      (news) => {
+        publish('curation.changed', news)
+        this.tellDataset()
+      },
+      (ids) => this.cropping.follow(ids),
+    )
+    this.clips = this.dataset.clips
     this.videos = new VideoShelf(folder, fs)
+    this.autoencoders = new AutoencoderShelf(folder.autoencoders, fs)
+    this.latents = new LatentsCache(this)
+    this.roundTrips = new RoundTrips(this)
     this.gallery = new GalleryStore(db, new PictureMarks(folder.outputs, fs))
     this.runs = new RunStore(db)
     this.runRecords = new RunRecords(folder.runs, fs)
@@ -106,9 +144,11 @@ export class OpenProject {
     const runners: Record<JobKind, Runner> = {
       import: importRunner(this),
       measure: measureRunner(this),
+      crop: cropRunner(this),
       scenes: scenesRunner(this),
       clips: clipsRunner(this),
       export: exportRunner(this),
+      caption: captionRunner(this),
       train: trainRunner(this),
       sample: sampleRunner(this),
     }
@@ -149,6 +189,7 @@ export class OpenProject {
     this.#closing = true
     try {
       this.videos.close()
+      await this.cropping.close()
       await this.queue.close()
       await this.#releasing
       await this.#settling
@@ -180,7 +221,7 @@ export class OpenProject {
   async describeDataset(): Promise<DatasetSummary> {
     const imageSize = await this.dataset.imageSize()
     const summary = await this.index.fresh(() => this.figures.describe(imageSize))
-    return { ...summary, roots: await withState(summary.roots) }
+    return { ...summary, roots: await withState(summary.roots, await places(this.folder.originals)) }
   }
 
   tellDataset(): void {
@@ -194,8 +235,9 @@ export class OpenProject {
   /** A new index (or a copied folder) takes some seconds to be made of many files, so nobody waits for it who does not ask for items. */
   async #indexDataset(): Promise<void> {
     try {
-      if (await this.index.fresh(() => this.alike.knowsAlike())) return
-      await findDuplicates(this.index, this.alike)
+      const isKnown = await this.index.fresh(() => this.alike.knowsAlike())
+      this.cropping.follow() // what a studio that was killed had still to make
+      if (!isKnown) await findDuplicates(this.index, this.alike)
     } catch (error) {
       this.publish('system.warned', { message: `The data set cannot be read (${toWire(explainFull(error)).message}).` })
     }
@@ -247,6 +289,8 @@ export class OpenProject {
   /** Drops that no import came of, or that a killed studio left. What an import can still be tried again with is kept. */
   async #sweepDrops(): Promise<void> {
     const wanted = this.queue.list().flatMap(({ state, payload }) => (state === 'done' ? [] : (folderOf(payload) ?? [])))
+    const draft = await this.draft.read()
+    if (draft?.source && draft.source.kind !== 'sample') wanted.push(draft.source.path)
     await this.#drops.sweep(wanted).catch((error: unknown) => this.#warnOfDrops(error))
   }
 
@@ -299,14 +343,15 @@ export class OpenProject {
 /** Pictures that come into the index in one transaction, when it is made anew. */
 const foundAtOnce = 1000
 
-/** The folder that an import reads; null for other jobs and sources. */
+/** What an import reads; null for other jobs and the sample. */
 function folderOf(payload: JobPayload): string | null {
-  return payload.kind === 'import' && payload.source.kind === 'folder' ? payload.source.path : null
+  return payload.kind === 'import' && payload.source.kind !== 'sample' ? payload.source.path : null
 }
 
 export interface ProjectTools {
   fs: SafeFs
   engine: EngineClient
   publish: Publish
+  captionKeys: CaptionKeys
   allowedRoots: ReadonlySet<string>
 }

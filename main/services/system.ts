@@ -1,16 +1,20 @@
-import { readdir, realpath, statfs } from 'node:fs/promises'
+import { readdir, realpath, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
-import type { StudioServices } from '#contracts/studio.ts'
+import type { FolderListing, StudioServices } from '#contracts/studio.ts'
 import { engineVersion } from '#engine/version.ts'
 import { findFfmpeg } from '../media/ffmpeg.ts'
+import { videoNames } from '../media/video/video-folder.ts'
 import { isCode } from '../store/safe-fs.ts'
+import { isStagedPath } from '../store/staged-drops.ts'
 import type { StudioContext } from './context.ts'
 import { isAllowed } from './dataset.ts'
 
-type SystemServices = Pick<StudioServices, 'system.describe' | 'system.pickFolder' | 'system.browse'>
+type SystemServices = Pick<StudioServices, 'system.describe' | 'system.pickFolder' | 'system.pickFile' | 'system.browse'>
 
 const pictureNames = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
+const archiveNames = /\.(zip|tar|tgz|tar\.gz)$/i
+const listedFiles = 2000
 
 export function systemServices(context: StudioContext): SystemServices {
   return {
@@ -22,11 +26,8 @@ export function systemServices(context: StudioContext): SystemServices {
       freeBytes: await freeBytes(context.current()?.folder.root ?? context.projectsFolder),
       canPickFolder: context.pickFolder !== null,
     }),
-    'system.pickFolder': async () => {
-      const folder = (await context.pickFolder?.()) ?? null
-      if (folder !== null) context.allowedRoots.add(await realpath(folder))
-      return folder
-    },
+    'system.pickFolder': () => pick(context, context.pickFolder),
+    'system.pickFile': () => pick(context, context.pickFile),
     'system.browse': async ({ path }) => {
       const wanted = path ?? [...context.allowedRoots][0] ?? '/'
       const real = await realpath(wanted).catch(() => null)
@@ -48,9 +49,42 @@ export function systemServices(context: StudioContext): SystemServices {
           .map(({ name }) => ({ name, path: join(real, name) }))
           .sort((a, b) => a.name.localeCompare(b.name)),
         pictures: entries.filter((entry) => entry.isFile() && pictureNames.test(entry.name)).length,
+        videos: entries.filter((entry) => entry.isFile() && videoNames.test(entry.name)).length,
+        places: [...context.allowedRoots].filter((root) => !isStagedPath(root)),
+        files: await importable(
+          real,
+          entries.filter((entry) => entry.isFile()).map(({ name }) => name),
+        ),
       }
     },
   }
+}
+
+/** What a person chose may be read from then on. */
+async function pick(context: StudioContext, ask: (() => Promise<string | null>) | null): Promise<string | null> {
+  const path = (await ask?.()) ?? null
+  if (path !== null) context.allowedRoots.add(await realpath(path))
+  return path
+}
+
+/** The files of a folder that can be imported on their own; archives and TOML files before pictures. */
+async function importable(folder: string, names: readonly string[]): Promise<FolderListing['files']> {
+  const kinds = { archive: archiveNames, toml: /\.toml$/i, picture: pictureNames } as const
+  const found = Object.entries(kinds).flatMap(([kind, pattern]) =>
+    names
+      .filter((name) => pattern.test(name) && !name.startsWith('.'))
+      .sort((a, b) => a.localeCompare(b))
+      .map((name) => ({ name, path: join(folder, name), kind: kind as keyof typeof kinds })),
+  )
+  return Promise.all(
+    found.slice(0, listedFiles).map(async (file) => ({
+      ...file,
+      sizeBytes: await stat(file.path).then(
+        ({ size }) => size,
+        () => null,
+      ),
+    })),
+  )
 }
 
 /** Free space in bytes where a folder is or, while it is not made yet, would come to be; null where the system does not say. */

@@ -49,6 +49,12 @@ export function trainingServices(context: StudioContext): TrainingServices {
     'training.forecast': async (recipe) => forecastOf(recipe, placeOf(context)),
     'training.start': async ({ name, recipe }) => {
       const project = context.project()
+      await project.cropping.checkMade()
+      if (recipe.autoencoder && !(await project.autoencoders.get(recipe.autoencoder.hash)))
+        throw new StudioError(
+          'invalid-request',
+          `The autoencoder "${recipe.autoencoder.name}" of the recipe is not in this project. Choose it for the project first, or train on pixels.`,
+        )
       refuseTooLarge(forecastOf(recipe, placeOf(context)))
       const snapshot = await project.dataset.freeze()
       const id = newId() as RunId

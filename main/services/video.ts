@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
 import { cutsOf } from '#contracts/video.ts'
@@ -55,19 +55,21 @@ export function videoServices(context: StudioContext): VideoServices {
       return Array.from({ length: count }, (_, i) => {
         const frame = Math.floor(((i + 0.5) * times.length) / count)
         const seconds = times[frame] ?? probe.durationSeconds / 2
-        return { seconds, pictureUrl: mediaUrl.frame(id, Math.round(seconds * 1000)) }
+        return { seconds, pictureUrl: mediaUrl.frame(id, Math.floor(seconds * 1000)) }
       })
     },
     'video.import': async ({ path, options }) => {
       const folder = await allowedFolder(context, path)
       return context.project().queue.add(folder, { kind: 'clips', path: folder, options })
     },
-    'video.ledger': async ({ offset, limit, state }) => {
-      const entries = (await context.project().clips.entries()).filter((entry) => state === null || entry.state === state)
+    'video.ledger': async ({ offset, limit, state, path }) => {
+      const folder = path && resolve(await allowedFolder(context, path))
+      const entries = (await context.project().clips.entries(folder)).filter((entry) => state === null || entry.state === state)
       return { total: entries.length, entries: entries.slice(offset, offset + limit) }
     },
-    'video.clips': async ({ offset, limit }) => {
-      const clips = await context.project().clips.clips()
+    'video.clips': async ({ offset, limit, path, source }) => {
+      const folder = path && resolve(await allowedFolder(context, path))
+      const clips = await context.project().clips.clips(folder, source)
       return { total: clips.length, clips: clips.slice(offset, offset + limit), note: clipsNote }
     },
   }

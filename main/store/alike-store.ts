@@ -22,9 +22,11 @@ export class AlikeStore {
       .all() as ReturnType<AlikeStore['unmeasured']>
   }
 
-  /** What duplicates are found by: looks and pixels of every item. */
+  /** What duplicates are found by: looks of every item, and its pixels as they were imported; a crop makes no other picture of it. */
   looks(): { row: number; looks: string | null; pixelHash: string }[] {
-    return this.#db.prepare('SELECT row, looks, pixelHash FROM items WHERE here ORDER BY row').all() as ReturnType<AlikeStore['looks']>
+    return this.#db.prepare('SELECT row, looks, foundPixelHash AS pixelHash FROM items WHERE here ORDER BY row').all() as ReturnType<
+      AlikeStore['looks']
+    >
   }
 
   /** Whether duplicates were looked for since the index was made. */

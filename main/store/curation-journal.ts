@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { z } from 'zod'
+import { captionMaker } from '#contracts/captioning.ts'
 import { marks, type EditRecord, type Marks } from '#contracts/curation.ts'
 import { StudioError } from '#contracts/errors.ts'
-import { itemId, type ItemId } from '#contracts/project.ts'
+import { itemId, jobId, type ItemId, type JobId } from '#contracts/project.ts'
 import { jsonLines } from './json-lines.ts'
 import { readLineAt, readLines } from './line-reader.ts'
 import type { SafeFs } from './safe-fs.ts'
@@ -33,7 +34,17 @@ const fields = z.object(
   Object.fromEntries(markNames.map((name) => [name, z.object({ was: column(written[name]), now: column(written[name]) }).optional()])),
 ) as unknown as z.ZodType<EditFields>
 
-const editLine = z.object({ at: z.iso.datetime(), edit: z.enum(['set', 'replace', 'affix', 'tag']), ids: z.array(itemId), fields })
+/** The captioner and the job that made an edit; none where people did. */
+const editMaker = captionMaker.extend({ jobId })
+export type EditMaker = z.infer<typeof editMaker>
+
+const editLine = z.object({
+  at: z.iso.datetime(),
+  edit: z.enum(['set', 'replace', 'affix', 'tag', 'caption']),
+  ids: z.array(itemId),
+  fields,
+  by: editMaker.optional(),
+})
 const undoLine = z.object({ at: z.iso.datetime(), undo: z.number().int() })
 const redoLine = z.object({ at: z.iso.datetime(), redo: z.number().int() })
 const stepLine = z.union([undoLine, redoLine])
@@ -45,6 +56,8 @@ export interface JournalStep {
   /** The edit that is done, taken back or done again. */
   record: EditRecord
   ids: readonly ItemId[]
+  /** Which captioner made the edit; absent where people did. */
+  by?: EditMaker | undefined
   /** What is said of these items from here on. */
   values: Partial<Record<MarkName, Column>>
   /** The byte behind this step's line. */
@@ -64,8 +77,8 @@ export class CurationJournal {
     this.#fs = fs
   }
 
-  async addEdit(edit: EditRecord['kind'], ids: readonly ItemId[], changed: EditFields): Promise<void> {
-    await this.#add({ edit, ids, fields: changed })
+  async addEdit(edit: EditRecord['kind'], ids: readonly ItemId[], changed: EditFields, by?: EditMaker): Promise<void> {
+    await this.#add({ edit, ids, fields: changed, ...(by ? { by } : {}) })
   }
 
   async addUndo(seq: number): Promise<void> {
@@ -74,6 +87,11 @@ export class CurationJournal {
 
   async addRedo(seq: number): Promise<void> {
     await this.#add({ redo: seq })
+  }
+
+  /** The items of an edit. @throws StudioError corrupt-file when there is none at that byte. */
+  async idsOf(seq: number): Promise<readonly ItemId[]> {
+    return (await this.#editAt(seq)).ids
   }
 
   /** What was done since a byte of the journal. */
@@ -102,6 +120,25 @@ export class CurationJournal {
       }
     }
     return all
+  }
+
+  /** What captioners ever wrote: for each item the captions and who made them, and for each job how many items it changed. */
+  async made(): Promise<{ captions: Map<ItemId, Map<string, EditMaker>>; jobs: Map<JobId, number> }> {
+    const captions = new Map<ItemId, Map<string, EditMaker>>()
+    const jobs = new Map<JobId, number>()
+    for await (const { kind, by, ids, values } of this.steps()) {
+      if (kind !== 'edit' || !by) continue
+      jobs.set(by.jobId, ids.length)
+      for (const name of ['caption', 'captions'] as const) {
+        if (!values[name]) continue
+        for (const [index, id] of ids.entries()) {
+          const written = captions.get(id) ?? new Map<string, EditMaker>()
+          for (const text of [at(values[name], index)].flat()) if (typeof text === 'string' && text !== '') written.set(text, by)
+          captions.set(id, written)
+        }
+      }
+    }
+    return { captions, jobs }
   }
 
   async #add(line: object): Promise<void> {
@@ -151,11 +188,16 @@ export function sameMark(a: unknown, b: unknown): boolean {
   return typeof a === 'object' && typeof b === 'object' && JSON.stringify(a) === JSON.stringify(b)
 }
 
-function stepOf({ at: time, edit, ids, fields: changed }: EditLine, seq: number, side: 'was' | 'now'): Omit<JournalStep, 'kind' | 'end'> {
+function stepOf(
+  { at: time, edit, ids, fields: changed, by }: EditLine,
+  seq: number,
+  side: 'was' | 'now',
+): Omit<JournalStep, 'kind' | 'end'> {
   const names = Object.keys(changed) as MarkName[]
   return {
     record: { seq, kind: edit, fields: names, items: ids.length, at: time },
     ids,
+    by,
     values: Object.fromEntries(names.map((name) => [name, changed[name]![side]])),
   }
 }

@@ -173,6 +173,43 @@ const migrations: readonly string[] = [
   -- A mark that no file bears out.
   UPDATE facts SET value = '{"offset":0,"before":"anew"}' WHERE name = 'dataset.ledger';
   `,
+  // Crops that are real: shard, slot and pixelHash are of the pixels that are trained on now, found* of those that the import made.
+  `
+  ALTER TABLE items ADD COLUMN foundShard INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE items ADD COLUMN foundSlot INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE items ADD COLUMN foundPixelHash TEXT NOT NULL DEFAULT '';
+  ALTER TABLE items ADD COLUMN background TEXT NOT NULL DEFAULT '#ffffff';
+  ALTER TABLE items ADD COLUMN madeCrop TEXT;
+  ALTER TABLE items ADD COLUMN madeArea TEXT;
+  ALTER TABLE items ADD COLUMN madeAway TEXT;
+  UPDATE items SET foundShard = shard, foundSlot = slot, foundPixelHash = pixelHash;
+  -- All pixels that were ever made of an item, to come back to them without its original.
+  CREATE TABLE cropped (
+    id TEXT NOT NULL,
+    crop TEXT NOT NULL,
+    area TEXT,
+    shard INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    pixelHash TEXT NOT NULL,
+    PRIMARY KEY (id, crop)
+  ) STRICT;
+  CREATE INDEX croppedByPlace ON cropped (shard, slot);
+  `,
+  // Clips are items: what they have beyond a picture, and the row in `files` of the video that they were cut from.
+  `
+  ALTER TABLE items ADD COLUMN video INTEGER;
+  ALTER TABLE items ADD COLUMN frames INTEGER;
+  ALTER TABLE items ADD COLUMN frameRate REAL;
+  ALTER TABLE items ADD COLUMN stride INTEGER;
+  ALTER TABLE items ADD COLUMN startSeconds REAL;
+  ALTER TABLE items ADD COLUMN firstFrame INTEGER;
+  ALTER TABLE items ADD COLUMN lastFrame INTEGER;
+  ALTER TABLE items ADD COLUMN clipShard TEXT;
+  ALTER TABLE items ADD COLUMN clipEdge INTEGER;
+  ALTER TABLE items ADD COLUMN seconds REAL GENERATED ALWAYS AS (frames / frameRate) VIRTUAL;
+  ALTER TABLE items ADD COLUMN kind TEXT GENERATED ALWAYS AS (iif(frames IS NULL, 'picture', 'clip')) VIRTUAL;
+  CREATE INDEX itemsByVideo ON items (video) WHERE video IS NOT NULL;
+  `,
 ]
 
 /** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */

@@ -23,7 +23,11 @@ export interface Tally {
 
 /** What a data set's card is made of. Counts leave out rejected items, which no training sees. */
 export interface CardFacts {
+  /** Pictures and clips. */
   items: number
+  clips: number
+  /** Of all clips together. */
+  frames: number
   rejected: number
   splits: readonly Tally[]
   consents: readonly Tally[]
@@ -40,7 +44,7 @@ export interface CardFacts {
   sizes: { minWidth: number; maxWidth: number; minHeight: number; maxHeight: number } | null
 }
 
-type LeafRow = Pick<Row, 'caption' | 'captions' | 'tags' | 'crop'> & Pick<FrozenItem, 'id' | 'pixelHash' | 'split'>
+type LeafRow = Pick<Row, 'caption' | 'captions' | 'tags' | 'crop' | 'frames' | 'frameRate'> & Pick<FrozenItem, 'id' | 'pixelHash' | 'split'>
 
 /** Counts over the data set, as its index has them. */
 export class DatasetFigures {
@@ -102,7 +106,10 @@ export class DatasetFigures {
     const where = 'WHERE @state IS NULL OR state = @state'
     const total = this.#db.prepare(`SELECT count(*) FROM files ${where}`).pluck().get({ state }) as number
     const entries = this.#db
-      .prepare(`SELECT source, state, reason, detail, itemId FROM files ${where} ORDER BY position LIMIT @limit OFFSET @offset`)
+      .prepare(
+        `SELECT source, state, reason, detail,
+         coalesce(itemId, (SELECT id FROM items WHERE video = position AND here ORDER BY row LIMIT 1)) AS itemId FROM files ${where} ORDER BY position LIMIT @limit OFFSET @offset`,
+      )
       .all({ state, limit, offset }) as LedgerEntry[]
     return { total, entries }
   }
@@ -114,14 +121,14 @@ export class DatasetFigures {
       this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all(values) as Tally[]
     const counts = this.#db
       .prepare(
-        `SELECT count(*) AS items, count(blur) AS measured, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
+        `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
            coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
       .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
-    const { items, measured, captioned, tagged, duplicates, leaks, ...sizes } = counts
+    const { items, clips, frames, measured, captioned, tagged, duplicates, leaks, ...sizes } = counts
     return {
-      ...{ items, measured, captioned, tagged, duplicates, leaks },
+      ...{ items, clips, frames, measured, captioned, tagged, duplicates, leaks },
       rejected: this.#db.prepare(`SELECT count(*) FROM curated WHERE here AND pick = 'reject'`).pluck().get() as number,
       splits: tally('split'),
       consents: tally('consent'),
@@ -136,10 +143,10 @@ export class DatasetFigures {
   describe(imageSize: number | null): Omit<DatasetSummary, 'roots'> & { roots: Omit<SourceRoot, 'state'>[] } {
     const items = this.#db
       .prepare(
-        `SELECT count(*) AS items, coalesce(sum(split = 'validation'), 0) AS validationItems, coalesce(sum(caption <> ''), 0) AS captioned
+        `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(split = 'validation'), 0) AS validationItems, coalesce(sum(caption <> ''), 0) AS captioned
         FROM curated WHERE here`,
       )
-      .get() as Pick<DatasetSummary, 'items' | 'validationItems' | 'captioned'>
+      .get() as Pick<DatasetSummary, 'items' | 'clips' | 'validationItems' | 'captioned'>
     const totals = this.#db
       .prepare(
         `SELECT count(*) AS found, coalesce(sum(state = 'used'), 0) AS used, coalesce(sum(state = 'partial'), 0) AS partial,
@@ -148,7 +155,9 @@ export class DatasetFigures {
       .get() as DatasetSummary['totals']
     const roots = this.#db
       .prepare(
-        `SELECT root, count(*) AS found, count(itemId) AS items, count(copied) AS copied FROM files GROUP BY root ORDER BY min(position)`,
+        `SELECT root, count(*) AS found, count(copied) AS copied,
+         count(itemId) + (SELECT count(*) FROM items JOIN files AS cut ON cut.position = video WHERE here AND cut.root = files.root) AS items
+         FROM files GROUP BY root ORDER BY min(position)`,
       )
       .all() as Omit<SourceRoot, 'state'>[]
     return { ...items, imageSize, totals, roots, snapshot: this.#snapshot() }
@@ -161,7 +170,7 @@ export class DatasetFigures {
     const keep = db.prepare('INSERT INTO leaves (prefix, hash) VALUES (?, ?)')
     const prefixes = db.prepare(`SELECT DISTINCT substr(id, 1, ${leafPrefix}) FROM items ORDER BY 1`).pluck().all() as string[]
     const inside = db.prepare(
-      `SELECT id, pixelHash, split, caption, captions, tags, crop FROM curated
+      `SELECT id, pixelHash, split, caption, captions, tags, crop, frames, frameRate FROM curated
        WHERE here AND pick <> 'reject' AND id >= ? AND id < ? ORDER BY id`,
     )
     return db.transaction(() => {
@@ -172,7 +181,10 @@ export class DatasetFigures {
           const rows = inside.all(prefix, `${prefix}~`) as LeafRow[]
           hash =
             leafHash(
-              rows.map(({ captions, tags, crop: part, ...row }) => ({ ...row, ...toLists({ captions, tags }), crop: toCrop(part) })),
+              rows.map(({ captions, tags, crop: part, frames, frameRate, ...row }) => ({
+                ...{ ...row, ...toLists({ captions, tags }), crop: toCrop(part) },
+                clip: frames === null ? null : { frames, frameRate },
+              })),
             ) ?? ''
           keep.run(prefix, hash)
         }

@@ -8,10 +8,14 @@ import {
   ledgerLine,
   splitRank,
   validationCount,
+  videoOf,
   type DatasetFiles,
   type LedgerLine,
 } from '../media/dataset-files.ts'
+import { cropText } from '../media/training-crop.ts'
+import { clipFactsOf, foundOf, videoLine, type VideoLine } from '../media/video/clip-files.ts'
 import { isList, markColumn, markNames, type JournalStep, type MarkName } from './curation-journal.ts'
+import { cropped, type Cropped } from './crop-log.ts'
 import type { Db } from './database.ts'
 import { fingerprintBefore, readLines } from './line-reader.ts'
 import { measured, MeasureLog, type Measured } from './measure-log.ts'
@@ -19,7 +23,7 @@ import type { SafeFs } from './safe-fs.ts'
 
 /** How far a file is in the index: the byte behind its last line, and what stands before that. */
 const mark = z.object({ offset: z.number().int(), before: z.string() })
-type FileName = 'ledger' | 'journal' | 'measures'
+type FileName = 'ledger' | 'clips' | 'journal' | 'measures' | 'crops'
 
 const linesAtOnce = 2000
 
@@ -40,7 +44,13 @@ export class DatasetIndex {
     this.#add = prepareAll(db)
     this.#files = files
     this.measureLog = new MeasureLog(files.folder, fs)
-    this.#paths = { ledger: join(files.folder, 'ledger.jsonl'), journal: files.journal.path, measures: this.measureLog.path }
+    this.#paths = {
+      ledger: join(files.folder, 'ledger.jsonl'),
+      clips: files.clips.manifestPath,
+      journal: files.journal.path,
+      measures: this.measureLog.path,
+      crops: files.crops.path,
+    }
   }
 
   /** Work on an index that is up to date, one after the other. */
@@ -68,7 +78,7 @@ export class DatasetIndex {
   }
 
   async #catchUp(): Promise<void> {
-    for (const name of ['ledger', 'journal', 'measures'] as const) {
+    for (const name of ['ledger', 'clips', 'journal', 'measures', 'crops'] as const) {
       const { offset, before } = this.#mark(name)
       if ((await fingerprintBefore(this.#paths[name], offset)) !== before) {
         this.#forget()
@@ -78,11 +88,12 @@ export class DatasetIndex {
     await this.#readLedger()
     await this.#readJournal()
     await this.#readMeasures()
+    await this.#readCrops()
   }
 
   #forget(): void {
     this.#db
-      .exec(`BEGIN; DELETE FROM files; DELETE FROM items; DELETE FROM marks; DELETE FROM alike; DELETE FROM leaves; DELETE FROM edits; INSERT INTO itemText (itemText) VALUES ('delete-all');
+      .exec(`BEGIN; DELETE FROM files; DELETE FROM items; DELETE FROM marks; DELETE FROM alike; DELETE FROM leaves; DELETE FROM edits; DELETE FROM cropped; INSERT INTO itemText (itemText) VALUES ('delete-all');
       DELETE FROM facts WHERE name LIKE 'dataset.%'; COMMIT`)
   }
 
@@ -94,7 +105,37 @@ export class DatasetIndex {
         for (const line of lines.values) this.#addFile(line)
       })
     }
+    for await (const lines of this.#newLines('clips', videoLine)) {
+      changed = true
+      await this.#keep('clips', lines.end, () => {
+        for (const line of lines.values) this.#addVideo(line)
+      })
+    }
     if (changed) this.#holdBack()
+  }
+
+  /** A video goes before what the ledger said of its file when videos were not read there. */
+  #addVideo(line: VideoLine): void {
+    const { root, source, state, reason, detail, fileHash, made, clips } = line
+    this.#add.file.run(root, source, state, reason, detail, fileHash, null, null)
+    const video = this.#add.fileAt.get(root, source)!
+    const ids = JSON.stringify(clips.map(({ id }) => id))
+    for (const id of this.#add.clipsGone.all(video, ids)) this.#add.leaf.run(id)
+    for (const clip of clips) {
+      const { id, slot, pixelHash, shard } = clip
+      const found = foundOf(line, clip)
+      const { author = '', licence = '', origin = '', split = null, repeats = null, concept = '', consent = null } = found
+      const { caption, captions, tags } = foundWords(found)
+      this.#add.item.run({
+        ...{ id, slot, pixelHash, source, state, reason, author, licence, origin, split, shard: 0, splitRank: splitRank(videoOf(line)) },
+        ...{ repeats, concept, consent, background: '#ffffff' },
+        ...{ width: made.width ?? made.imageSize, height: made.height ?? made.imageSize },
+        ...{ caption, captions: JSON.stringify(captions), tags: JSON.stringify(tags) },
+      })
+      this.#add.clip.run({ id, video, clipShard: shard, clipEdge: made.imageSize, ...clipFactsOf(line, clip) })
+      this.#add.marks.run(id)
+      this.#add.leaf.run(id)
+    }
   }
 
   #addFile({ root, source, state, reason, detail, fileHash, item }: LedgerLine): void {
@@ -102,11 +143,21 @@ export class DatasetIndex {
     const before = this.#add.itemOf.get(root, source)
     this.#add.file.run(root, source, state, reason, detail, fileHash, item?.copied ?? null, id)
     if (item) {
-      const { author = '', licence = '', origin = '', split = null, repeats = null, concept = '', consent = null, ...rest } = item
+      const {
+        author = '',
+        licence = '',
+        origin = '',
+        split = null,
+        repeats = null,
+        concept = '',
+        consent = null,
+        background = '#ffffff',
+        ...rest
+      } = item
       const { caption, captions, tags } = foundWords(item)
       this.#add.item.run({
         ...rest,
-        ...{ source, state, reason, author, licence, origin, split, repeats, concept, consent, splitRank: splitRank(item.id) },
+        ...{ source, state, reason, author, licence, origin, split, repeats, concept, consent, background, splitRank: splitRank(item.id) },
         caption,
         captions: JSON.stringify(captions),
         tags: JSON.stringify(tags),
@@ -122,12 +173,16 @@ export class DatasetIndex {
 
   /** Which items are held back when nobody says so; see `validationCount`. */
   #holdBack(): void {
-    const count = this.#db.prepare('SELECT count(*) FROM items WHERE here').pluck().get() as number
-    this.#db.transaction(() => {
-      this.#db.exec(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'; DELETE FROM leaves`)
-      this.#db
-        .prepare(`UPDATE items SET autoSplit = 'validation' WHERE row IN (SELECT row FROM items WHERE here ORDER BY splitRank LIMIT ?)`)
-        .run(validationCount(count))
+    const db = this.#db
+    db.transaction(() => {
+      db.exec(`UPDATE items SET autoSplit = 'train' WHERE autoSplit <> 'train'; DELETE FROM leaves`)
+      for (const kind of ['frames IS NULL', 'frames IS NOT NULL']) {
+        const count = db.prepare(`SELECT count(*) FROM items WHERE here AND ${kind}`).pluck().get() as number
+        db.prepare(
+          `UPDATE items SET autoSplit = 'validation' WHERE here AND ${kind}
+           AND splitRank < (SELECT splitRank FROM items WHERE here AND ${kind} ORDER BY splitRank LIMIT 1 OFFSET ?)`,
+        ).run(validationCount(count))
+      }
     })()
   }
 
@@ -197,6 +252,21 @@ export class DatasetIndex {
     this.#add.measures.run({ ...line, ...focus })
   }
 
+  async #readCrops(): Promise<void> {
+    for await (const { values, end } of this.#newLines('crops', cropped)) {
+      await this.#keep('crops', end, () => {
+        for (const line of values) this.#addCropped(line)
+      })
+    }
+  }
+
+  #addCropped({ id, crop, area, shard, slot, pixelHash, away }: Cropped): void {
+    const row = { id, crop: cropText(crop), area: area && JSON.stringify(area), shard, slot, pixelHash }
+    this.#add.pixels.run({ ...row, away: away ?? null })
+    if (away === undefined) this.#add.cropped.run(row)
+    this.#add.leaf.run(id)
+  }
+
   /** What was added to a file, some lines at a time. */
   async *#newLines<T extends z.ZodType>(name: FileName, schema: T): AsyncGenerator<{ values: z.output<T>[]; end: number }> {
     let values: z.output<T>[] = []
@@ -264,12 +334,16 @@ function prepareAll(db: Db) {
          fileHash = excluded.fileHash, copied = excluded.copied, itemId = excluded.itemId`,
     ),
     item: db.prepare(
-      `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, splitRank,
-         foundSplit, foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin, foundRepeats, foundConcept, foundConsent)
-       VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @splitRank,
-         @split, @caption, @captions, @tags, @author, @licence, @origin, @repeats, @concept, @consent)
+      `INSERT INTO items (id, here, source, state, reason, width, height, shard, slot, pixelHash, foundShard, foundSlot, foundPixelHash,
+         background, splitRank, foundSplit, foundCaption, foundCaptions, foundTags, foundAuthor, foundLicence, foundOrigin,
+         foundRepeats, foundConcept, foundConsent)
+       VALUES (@id, 1, @source, @state, @reason, @width, @height, @shard, @slot, @pixelHash, @shard, @slot, @pixelHash,
+         @background, @splitRank, @split, @caption, @captions, @tags, @author, @licence, @origin,
+         @repeats, @concept, @consent)
        ON CONFLICT (id) DO UPDATE SET here = 1, source = @source, state = @state, reason = @reason, width = @width, height = @height,
-         shard = @shard, slot = @slot, pixelHash = @pixelHash, splitRank = @splitRank, foundSplit = @split, foundCaption = @caption, foundCaptions = @captions,
+         shard = iif(madeCrop IS NULL, @shard, shard), slot = iif(madeCrop IS NULL, @slot, slot),
+         pixelHash = iif(madeCrop IS NULL, @pixelHash, pixelHash), foundShard = @shard, foundSlot = @slot, foundPixelHash = @pixelHash,
+         background = @background, splitRank = @splitRank, foundSplit = @split, foundCaption = @caption, foundCaptions = @captions,
          foundTags = @tags, foundAuthor = @author, foundLicence = @licence, foundOrigin = @origin,
          foundRepeats = @repeats, foundConcept = @concept, foundConsent = @consent`,
     ),
@@ -277,6 +351,25 @@ function prepareAll(db: Db) {
     leaf: db.prepare(`DELETE FROM leaves WHERE prefix = substr(?, 1, ${leafPrefix})`),
     /** An item whose file is another picture now stays known, for what was said of it, and is not here any more. */
     gone: db.prepare('UPDATE items SET here = EXISTS (SELECT 1 FROM files WHERE itemId = @id) WHERE id = @id'),
+    pixels: db.prepare(
+      `UPDATE items SET madeCrop = @crop, madeArea = @area, madeAway = @away, shard = @shard, slot = @slot, pixelHash = @pixelHash
+       WHERE id = @id`,
+    ),
+    cropped: db.prepare(
+      `INSERT INTO cropped (id, crop, area, shard, slot, pixelHash) VALUES (@id, @crop, @area, @shard, @slot, @pixelHash)
+       ON CONFLICT (id, crop) DO UPDATE SET area = @area, shard = @shard, slot = @slot, pixelHash = @pixelHash`,
+    ),
+    fileAt: db.prepare<[string, string], number>('SELECT position FROM files WHERE root = ? AND source = ?').pluck(),
+    clip: db.prepare(
+      `UPDATE items SET video = @video, frames = @frames, frameRate = @frameRate, stride = @stride, startSeconds = @startSeconds,
+         firstFrame = @firstFrame, lastFrame = @lastFrame, clipShard = @clipShard, clipEdge = @clipEdge WHERE id = @id`,
+    ),
+    /** Clips of a video that is another now, or is cut by other rules. */
+    clipsGone: db
+      .prepare<[number, string], ItemId>(
+        'UPDATE items SET here = 0 WHERE video = ? AND here AND id NOT IN (SELECT value FROM json_each(?)) RETURNING id',
+      )
+      .pluck(),
     measures: db.prepare(
       `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, focusX, focusY, looks)
        VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @x, @y, @looks)

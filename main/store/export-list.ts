@@ -33,7 +33,7 @@ interface Row {
 
 const pageItems = 500
 const columns = `c.source, c.caption, c.captions, c.tags, c.split, c.author, c.licence, c.consent, c.origin, c.foundRepeats AS repeats,
-  c.foundConcept AS concept, c.width, c.height, c.shard, c.slot, c.pixelHash`
+  c.foundConcept AS concept, c.width, c.height, c.shard, c.slot, c.pixelHash, c.frames`
 
 /**
  * The items of an export, in its order: by their ids for training pixels, which depends on the content alone; in the order of the import for
@@ -141,10 +141,10 @@ export class ListedItems {
   async #items(rows: readonly Row[]): Promise<ExportItem[]> {
     const frozen = await this.#frozen(rows)
     return rows.map((row, i) => {
-      const { n: _n, at: _at, sizeBytes: _size, root, file, fileHash, copied, ...rest } = row
+      const { n: _n, at: _at, sizeBytes: _size, root, file, fileHash, copied, frames, ...rest } = row
       const original = root ? ({ root, source: file, fileHash, copied } as Origin) : null
       const known = row.caption === null ? unknown : toLists(row)
-      return { ...rest, ...known, ...frozen[i], original } as ExportItem
+      return { ...rest, ...known, ...frozen[i], isClip: frames !== null, original } as ExportItem
     })
   }
 
@@ -167,7 +167,7 @@ export class ListedItems {
 }
 
 /** What is known of an item of a snapshot that the index has never heard of. */
-const unknown: Omit<ExportItem, 'id' | 'original' | 'split' | 'shard' | 'slot' | 'pixelHash'> = {
+const unknown: Omit<ExportItem, 'id' | 'original' | 'isClip' | 'split' | 'shard' | 'slot' | 'pixelHash'> = {
   source: '',
   caption: '',
   captions: [],

@@ -25,6 +25,12 @@ export interface Words extends Pick<Marks, 'caption' | 'captions' | 'tags'> {
   source: string
 }
 
+/** An item with its words and the file that it was made from. */
+export interface CaptionableItem extends Words, Origin {
+  id: ItemId
+  source: string
+}
+
 export type WordName = 'caption' | 'captions' | 'tags'
 
 type Cell = string | number | null
@@ -70,15 +76,21 @@ export class ItemStore {
     return row ? toItem(row, []) : null
   }
 
-  /** Where an item's training pixels lie, and their sha256. */
-  place(id: ItemId): { shard: number; slot: number; pixelHash: string } | null {
-    const found = this.#db.prepare('SELECT shard, slot, pixelHash FROM curated WHERE here AND id = ?').get(id)
-    return (found as { shard: number; slot: number; pixelHash: string } | undefined) ?? null
+  /** Where the frames of a clip lie, how many they are and their edge; null where there is no such clip. */
+  clipPlace(id: ItemId): { shard: string; slot: number; frames: number; imageSize: number; pixelHash: string } | null {
+    const found = this.#db
+      .prepare('SELECT clipShard AS shard, slot, frames, clipEdge AS imageSize, pixelHash FROM items WHERE here AND frames > 0 AND id = ?')
+      .get(id)
+    return (found as ReturnType<ItemStore['clipPlace']> | undefined) ?? null
   }
 
   /** The file that an item was made from. */
   origin(id: ItemId): Origin | null {
-    const found = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1').get(id)
+    const found = this.#db
+      .prepare(
+        'SELECT root, source, fileHash, copied FROM files WHERE itemId = ? OR position = (SELECT video FROM items WHERE id = ?) LIMIT 1',
+      )
+      .get(id, id)
     return (found as Origin | undefined) ?? null
   }
 
@@ -95,6 +107,12 @@ export class ItemStore {
     return rows.map(([id, ...cells]) => ({ id: id as ItemId, said: saidOf(names, cells) }))
   }
 
+  /** The caption that people said of an item; null where they said none. */
+  saidCaption(id: ItemId): string | null {
+    const found = this.#db.prepare('SELECT setCaption FROM curated WHERE here AND id = ?').pluck().get(id)
+    return (found as string | null | undefined) ?? null
+  }
+
   /** Some of the words of some items, as they count and as far as people said them; words that are not asked for are left empty. */
   words({ sql, values }: Condition, names: readonly WordName[]): (Words & { said: Said })[] {
     const rows = this.#db
@@ -106,6 +124,15 @@ export class ItemStore {
       ...(saidOf(names, cells) as Partial<Words>), // what counts is never null
       said: saidOf(names, cells.slice(names.length)),
     }))
+  }
+
+  /** The words and files of some items, in the order in which they came. */
+  captionable(condition: Condition): CaptionableItem[] {
+    const files = this.#db.prepare('SELECT root, source, fileHash, copied FROM files WHERE itemId = ? ORDER BY position LIMIT 1')
+    return this.words(condition, ['caption', 'captions', 'tags']).flatMap(({ said: _said, ...words }) => {
+      const origin = files.get(words.id) as Origin | undefined
+      return origin ? [{ ...origin, ...words }] : []
+    })
   }
 
   /** What counts for an item while people say nothing. */

@@ -26,6 +26,12 @@ export interface ProjectFolder {
   readonly exports: string
   /** Lists of exports that are being written. */
   readonly exportLists: string
+  /** What captioners said so far in jobs that have not ended. */
+  readonly captioning: string
+  /** Copies of the autoencoders that models of the project work with. */
+  readonly autoencoders: string
+  /** Kept results of encoders. */
+  readonly features: string
   readonly lock: string
 }
 
@@ -44,6 +50,9 @@ export function projectFolder(root: string): ProjectFolder {
     scenes: join(root, 'cache', 'scenes'),
     exports: inside('exports'),
     exportLists: join(root, 'cache', 'exports'),
+    captioning: join(root, 'cache', 'captioning'),
+    autoencoders: inside('autoencoders'),
+    features: join(root, 'cache', 'latents'),
     lock: inside('.lock'),
   }
 }

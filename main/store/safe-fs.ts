@@ -11,6 +11,8 @@ export type FileOperation = 'open' | 'write' | 'sync' | 'rename' | 'folder' | 'r
 export type FaultHook = (operation: FileOperation, path: string, sizeBytes: number) => number | undefined
 
 const temporaryPrefix = '.tmp-'
+/** What the system allows by its mask; a file with a secret asks for 0o600. */
+const openMode = 0o666
 
 /**
  * The one way in which the studio writes files: nothing is ever half there. A file is written under a temporary name, synced, checked and
@@ -29,10 +31,10 @@ export class SafeFs {
   }
 
   /** The whole file or nothing; replaces what was there. */
-  async writeFile(path: string, bytes: Uint8Array | string): Promise<void> {
+  async writeFile(path: string, bytes: Uint8Array | string, { mode = openMode }: { mode?: number } = {}): Promise<void> {
     const temporary = temporaryBeside(path)
     try {
-      await this.#writeNew(temporary, toBytes(bytes))
+      await this.#writeNew(temporary, toBytes(bytes), mode)
       await this.#guard('rename', path, 0, () => rename(temporary, path))
     } catch (error) {
       await rm(temporary, { force: true })
@@ -148,6 +150,21 @@ export class SafeFs {
     await mine.finally(() => this.#appending.get(path) === settled && this.#appending.delete(path))
   }
 
+  /**
+   * Bytes at a place of a file that grows, synced. A crash may leave a part of them, so what stands behind the last bytes that a list speaks of is
+   * written over by the next; `at` is in bytes.
+   */
+  async writeAt(path: string, at: number, bytes: Uint8Array): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT))
+    try {
+      await this.#writeAll(handle, path, bytes, at)
+      await this.#guard('sync', path, 0, () => handle.sync())
+    } finally {
+      await handle.close()
+    }
+    if (at === 0) await this.#syncFolder(dirname(path))
+  }
+
   async #appendNow(path: string, lines: Uint8Array | string): Promise<void> {
     const handle = await this.#guard('open', path, 0, () => open(path, 'a+'))
     try {
@@ -157,6 +174,21 @@ export class SafeFs {
     } finally {
       await handle.close()
     }
+  }
+
+  /** Writes bytes at `offset` of a file, which ends with them, and syncs: what lay behind is cut off first. The file is made where it is not. */
+  async appendRecords(path: string, bytes: Uint8Array, offset: number): Promise<void> {
+    const isNew = !(await exists(path))
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_RDWR | constants.O_CREAT))
+    try {
+      await handle.truncate(offset)
+      await this.#writeAll(handle, path, bytes, offset)
+      await this.#guard('sync', path, 0, () => handle.sync())
+      await checkSize(handle, path, offset + bytes.length)
+    } finally {
+      await handle.close()
+    }
+    if (isNew) await this.#syncFolder(dirname(path))
   }
 
   async remove(path: string): Promise<void> {
@@ -176,8 +208,8 @@ export class SafeFs {
     }
   }
 
-  async #writeNew(path: string, bytes: Uint8Array): Promise<void> {
-    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL))
+  async #writeNew(path: string, bytes: Uint8Array, mode = openMode): Promise<void> {
+    const handle = await this.#guard('open', path, 0, () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode))
     try {
       await this.#writeAll(handle, path, bytes)
       await this.#guard('sync', path, 0, () => handle.sync())
@@ -187,11 +219,11 @@ export class SafeFs {
     }
   }
 
-  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
+  async #writeAll(handle: FileHandle, path: string, bytes: Uint8Array, at: number | null = null): Promise<void> {
     let written = 0
     while (written < bytes.length) {
       const count = await this.#guard('write', path, bytes.length - written, async (allowed) => {
-        const { bytesWritten } = await handle.write(bytes, written, allowed)
+        const { bytesWritten } = await handle.write(bytes, written, allowed, at === null ? null : at + written)
         return bytesWritten
       })
       if (count === 0)

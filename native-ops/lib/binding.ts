@@ -64,6 +64,8 @@ export interface SessionOptions {
   readonly cudaGraph?: boolean
   /** On CUDA: multiply float32 matrices with 10 bits of mantissa; default false. */
   readonly tensorFloat?: boolean
+  /** On CUDA: nodes that the GPU has no kernel for run on the CPU; default false, which refuses such a model. */
+  readonly cpuFallback?: boolean
   /** Whether ops of the domain `zigma` are known; default: whether the runtime has the library. */
   readonly customOps?: boolean
 }

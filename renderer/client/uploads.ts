@@ -1,4 +1,5 @@
 import { StudioError } from '#contracts/errors.ts'
+import { call } from './studio-client.ts'
 
 interface DroppedFile {
   /** Path inside what was dropped. */
@@ -6,10 +7,14 @@ interface DroppedFile {
   file: File
 }
 
-/** What was dropped as a folder that can be imported: its own path where the host tells it, else a copy sent to the studio. */
-export async function sendFiles(dropped: DataTransfer, onProgress: (done: number, total: number) => void): Promise<string> {
-  const native = window.studio && dropped.files.length === 1 ? window.studio.pathOf(dropped.files[0]!) : ''
-  if (native) return native
+/** What was dropped as a path that can be imported: its own where the host tells it, else that of a copy sent to the studio. */
+export async function sendFiles(
+  dropped: DataTransfer,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ path: string; isCopy: boolean }> {
+  const paths = window.studio ? [...dropped.files].map((file) => window.studio!.pathOf(file)) : []
+  if (paths.length === 1 && paths[0] !== '') return { path: paths[0]!, isCopy: false }
+  if (paths.length > 1 && paths.every((path) => path !== '')) return { path: (await call('import.gather', { paths })).path, isCopy: true }
   const files = await droppedFiles(dropped)
   if (files.length === 0) throw new StudioError('bad-source', 'Nothing was dropped. Drop a folder or some pictures.')
   for (const [done, { name, file }] of files.entries()) {
@@ -17,7 +22,7 @@ export async function sendFiles(dropped: DataTransfer, onProgress: (done: number
     await post(`import/files?name=${encodeURIComponent(name)}`, file)
   }
   const answer = (await (await post('import/done', null)).json()) as { path: string }
-  return answer.path
+  return { path: answer.path, isCopy: true }
 }
 
 async function post(address: string, body: File | null): Promise<Response> {

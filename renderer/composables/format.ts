@@ -11,6 +11,11 @@ export function count(n: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(n)
 }
 
+/** A share from 0 to 1 in whole percent. */
+export function percent(share: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(share)
+}
+
 /** A large number in the language's own words: 2.53 million, 253万. */
 export function rounded(n: number, locale: string): string {
   return new Intl.NumberFormat(locale, { notation: 'compact', compactDisplay: 'long', maximumSignificantDigits: 3 }).format(n)

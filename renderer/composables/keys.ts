@@ -14,11 +14,11 @@ export function keyName(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey'
 function isTaken(name: string, target: HTMLElement | null): boolean {
   if (!target) return false
   if (target.closest('[role="dialog"], [role="menu"]')) return true
-  const isText = target.closest('input:not([type="range"]), textarea, select, [contenteditable]') !== null
+  const isText = target.closest('input:not([type="range"], [type="checkbox"]), textarea, select, [contenteditable]') !== null
   if (name.startsWith('Ctrl+')) return isText && /^Ctrl\+[ACVXYZ]$/.test(name)
   if (isText) return true
-  if (target.closest('input')) return /^(Arrow|Page|Home|End)/.test(name)
-  return (name === 'Space' || name === 'Enter') && target.closest('button, a, summary') !== null
+  if (target.closest('input[type="range"]')) return /^(Arrow|Page|Home|End)/.test(name)
+  return (name === 'Space' || name === 'Enter') && target.closest('button, a, summary, input') !== null
 }
 
 /** Single keys sleep while the control that has the focus needs them; those with Ctrl do not. */

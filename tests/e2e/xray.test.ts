@@ -120,7 +120,7 @@ describe('the token X-ray', () => {
 
   test('names what another model would do: passes both ways, latents without an autoencoder', async () => {
     await page.getByLabel('Seen by').selectOption('preset.sweep2_b1_pe2')
-    await page.getByText(/the studio has none yet/).waitFor()
+    await page.getByText(/works on what an autoencoder makes of a picture/).waitFor()
     await page.getByRole('button', { name: 'pass 2' }).click()
     await page.getByText('Row by row, pass 2 of 2').waitFor()
     await page.getByText(/31 jumps \(dashed\)$/).waitFor()

@@ -7,6 +7,7 @@ import { writeSafetensors } from '#engine/checkpoint/safetensors.ts'
 import { storeFloats } from '#engine/checkpoint/tensor-bytes.ts'
 import { makePattern } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { exactAutoencoder, writeAutoencoder } from '../support/tiny-autoencoders.ts'
 
 const cli = join(import.meta.dirname, '../../main/cli/index.ts')
 const home = temporaryFolder()
@@ -60,6 +61,31 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(pictures.map(({ file }) => existsSync(file))).toEqual([true, true])
   })
 
+  test('chooses an autoencoder, trains on latents and says what the cache holds', async () => {
+    const project = join(home, 'in latents')
+    await zigma('import', source, '--project', project, '--size', '32', '--json')
+    expect(await zigma('train', '--project', project, '--preset', 'tiny', '--latents')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^The project has no autoencoder/) as string }) // prettier-ignore
+    const chosen = await zigma(
+      'autoencoder',
+      writeAutoencoder(join(home, 'autoencoder'), exactAutoencoder()),
+      '--project',
+      project,
+      '--json',
+    )
+    expect(JSON.parse(chosen.stdout)).toMatchObject({ autoencoder: { name: 'autoencoder', channels: 12, factor: 2 } })
+    const recipe = join(home, 'recipe of latents.json')
+    writeFileSync(recipe, JSON.stringify(await smallRecipe())) // for pictures of 16 x 16: here for as many latents
+    const trained = await zigma('train', '--project', project, '--recipe', recipe, '--steps', '2', '--latents', '--json')
+    expect(JSON.parse(trained.stdout)).toMatchObject({
+      state: 'finished',
+      recipe: { autoencoder: { channels: 12 }, model: { channels: 12 } },
+    })
+    const { stdout } = await zigma('cache', '--project', project, '--clean', '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ entries: 4, orphans: 0, cleaned: { entries: 0 } })
+    const words = await zigma('cache', '--project', project)
+    expect(words.stdout).toMatch(/^The cache holds 4 entries, 48\.\d KiB; nothing asks for 0 of them, 0 bytes\.\n {2}latents-12x16x16-f32/)
+  })
+
   test('ends with the ledger as JSON, whatever lies in a folder', async () => {
     const folder = join(home, 'strange -- folder')
     mkdirSync(folder)
@@ -89,7 +115,11 @@ describe('zigma', { timeout: 60_000 }, () => {
       root: 'link-outside',
     })
     expect(totals).toEqual({ found: 10, used: 1, partial: 0, rejected: 9 })
-    expect(roots).toEqual([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+    expect(roots).toMatchObject([{ root: folder, state: 'online', found: 10, items: 1, copied: 0 }])
+    const csv = join(home, 'ledger.csv')
+    const links = await zigma('ledger', '--project', join(home, 'strange'), '--reason', 'link-outside', '--csv', csv, '--json')
+    expect(JSON.parse(links.stdout)).toMatchObject({ totals, files: [{ source: 'loop' }, { source: 'root' }] })
+    expect(readFileSync(csv, 'utf8').trim().split('\r\n')).toHaveLength(3)
   })
 
   test('ends with the ledger and the reason where a folder has no picture', async () => {

@@ -15,7 +15,9 @@ const runs = process.env.ZIGMA_LONG ? 100 : 12
 
 const ask = (studio: Studio, text: string, over: Partial<CurationQuery> = {}) =>
   studio.services['curation.query']({ ...curationQuery.parse({ filter: { text } }), ...over }, context)
-const items = async (studio: Studio): Promise<CurationItem[]> => (await ask(studio, '', { limit: 500 })).items as CurationItem[]
+/** All that is said and found; pixels follow in their own time. */
+const items = async (studio: Studio): Promise<Omit<CurationItem, 'pixels'>[]> =>
+  ((await ask(studio, '', { limit: 500 })).items as CurationItem[]).map(({ pixels: _, ...item }) => item)
 const sources = async (studio: Studio, text: string) => (await ask(studio, text)).items.map(({ source }) => Number.parseInt(source))
 
 const all = (text = ''): CurationTarget => ({ kind: 'query', filter: { text, buckets: [] }, except: [] })

@@ -108,7 +108,7 @@ const plans: Plan[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const)
 )
 
 describe('export and import again gives the same data set', () => {
-  test.each(plans.map((plan) => [`${plan.layout}, ${plan.pixels}`, plan] as const))('%s', async (_name, plan) => {
+  test.each(plans.map((plan) => [`${plan.layout}, ${plan.pixels}`, plan] as const))('%s', { timeout: 600_000 }, async (_name, plan) => {
     await fc.assert(
       fc.asyncProperty(dataSets, fc.boolean(), async (items, apart) => {
         const folder = join(home, 'exported')
@@ -123,7 +123,7 @@ describe('export and import again gives the same data set', () => {
         const sorted = (list: Record<string, unknown>[]) => list.toSorted((a, b) => (String(a[by]) < String(b[by]) ? -1 : 1))
         expect(sorted(found)).toEqual(sorted(expected))
       }),
-      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 300 : 12 },
+      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 300 : 8 },
     )
   })
 })

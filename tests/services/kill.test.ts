@@ -1,9 +1,16 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readPixels } from '#main/media/dataset-files.ts'
+import { importPictures } from '#main/media/import-pictures.ts'
+import { measureFocus } from '#main/media/picture-measures.ts'
+import { trainingPicture } from '#main/media/picture.ts'
+import { squareOf } from '#main/media/training-crop.ts'
 import { FileCheckpoints } from '#main/store/checkpoint-store.ts'
 import { openDatabase } from '#main/store/database.ts'
 import { JobStore } from '#main/store/job-store.ts'
-import { SafeFs } from '#main/store/safe-fs.ts'
+import { SafeFs, sha256 } from '#main/store/safe-fs.ts'
+import { scene } from '#tests/fixtures/pictures.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { runAndKill } from '../support/kill.ts'
 import { ledgerOf } from '../support/made-ledger.ts'
@@ -64,4 +71,53 @@ describe('killed without warning again and again', () => {
       await again.close()
     }
   })
+
+  test(
+    'a data set has every crop that it acknowledged, and every item the pixels of its crop, whole',
+    { timeout: 3 * timeoutMs },
+    async () => {
+      const folder = temporaryFolder()
+      const pictures = join(folder, 'pictures')
+      mkdirSync(pictures)
+      for (let n = 0; n < 7; n++) writeFileSync(join(pictures, `${n}.png`), await scene(n + 1, 48, 32))
+      const studio = await curatedStudio([], { folder })
+      const { fs, folder: { dataset: datasetFolder, originals } } = studio.context.project() // prettier-ignore
+      await importPictures(
+        { kind: 'folder', path: pictures },
+        { imageSize: 16, background: '#ffffff' },
+        {
+          datasetFolder,
+          originalsFolder: originals,
+          fs,
+          mayRead: () => true,
+          signal: new AbortController().signal,
+          onProgress: () => undefined,
+        },
+      )
+      await studio.close()
+      let last = 0
+      for (let i = 0; i < kills / 3; i++) {
+        const done = (await runAndKill('endless-crops.ts', [folder, String(last)], Math.random() * 150)) as { n: number }[]
+        last = Math.max(last, ...done.map(({ n }) => n + 1))
+        const again = await curatedStudio([], { folder, imageSize: 16 })
+        const project = again.context.project()
+        project.queue.resume()
+        project.cropping.startJob()
+        await expect.poll(() => project.cropping.left(), { timeout: 10_000 }).toEqual({ waiting: 0, away: 0 })
+        expect(await project.describeDataset()).toEqual(await project.dataset.describe())
+        const files = await project.dataset.items()
+        for (const { id, shard, slot, pixelHash, crop, source, width, height } of files) {
+          const bytes = readFileSync(join(pictures, source))
+          const area = squareOf({ width, height, crop, focus: await measureFocus(bytes) })
+          const { rgb } = await trainingPicture(bytes, { imageSize: 16, background: '#ffffff', area })
+          expect(readPixels(datasetFolder, { shard, slot }, 16)).toEqual(rgb)
+          expect([pixelHash, project.crops.pixels(id)?.pixelHash]).toEqual([sha256(rgb), sha256(rgb)])
+        }
+        const said = files.filter(({ crop }) => crop.kind !== 'center')
+        if (last > 2) expect(said.length).toBeGreaterThan(0)
+        await again.close()
+      }
+      expect(last).toBeGreaterThan(kills / 3)
+    },
+  )
 })

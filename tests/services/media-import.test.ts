@@ -188,7 +188,7 @@ describe('captions', () => {
 
 describe('a source without pictures', () => {
   test.each([
-    ['an empty folder', {}, /^There is no picture in "[^"]+" \(0 other files\)\. Choose a folder with PNG/],
+    ['an empty folder', {}, /^There is no picture in "[^"]+" and no video \(0 other files\)\. Choose a folder with PNG/],
     ['a folder of texts', { 'a.md': 'x', 'b.md': 'y' }, /\(2 other files\)/],
   ])('is said to be one: %s', async (_kind, files, message) => {
     await expect(importFrom(folderOf(files))).rejects.toMatchObject({
@@ -387,7 +387,7 @@ describe('originals', () => {
     expect(copies.map((path) => basename(path)).sort()).toEqual([one!, two!].map((bytes) => `${sha256(bytes)}.png`).sort())
     expect(copies.map((path) => sha256(readFileSync(path)))).toEqual(copies.map((path) => basename(path, '.png')))
     expect(await dataset.freeze()).toBe(before)
-    expect((await dataset.describe()).roots).toEqual([{ root: folder, state: 'online', found: 4, items: 2, copied: 2 }])
+    expect((await dataset.describe()).roots).toMatchObject([{ root: folder, state: 'online', found: 4, items: 2, copied: 2 }])
   })
 
   test('that are gone leave their source offline and all that was imported in place', async () => {

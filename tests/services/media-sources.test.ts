@@ -57,7 +57,7 @@ describe('the same files', () => {
       {
         source: 'orphan.txt',
         refused: 'caption-without-picture',
-        detail: 'There is no picture of that name beside this file. Rename one of the two.',
+        detail: 'There is no picture or video of that name beside this file. Rename one of the two.',
       },
       { source: '红苹果.png', captions: ['红苹果'], bytes: picture.length },
     ]
@@ -188,7 +188,7 @@ describe('WebDataset', () => {
       ['0.image.png', ['a red cat', 'a cat'], undefined],
       ['1.image.png', ['a dog'], undefined],
       ['2.image.jpg', [''], undefined],
-      ['2.mask.png', 'not-used', 'The sample has two pictures; "2.image.jpg" is used.'],
+      ['2.mask.png', 'not-used', 'The sample has two pictures or videos; "2.image.jpg" is used.'],
       ['3', 'file-missing', 'The sample has no picture. Its maker noted: "404".'],
       ['*.img_feature256.npy', 'not-used', '2 files ".img_feature256.npy" not used; the studio makes its own features from the pictures.'],
       ['*.caption_feature.npy', 'not-used', '1 file ".caption_feature.npy" not used; the studio makes its own features from the pictures.'],

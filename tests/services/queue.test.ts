@@ -48,7 +48,7 @@ class Subject {
     }
     this.queue = new JobQueue(
       new JobStore(this.db),
-      { import: run, measure: run, scenes: run, clips: run, export: run, train: run, sample: run },
+      { import: run, measure: run, crop: run, scenes: run, clips: run, export: run, caption: run, train: run, sample: run },
       news,
     )
     this.queue.pump()
@@ -277,4 +277,42 @@ test('a job whose device is lost is tried again, and given up after three times'
   }
   expect(subject.queue.get(job.id)).toMatchObject({ state: 'failed', error: { code: 'device-lost' } })
   subject.db.close()
+})
+
+test('each part of a job has a pace of its own: encoding pictures for long says nothing of the steps that follow', async () => {
+  const db = openDatabase(join(temporaryFolder(), 'library.db'))
+  const heard: (number | null)[] = []
+  const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  let stepsMs = 0
+  const run: Runner = async (_job, { report }) => {
+    report({ done: 0, total: 10, unit: 'pictures', note: 'encode' })
+    await wait(900)
+    report({ done: 10, total: 10, unit: 'pictures', note: 'encode' })
+    await wait(260)
+    const startedMs = performance.now()
+    report({ done: 0, total: 100, unit: 'steps', note: null })
+    await wait(260)
+    report({ done: 10, total: 100, unit: 'steps', note: null })
+    stepsMs = performance.now() - startedMs
+    return result
+  }
+  let ended = () => undefined as void
+  const end = new Promise<void>((resolve) => (ended = resolve))
+  const news: QueueNews = {
+    changed: ({ state }) => void (state === 'done' && ended()),
+    progressed: ({ secondsLeft }) => heard.push(secondsLeft),
+    removed: () => undefined,
+    status: () => undefined,
+    warned: () => undefined,
+  }
+  const queue = new JobQueue(
+    new JobStore(db),
+    { import: run, measure: run, crop: run, scenes: run, clips: run, export: run, caption: run, train: run, sample: run },
+    news,
+  )
+  queue.add('both', payloads.engine)
+  await end
+  expect(heard.at(-1)).toBeLessThanOrEqual(Math.ceil((9 * stepsMs) / 1000))
+  await queue.close()
+  db.close()
 })

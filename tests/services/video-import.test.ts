@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { clipOptions, type ClipRules, type Trim } from '#contracts/video.ts'
+import { clipOptions, type ClipOptions, type ClipRules, type Trim } from '#contracts/video.ts'
 import { trainingPicture } from '#main/media/picture.ts'
 import { ClipFiles } from '#main/media/video/clip-files.ts'
 import { streamFrames } from '#main/media/video/frames.ts'
@@ -21,17 +21,18 @@ interface Given {
   imageSize?: number
   rules?: Partial<ClipRules>
   trims?: { source: string; trim: Trim }[]
+  thresholds?: ClipOptions['thresholds']
 }
 
 async function importInto(
   datasetFolder: string,
   folder: string,
-  { imageSize = 32, rules = {}, trims = [] }: Given = {},
+  { imageSize = 32, rules = {}, trims = [], thresholds = [] }: Given = {},
   fault?: FaultHook,
 ) {
   const fs = new SafeFs(fault)
   const scenes = new SceneCache(join(datasetFolder, 'scenes'), fs)
-  const options = clipOptions.parse({ imageSize, rules, trims })
+  const options = clipOptions.parse({ imageSize, rules, trims, thresholds })
   const totals = await importVideos(folder, options, { ffmpeg, datasetFolder, scenes, fs, signal, onProgress: () => undefined })
   const files = new ClipFiles(datasetFolder, fs)
   return { totals, files, entries: await files.entries(), clips: await files.clips() }
@@ -85,6 +86,22 @@ test('no clip crosses a cut', async () => {
     const difference = first!.rgb.reduce((sum, value, i) => sum + Math.abs(value - last!.rgb[i]!), 0) / first!.rgb.length
     expect(difference).toBeLessThan(3)
   }
+})
+
+test('a video with a threshold of its own is cut by it, and the others by the common one', async () => {
+  const paths = ['gentle.mp4', 'like the others.mp4'].map((name, i) =>
+    makeScenes(made(name), [
+      ['red', 10 + i],
+      ['blue', 10],
+    ]),
+  )
+  const { clips } = await importInto(temporaryFolder(), folderWith('own thresholds', ...paths), {
+    rules: { frames: 8, cutThreshold: 1 },
+    thresholds: [{ source: 'gentle.mp4', cutThreshold: 0.05 }],
+  })
+  const starts = (name: string) => clips.filter(({ source }) => source === name).map(({ startSeconds }) => Math.round(startSeconds * 25))
+  expect(starts('gentle.mp4')).toEqual([0, 10])
+  expect(starts('like the others.mp4')).toEqual([0, 8])
 })
 
 test.for(['plain', 'turned', 'wide-pixels'])('frames of a video that is %s are cropped as its pictures are', async (kind) => {

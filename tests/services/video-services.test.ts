@@ -104,19 +104,23 @@ test('a strip is made of small pictures with addresses', async () => {
   expect(await sizeAt('media/frame/../../x/0')).toBeNull()
 })
 
-test('clips are imported, listed and shown, and pictures stay as many as they were', async () => {
-  const options = { imageSize: 24, rules: clipRules.parse({ frames: 8 }), trims: [] }
+test('clips are imported, listed and shown, and are the items of the data set', async () => {
+  const options = { imageSize: 24, rules: clipRules.parse({ frames: 8 }), trims: [], thresholds: [] }
   const job = await ended(await studio.services['video.import']({ path: source, options }, call))
   expect(job).toMatchObject({ state: 'done', result: { totals: { found: 3, used: 1, partial: 1, rejected: 1 }, clips: 5 + 6 } })
-  const { total, clips, note } = await studio.services['video.clips']({ offset: 0, limit: 500 }, call)
+  const { total, clips, note } = await studio.services['video.clips']({ offset: 0, limit: 500, path: null, source: null }, call)
   expect([total, clips[0]?.caption, clips.at(-1)?.caption]).toEqual([11, 'counter', 'two scenes'])
   expect(note).toContain('leaves them out')
   expect(await sizeAt(mediaUrl.clip(clips[0]!.id, 7))).toEqual([24, 24])
   expect(await sizeAt(mediaUrl.clip(clips[0]!.id, 8))).toBeNull()
   expect(await sizeAt(mediaUrl.clip('0'.repeat(20) as ItemId, 0))).toBeNull()
-  const { entries } = await studio.services['video.ledger']({ offset: 0, limit: 10, state: 'rejected' }, call)
+  const { entries } = await studio.services['video.ledger']({ offset: 0, limit: 10, state: 'rejected', path: null }, call)
   expect(entries).toMatchObject([{ source: 'broken.mp4', reason: 'unsupported-format', clips: 0 }])
-  expect((await studio.services['dataset.describe'](null, call)).items).toBe(0)
+  expect(await studio.services['dataset.describe'](null, call)).toMatchObject({
+    items: 11,
+    clips: 11,
+    totals: { found: 3, used: 1, partial: 1, rejected: 1 },
+  })
 })
 
 test('scenes of a file that is gone fail with its name', async () => {
@@ -129,4 +133,17 @@ test('scenes of a file that is gone fail with its name', async () => {
   )
   expect(await ended(job)).toMatchObject({ state: 'failed', error: { code: 'bad-source' } })
   expect((await ended(job)).error?.message).toContain('short lived.mp4')
+})
+
+test('the ledger and the clips can be asked of one folder and of one video', async () => {
+  const ledger = (path: string | null) => studio.services['video.ledger']({ offset: 0, limit: 10, state: null, path }, call)
+  const clips = (name: string) => studio.services['video.clips']({ offset: 0, limit: 500, path: source, source: name }, call)
+  expect((await ledger(source)).total).toBe(3)
+  expect((await ledger(folder)).total).toBe(0)
+  expect([(await clips('counter.mp4')).total, (await clips('two scenes.mp4')).total]).toEqual([5, 6])
+  await expect(ledger('/etc')).rejects.toMatchObject({ code: 'bad-source' })
+})
+
+test('a folder tells how many files of it are called like videos', async () => {
+  expect(await studio.services['system.browse']({ path: source }, call)).toMatchObject({ pictures: 0, videos: 3 })
 })

@@ -8,7 +8,7 @@ import { temporaryFolder } from './temporary-folder.ts'
 /** A studio with an open project whose data set holds these items. */
 export async function curatedStudio(
   lines: readonly LedgerLine[],
-  { folder = temporaryFolder(), fs, mayRead }: { folder?: string; fs?: SafeFs; mayRead?: string } = {},
+  { folder = temporaryFolder(), fs, mayRead, imageSize = 8 }: { folder?: string; fs?: SafeFs; mayRead?: string; imageSize?: number } = {},
 ): Promise<Studio> {
   const studio = await compose({
     host: 'cli',
@@ -21,7 +21,7 @@ export async function curatedStudio(
   await studio.openFolder(join(folder, 'project'), { create: true })
   const { dataset } = studio.context.project()
   await dataset.prepare()
-  await dataset.setImageSize(8)
+  await dataset.setImageSize(imageSize)
   for (let from = 0; from < lines.length; from += 5000) await dataset.appendLedger(lines.slice(from, from + 5000))
   return studio
 }

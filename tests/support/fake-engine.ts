@@ -37,6 +37,9 @@ export function fakeEngine(
           memoryTotalBytes: null,
         }),
       'engine.forecast': () => Promise.reject(new StudioError('internal', 'not asked for')),
+      'engine.inspectAutoencoder': () =>
+        Promise.resolve({ channels: 4, factor: 8, dtype: 'f32', imageSize: null, scalingFactor: 1, shiftFactor: 0 }),
+      'engine.roundTrip': ({ rgb }) => Promise.resolve({ channels: 1, height: 1, width: 1, latents: new Uint8Array(4), rgb }),
       'engine.train': ({ recipe }) => Promise.resolve({ step: recipe.steps, loss: 0.5, finished: true }),
       'engine.sample': async ({ runFolder, indices, request }, { signal }) => {
         for (const index of indices) {
@@ -55,6 +58,9 @@ export function fakeEngine(
         }
         return { checkpointHash: 'f'.repeat(64), step: 1, pictures: indices.length }
       },
+      'engine.openCaptioner': () => Promise.reject(new StudioError('internal', 'not asked for')),
+      'engine.caption': () => Promise.reject(new StudioError('internal', 'not asked for')),
+      'engine.closeCaptioner': () => Promise.resolve(null),
       ...replaced,
     })
     fake.die = () => {

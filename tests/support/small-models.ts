@@ -1,10 +1,10 @@
 import { encodeModel } from '#engine/lowering/onnx/model.ts'
-import type { OnnxNode, OnnxTensor } from '#engine/lowering/onnx/model.ts'
+import type { OnnxNode, OnnxPort, OnnxTensor } from '#engine/lowering/onnx/model.ts'
 
 type Node = Pick<OnnxNode, 'op' | 'inputs' | 'outputs'> & Partial<OnnxNode>
 
 /** An ONNX model without initializers, for tests of what runs models. */
-export function smallModel(nodes: readonly Node[], inputs: readonly OnnxTensor[], outputs: readonly OnnxTensor[]): Uint8Array {
+export function smallModel(nodes: readonly Node[], inputs: readonly OnnxPort[], outputs: readonly OnnxPort[]): Uint8Array {
   return encodeModel({
     nodes: nodes.map((node) => ({ domain: '', attributes: {}, ...node })),
     inputs: [...inputs],

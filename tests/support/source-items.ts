@@ -42,7 +42,8 @@ export async function itemsOf(path: string, { layout, kind = 'folder', mayRead =
       if ('refused' in item) items.push({ source: item.source, refused: item.refused.reason, detail: item.refused.detail })
       else {
         const { source: name, captions, tags, facts, note } = item
-        const bytes = await item.read().then(
+        const read = 'read' in item ? item.read() : Promise.resolve(new Uint8Array())
+        const bytes = await read.then(
           ({ length }) => length,
           (error: unknown) => (error instanceof PictureError ? error.reason : `a bug: ${String(error)}`),
         )

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { DatasetReader } from '#engine/ports.ts'
 import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
 import { BatchReader, DataOrder, type Chance } from '#engine/training/batch.ts'
+import { pixelExamples } from '#engine/training/examples.ts'
 
 const size = 4
 const tokens = 4
@@ -9,6 +10,8 @@ const tokens = 4
 const dataset: DatasetReader = {
   size: 8,
   imageSize: size,
+  ids: Array.from({ length: 8 }, (_, i) => `item${i}`),
+  pixelHashes: Array.from({ length: 8 }, (_, i) => String(i)),
   captions: Array.from({ length: 8 }, () => ['red', 'blue']),
   splits: Array.from({ length: 8 }, () => 'train' as const),
   image: (index, into = new Uint8Array(size * size * 3)) => {
@@ -22,30 +25,30 @@ const many = Array.from({ length: 200 }, (_, i) => i % 8)
 const chance = { seed: 3, step: 5, flip: true }
 
 const readBatch = (items: readonly number[], chance: Chance | null) =>
-  new BatchReader(dataset, items.length, { tokenizer, tokens }).read(items, chance)
+  new BatchReader(pixelExamples(dataset), items.length, { tokenizer, tokens }).read(items, chance)
 
 /** The place of the red column in each picture of a batch. */
-const redColumns = (images: Uint8Array) =>
+const redColumns = (images: ArrayLike<number>) =>
   Array.from({ length: images.length / (size * size * 3) }, (_, i) =>
     [0, 1, 2, 3].filter((column) => images[i * size * size * 3 + column * 3] === 255),
   )
 
 describe('a batch', () => {
-  test('holds the bytes of its items in their order', () => {
-    const { images, ids } = new BatchReader(dataset, 2, null).read([5, 2], null)
+  test('holds the bytes of its items in their order', async () => {
+    const { images, ids } = await new BatchReader(pixelExamples(dataset), 2, null).read([5, 2], null)
     expect(images).toEqual(Uint8Array.from([...dataset.image(5), ...dataset.image(2)]))
     expect(ids).toBeNull()
   })
 
-  test('stays as it is while the next one is read', () => {
-    const reader = new BatchReader(dataset, 1, null)
-    const { images } = reader.read([5], null)
-    reader.read([2], null)
+  test('stays as it is while the next one is read', async () => {
+    const reader = new BatchReader(pixelExamples(dataset), 1, null)
+    const { images } = await reader.read([5], null)
+    await reader.read([2], null)
     expect(images).toEqual(dataset.image(5))
   })
 
-  test('mirrors about half of its pictures, and nothing but left and right', () => {
-    const { images } = readBatch(many, chance)
+  test('mirrors about half of its pictures, and nothing but left and right', async () => {
+    const { images } = await readBatch(many, chance)
     const columns = redColumns(images)
     expect(columns.every((red) => red.length === 1 && (red[0] === 0 || red[0] === size - 1))).toBe(true)
     const mirrored = columns.filter(([red]) => red === size - 1).length
@@ -53,20 +56,20 @@ describe('a batch', () => {
     expect(mirrored).toBeLessThan(130)
   })
 
-  test('takes each of two captions about as often, and the first where nothing is left to chance', () => {
+  test('takes each of two captions about as often, and the first where nothing is left to chance', async () => {
     const first = tokenizer.encode('red', tokens)
     const reds = (ids: Int32Array) =>
       many.filter((_, i) => ids.subarray(i * tokens, (i + 1) * tokens).every((id, k) => id === first[k])).length
-    const drawn = reds(readBatch(many, chance).ids!)
+    const drawn = reds((await readBatch(many, chance)).ids!)
     expect(drawn).toBeGreaterThan(70)
     expect(drawn).toBeLessThan(130)
-    expect(reds(readBatch(many, null).ids!)).toBe(200)
+    expect(reds((await readBatch(many, null)).ids!)).toBe(200)
   })
 
-  test('is the same for the same seed and step, and another for the next step', () => {
+  test('is the same for the same seed and step, and another for the next step', async () => {
     const draw = (step: number) => readBatch(many, { ...chance, step })
-    expect(draw(5)).toEqual(draw(5))
-    expect(draw(6)).not.toEqual(draw(5))
+    expect(await draw(5)).toEqual(await draw(5))
+    expect(await draw(6)).not.toEqual(await draw(5))
   })
 })
 

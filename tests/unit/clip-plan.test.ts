@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { clipRules, cutsOf, type ClipRules } from '#contracts/video.ts'
 import { clipLengths, isLegal, planClips, snapTrim } from '#main/media/video/clip-plan.ts'
+import { remediesOf } from '#main/media/video/plan-remedies.ts'
 
 const even = (frames: number, rate: number) => Float64Array.from({ length: frames }, (_, i) => i / rate)
 const rules = (given: Partial<ClipRules>) => clipRules.parse(given)
@@ -160,6 +161,52 @@ test('after snapping, a trim leaves no remainder', () => {
       const { fates, clips } = planClips(times, [], given, snapped)
       expect(clips.length).toBeGreaterThan(0)
       expect(fates.filter((fate) => fate === 'remainder' || fate === 'short-scene')).toEqual([])
+    }),
+  )
+})
+
+const remedies = (frames: number, cuts: readonly number[], given: Partial<ClipRules>) => {
+  const times = even(frames, 25)
+  return remediesOf(planClips(times, cuts, rules(given), null), times, cuts, rules(given), null)
+}
+
+test('a video too short for a clip is saved by clips as long as it, for all or beside the full ones', () => {
+  expect(remedies(12, [], { frames: 16 })).toEqual([
+    { rule: 'frames', value: 12, used: 12, clipCount: 1 },
+    { rule: 'shortest', value: 12, used: 12, clipCount: 1 },
+  ])
+})
+
+test('where the stride makes a video too short, the highest stride that gives a clip is proposed', () => {
+  expect(remedies(40, [], { frames: 16, stride: 4 })).toContainEqual({ rule: 'stride', value: 2, used: 16, clipCount: 1 })
+})
+
+test('clips of 81 less multiples of 4 are only shortened by multiples of 4', () => {
+  expect(remedies(60, [], { frames: 81, lengthStep: 4 })[0]).toEqual({ rule: 'frames', value: 57, used: 57, clipCount: 1 })
+})
+
+test('the rest of a scene is proposed as a clip when it has at least half the frames, and nothing is when all are used', () => {
+  expect(remedies(42, [], { frames: 16 })).toEqual([{ rule: 'shortest', value: 10, used: 42, clipCount: 3 }])
+  expect(remedies(35, [], { frames: 16 })).toEqual([])
+  expect(remedies(48, [], { frames: 16 })).toEqual([])
+})
+
+test('every remedy keeps what it promises, whatever the video and the rules', () => {
+  const scene = fc.record({ frames: fc.integer({ min: 1, max: 90 }), cut: fc.integer({ min: 1, max: 80 }) })
+  const given = fc.record({
+    frames: fc.integer({ min: 1, max: 30 }),
+    lengthStep: fc.integer({ min: 1, max: 5 }),
+    stride: fc.integer({ min: 1, max: 6 }),
+  })
+  fc.assert(
+    fc.property(scene, given, ({ frames, cut }, wanted) => {
+      const times = even(frames, 25)
+      const used = (some: ClipRules) => planClips(times, [cut], some, null).fates.filter((fate) => fate === null).length
+      for (const remedy of remedies(frames, [cut], wanted)) {
+        const changed = clipRules.parse({ ...rules(wanted), [remedy.rule]: remedy.value })
+        expect(used(changed)).toBe(remedy.used)
+        expect(remedy.used).toBeGreaterThan(used(rules(wanted)))
+      }
     }),
   )
 })

@@ -4,6 +4,8 @@ import type { CardFacts } from '#main/store/dataset-figures.ts'
 
 const facts: CardFacts = {
   items: 3,
+  clips: 0,
+  frames: 0,
   rejected: 1,
   splits: [{ value: 'train', items: 3 }],
   consents: [

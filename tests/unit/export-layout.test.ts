@@ -11,6 +11,7 @@ import type { NewFolder } from '#main/store/safe-fs.ts'
 const item: ExportItem = {
   ...{ id: '0123456789abcdef0123' as ItemId, source: 'a.png', caption: 'a', captions: [], tags: [], split: 'train', author: '' },
   ...{ licence: '', consent: 'unknown', origin: '', repeats: null, concept: '', width: 9, height: 9, shard: 0, slot: 0, pixelHash: '' },
+  isClip: false,
   original: null,
 }
 const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8 }

@@ -5,7 +5,7 @@ import { neighborToken, scanPathOf } from '#renderer/composables/scan-path.ts'
 
 const pathOver = (tokens: readonly number[], rows: number, columns: number) => {
   const permutation = Buffer.from(Int32Array.from(tokens).buffer).toString('base64')
-  return scanPathOf({ kind: 'zigzag', number: 0, permutation }, { rows, columns })
+  return scanPathOf({ kind: 'zigzag', span: 'frame', number: 0, permutation }, { rows, columns })
 }
 
 test('a path that turns at each end of a row has no jumps, one that starts each row anew has one for each row but the first', () => {

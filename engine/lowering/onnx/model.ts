@@ -23,6 +23,11 @@ export interface OnnxTensor {
   shape: Shape
 }
 
+/** An input or output. A size that is not fixed is its symbolic name. */
+export interface OnnxPort extends Omit<OnnxTensor, 'shape'> {
+  shape: readonly (number | string)[]
+}
+
 export interface OnnxGraph {
   nodes: OnnxNode[]
   inputs: OnnxTensor[]
@@ -32,11 +37,17 @@ export interface OnnxGraph {
   values: OnnxTensor[]
 }
 
+/** A graph whose inputs and outputs may have sizes that are not fixed. */
+export interface OpenGraph extends Omit<OnnxGraph, 'inputs' | 'outputs'> {
+  inputs: readonly OnnxPort[]
+  outputs: readonly OnnxPort[]
+}
+
 const elementTypes: Record<DType, number> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, f64: 11, bf16: 16 }
 const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
 /** The graph as the bytes of an ONNX ModelProto. */
-export function encodeModel(graph: OnnxGraph): Uint8Array {
+export function encodeModel(graph: OpenGraph): Uint8Array {
   const model = new ProtobufWriter().varint(1, irVersion).string(2, 'zigma-studio')
   model.message(7, (w) => writeGraph(w, graph))
   for (const [domain, version] of [
@@ -47,7 +58,7 @@ export function encodeModel(graph: OnnxGraph): Uint8Array {
   return model.finish()
 }
 
-function writeGraph(w: ProtobufWriter, graph: OnnxGraph): void {
+function writeGraph(w: ProtobufWriter, graph: OpenGraph): void {
   graph.nodes.forEach((node, i) => w.message(1, (n) => writeNode(n, node, i)))
   w.string(2, 'zigma')
   for (const tensor of graph.initializers) {
@@ -78,11 +89,12 @@ function writeNode(w: ProtobufWriter, { op, domain, inputs, outputs, attributes 
   if (domain) w.string(7, domain)
 }
 
-function writeType(w: ProtobufWriter, { name, dtype, shape }: OnnxTensor): void {
+/** A ValueInfoProto. */
+export function writeType(w: ProtobufWriter, { name, dtype, shape }: OnnxPort): void {
   w.string(1, name).message(2, (type) =>
     type.message(1, (tensor) =>
       tensor.varint(1, elementTypes[dtype]).message(2, (s) => {
-        for (const size of shape) s.message(1, (dimension) => dimension.varint(1, size))
+        for (const size of shape) s.message(1, (axis) => (typeof size === 'number' ? axis.varint(1, size) : axis.string(2, size)))
       }),
     ),
   )

@@ -37,6 +37,11 @@ export class ProtobufWriter {
     return this.bytes(field, inner.finish())
   }
 
+  /** Fields that are written already. */
+  raw(fields: Uint8Array): this {
+    return this.#append(fields)
+  }
+
   finish(): Uint8Array {
     const all = new Uint8Array(this.#size)
     let at = 0

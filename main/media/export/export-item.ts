@@ -24,6 +24,8 @@ export interface ExportItem {
   shard: number
   slot: number
   pixelHash: string
+  /** Whether it is a clip, which no layout takes. */
+  isClip: boolean
   /** The file that it was made from; null where training pixels are exported, which need none. */
   original: Origin | null
 }

@@ -51,6 +51,7 @@ export class ExportPictures {
 
   /** The part that can be done to several at a time. */
   async make(source: Source): Promise<Made> {
+    if (source.item.isClip) return { reason: 'clip', detail: 'It is a clip of a video, and exports hold pictures only.' }
     return this.#rooms.plan.pixels === 'originals' ? this.#original(source) : this.#training(source.item)
   }
 

@@ -95,7 +95,7 @@ function nothingLeft({ items, rejected }: Survey, leftOut: ReadonlyMap<LeftOutRe
         ? `All ${rejected} pictures that were asked for are rejected, and these are never exported. Take some of them back.`
         : 'No picture was found to export. Import pictures, or ask for others.',
     )
-  const why = { rejected: 'rejected', 'original-away': 'without their originals', 'format-not-read': 'of formats that are not read', damaged: 'damaged' } // prettier-ignore
+  const why = { rejected: 'rejected', clip: 'clips of videos', 'original-away': 'without their originals', 'format-not-read': 'of formats that are not read', damaged: 'damaged' } // prettier-ignore
   const counts = [...leftOut].map(([reason, count]) => `${count} ${why[reason]}`).join(', ')
   return new StudioError(
     'bad-source',

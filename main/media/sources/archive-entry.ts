@@ -82,7 +82,7 @@ export function refusedFile(name: string, refused: Remark): TreeFile {
   const read = async () => {
     throw new PictureError(refused.reason, refused.detail)
   }
-  return { name, refused, read, head: async () => new Uint8Array() }
+  return { name, refused, path: null, read, head: async () => new Uint8Array() }
 }
 
 /** Entries of an archive under names that occur once. */

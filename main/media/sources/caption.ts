@@ -37,9 +37,18 @@ export function decodeText(bytes: Uint8Array): string | null {
 
 /** "red-apple_02.png" -> "red apple"; a name without words falls back to its folder's. */
 export function nameWords(name: string): string {
-  const words = (part: string) => tidy(part.replace(/[-_.]+/g, ' ').replace(/\b\d+\b/g, ' '))
   const parts = splitEnding(name)[0].split('/')
   return words(parts.at(-1) ?? '') || words(parts.at(-2) ?? '')
+}
+
+/** The words of the innermost folder that has some: "red-apples/2024/02.png" -> "red apples". */
+export function folderWords(name: string): string {
+  const folders = name.split('/').slice(0, -1)
+  return words(folders.findLast((folder) => words(folder) !== '') ?? '')
+}
+
+function words(part: string): string {
+  return tidy(part.replace(/[-_.]+/g, ' ').replace(/\b\d+\b/g, ' '))
 }
 
 /** What the caption files beside a picture say; null where there is none. */

@@ -8,6 +8,8 @@ export interface TreeFile {
   /** Path inside the tree, with forward slashes. */
   name: string
   refused: Remark | null
+  /** Where it lies on the disk by itself; null inside an archive. */
+  path: string | null
   /** All of its bytes. @throws PictureError where they cannot be had or are more than `limitBytes`. */
   read(limitBytes: number): Promise<Uint8Array>
   /** Its first bytes, at most `count`; none where they cannot be had. */

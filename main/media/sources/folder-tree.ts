@@ -78,7 +78,7 @@ export class FolderTree implements FileTree {
 
   #file(name: string, refused: Remark | null): TreeFile {
     const path = join(this.#root, name)
-    return { name, refused, read: (limitBytes) => readBounded(path, limitBytes), head: (count) => readHead(path, count) }
+    return { name, refused, path, read: (limitBytes) => readBounded(path, limitBytes), head: (count) => readHead(path, count) }
   }
 }
 

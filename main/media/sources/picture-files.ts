@@ -3,7 +3,8 @@ import { pictureFormat } from '../picture.ts'
 import { captionEndings, captionFiles, join, nameWords } from './caption.ts'
 import { archiveFormat } from './archive-entry.ts'
 import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
-import type { Remark, Said, SourceItem } from './source-item.ts'
+import { isVideoName, videoEndings } from '../video/video-folder.ts'
+import type { Remark, Said, SourceItem, SourceVideo } from './source-item.ts'
 
 const pictureNames = /\.(png|jpe?g|webp|gif|tiff?|avif|svg|bmp|heic|heif|ico|psd|pdf|jxl)$/i
 const pictureEndings = ['png', 'jpg', 'jpeg', 'webp', 'gif', 'tif', 'tiff', 'avif'].flatMap((ending) => [
@@ -27,12 +28,16 @@ export const plainLayout: Layout = {
   isOwn: () => false,
 }
 
-/** The pictures among the files of a tree, each with what its caption files and the layout say; all other files with the reason why they are none. */
+/**
+ * The pictures and videos among the files of a tree, each with what its caption files and the layout say; all other files with the reason why they
+ * are none. What is called like a video is taken for one; its bytes decide when it is opened.
+ */
 export async function* pictureFiles(tree: FileTree, layout: Layout): AsyncGenerator<SourceItem> {
   for await (const file of tree.files()) {
     if (!file.refused && layout.isOwn(file.name)) continue
     const refused = file.refused ?? (isCaptionFile(file.name) ? await withoutPicture(tree, file.name) : await notAPicture(file))
     if (refused) yield { source: file.name, refused }
+    else if (isVideoName(file.name)) yield { source: file.name, ...(await said(tree, file.name, layout)), video: videoOf(file) }
     else if (!isCaptionFile(file.name))
       yield { source: file.name, ...(await said(tree, file.name, layout)), read: () => file.read(fileLimitBytes) }
   }
@@ -50,6 +55,11 @@ export function isCaptionFile(name: string): boolean {
   return captionEndings.some((ending) => name.endsWith(ending))
 }
 
+/** A video's own file, or a way to its bytes inside an archive. */
+export function videoOf(file: TreeFile): SourceVideo['video'] {
+  return file.path === null ? { read: () => file.read(fileLimitBytes) } : { path: file.path }
+}
+
 /** Sidecar files, then lists, then the words of the place or the name. */
 async function said(tree: FileTree, name: string, layout: Layout): Promise<Said> {
   const { facts, caption } = layout.place(name)
@@ -60,7 +70,7 @@ async function said(tree: FileTree, name: string, layout: Layout): Promise<Said>
 }
 
 async function notAPicture(file: TreeFile): Promise<Remark | null> {
-  if (pictureNames.test(file.name)) return null
+  if (pictureNames.test(file.name) || isVideoName(file.name)) return null
   const head = await file.head(512)
   if (pictureFormat(head.subarray(0, 32)) !== null) return null
   if (archiveFormat(head)) return { reason: 'not-used', detail: 'Archives inside a source are not opened. Import the archive on its own.' }
@@ -69,6 +79,6 @@ async function notAPicture(file: TreeFile): Promise<Remark | null> {
 
 async function withoutPicture(tree: FileTree, name: string): Promise<Remark | null> {
   const [stem] = splitEnding(name)
-  for (const ending of ['', ...pictureEndings]) if (await tree.find(`${stem}${ending}`)) return null
-  return { reason: 'caption-without-picture', detail: 'There is no picture of that name beside this file. Rename one of the two.' }
+  for (const ending of ['', ...pictureEndings, ...videoEndings]) if (await tree.find(`${stem}${ending}`)) return null
+  return { reason: 'caption-without-picture', detail: 'There is no picture or video of that name beside this file. Rename one of the two.' }
 }

@@ -24,13 +24,19 @@ export interface SourcePicture extends Said {
   read(): Promise<Uint8Array>
 }
 
+/** A video of a source: a file of its own, or bytes inside an archive. */
+export interface SourceVideo extends Said {
+  source: string
+  video: { path: string } | { read(): Promise<Uint8Array> }
+}
+
 /** Something of a source that cannot be a picture of the data set, and why. */
 export interface RefusedItem {
   source: string
   refused: Remark
 }
 
-export type SourceItem = SourcePicture | RefusedItem
+export type SourceItem = SourcePicture | SourceVideo | RefusedItem
 
 /** Where pictures come from, whatever holds them. */
 export interface PictureSource {

@@ -91,7 +91,7 @@ export class TarTree implements FileTree {
         throw new PictureError('corrupt', 'The archive ends in the middle of this entry. Copy it again from its source.')
       return bytes
     }
-    return { name, refused: null, read, head: (count) => this.#bytes.read(offset, Math.min(count, sizeBytes)) }
+    return { name, refused: null, path: null, read, head: (count) => this.#bytes.read(offset, Math.min(count, sizeBytes)) }
   }
 }
 

@@ -2,6 +2,8 @@ import type { SourceFacts } from '#contracts/dataset.ts'
 import { PictureError } from '../picture.ts'
 import { join, nameWords, readCaption } from './caption.ts'
 import { fileLimitBytes, quoted, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
+import { isVideoName } from '../video/video-folder.ts'
+import { videoOf } from './picture-files.ts'
 import type { Said, SourceItem } from './source-item.ts'
 import { splitOf } from './split-name.ts'
 import { TarTree } from './tar-tree.ts'
@@ -11,7 +13,7 @@ const textEndings = new Set(['.txt', '.caption', '.json'])
 const featureEndings = /(npy|npz|pth?|pyd|safetensors)$/i
 const captionLimitBytes = 1024 * 1024
 
-/** Files of a tar that share a key: all of a name up to the first dot behind its last slash. */
+/** Files of a tar that share a key; a video counts as a picture: all of a name up to the first dot behind its last slash. */
 interface Sample {
   pictures: TreeFile[]
   texts: TreeFile[]
@@ -44,7 +46,7 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
     const sample = samples.get(key) ?? { pictures: [], texts: [] }
     samples.set(key, sample)
     const ending = splitEnding(file.name)[1].toLowerCase()
-    if (pictureEndings.has(ending)) sample.pictures.push(file)
+    if (pictureEndings.has(ending) || isVideoName(file.name)) sample.pictures.push(file)
     else if (textEndings.has(ending)) sample.texts.push(file)
     else unused.set(kind, (unused.get(kind) ?? 0) + 1)
   }
@@ -52,8 +54,10 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
     const [picture, ...others] = pictures
     if (picture) {
       const { captions, tags, facts, note } = await saidIn(key, texts)
-      const read = () => picture.read(fileLimitBytes)
-      yield { source: `${folder}${picture.name}`, captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note, read }
+      const said = { captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note }
+      const source = `${folder}${picture.name}`
+      if (isVideoName(picture.name)) yield { source, ...said, video: videoOf(picture) }
+      else yield { source, ...said, read: () => picture.read(fileLimitBytes) }
     } else if (texts.length > 0) {
       const why = (await errorIn(texts)) ?? 'Its picture is not in the tar.'
       yield { source: `${folder}${key}`, refused: { reason: 'file-missing', detail: `The sample has no picture. ${why}` } }
@@ -61,7 +65,7 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
     for (const { name } of others)
       yield {
         source: `${folder}${name}`,
-        refused: { reason: 'not-used', detail: `The sample has two pictures; ${quoted(picture!.name)} is used.` },
+        refused: { reason: 'not-used', detail: `The sample has two pictures or videos; ${quoted(picture!.name)} is used.` },
       }
   }
   for (const [kind, count] of unused) {

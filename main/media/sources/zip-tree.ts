@@ -82,7 +82,13 @@ export class ZipTree implements FileTree {
   }
 
   #file(name: string, entry: ZipEntry): TreeFile {
-    return { name, refused: null, read: (limitBytes) => this.#read(entry, limitBytes), head: (count) => this.#head(entry, count) }
+    return {
+      name,
+      refused: null,
+      path: null,
+      read: (limitBytes) => this.#read(entry, limitBytes),
+      head: (count) => this.#head(entry, count),
+    }
   }
 
   async #read(entry: ZipEntry, limitBytes: number): Promise<Uint8Array> {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { ledgerState } from '#contracts/dataset.ts'
+import { ledgerState, sourceFacts, type ClipFacts, type LedgerTotals } from '#contracts/dataset.ts'
 import { clip, clipRules, trim, videoReason, type Clip, type VideoEntry } from '#contracts/video.ts'
 import { jsonLines, readJsonLines } from '../../store/json-lines.ts'
 import { isCode, type SafeFs } from '../../store/safe-fs.ts'
@@ -20,7 +20,7 @@ const storedClip = clip.omit({ source: true }).extend({
 export type StoredClip = z.infer<typeof storedClip>
 
 /** One line of clips/manifest.jsonl: what became of one video of a source. Its shards are whole before its line is written. */
-const videoLine = z.object({
+export const videoLine = z.object({
   root: z.string(),
   source: z.string(),
   state: ledgerState,
@@ -34,10 +34,29 @@ const videoLine = z.object({
     trim: trim.nullable(),
     frames: z.number().int(),
     usedFrames: z.number().int(),
+    /** Of the video, upright and with square pixels; the first studios did not note it. */
+    width: z.number().int().optional(),
+    height: z.number().int().optional(),
   }),
+  /** What the source says beyond a caption, if it says anything. */
+  said: z
+    .object({ captions: z.array(z.string()), tags: z.array(z.string()) })
+    .extend(sourceFacts.shape)
+    .optional(),
   clips: z.array(storedClip),
 })
 export type VideoLine = z.infer<typeof videoLine>
+
+/** A clip as an item of the data set. */
+export function clipFactsOf({ made }: VideoLine, { frames, frameRate, startSeconds, firstFrame, lastFrame }: StoredClip): ClipFacts {
+  return { frames, frameRate, stride: made.rules.stride, startSeconds, firstFrame, lastFrame }
+}
+
+/** What was said of a clip where it was found: the first caption counts. */
+export function foundOf({ said }: VideoLine, { caption }: StoredClip) {
+  const { captions = [], tags = [], ...facts } = said ?? {}
+  return { caption, captions, tags, ...facts }
+}
 
 /** The clips of a data set: a manifest and shards of frames, in a folder beside the pictures'. */
 export class ClipFiles {
@@ -50,7 +69,7 @@ export class ClipFiles {
     this.#fs = fs
   }
 
-  get #manifest(): string {
+  get manifestPath(): string {
     return join(this.folder, 'manifest.jsonl')
   }
 
@@ -76,13 +95,13 @@ export class ClipFiles {
   }
 
   async #readLines(): Promise<VideoLine[]> {
-    const lines = await readJsonLines(this.#manifest, videoLine)
+    const lines = await readJsonLines(this.manifestPath, videoLine)
     return [...new Map(lines.map((line) => [`${line.root}\n${line.source}`, line])).values()]
   }
 
   async #version(): Promise<string> {
     try {
-      const { size, mtimeMs } = await stat(this.#manifest)
+      const { size, mtimeMs } = await stat(this.manifestPath)
       return `${size}-${mtimeMs}`
     } catch (error) {
       if (isCode(error, 'ENOENT')) return 'none'
@@ -91,11 +110,20 @@ export class ClipFiles {
   }
 
   append(line: VideoLine): Promise<void> {
-    return this.#fs.append(this.#manifest, jsonLines([line]))
+    return this.#fs.append(this.manifestPath, jsonLines([line]))
   }
 
-  async entries(): Promise<VideoEntry[]> {
-    return (await this.lines()).map(({ source, state, reason, detail, made, clips }) => ({
+  /** Of the videos of one source. */
+  async totals(root: string): Promise<LedgerTotals> {
+    const mine = (await this.lines()).filter((line) => line.root === root)
+    const count = (state: VideoLine['state']) => mine.filter((line) => line.state === state).length
+    return { found: mine.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
+  }
+
+  /** What became of the videos of a folder; of all without one. */
+  async entries(root: string | null = null): Promise<VideoEntry[]> {
+    const lines = await this.lines()
+    return lines.filter(isIn(root)).map(({ source, state, reason, detail, made, clips }) => ({
       source,
       state,
       reason,
@@ -106,8 +134,9 @@ export class ClipFiles {
     }))
   }
 
-  async clips(): Promise<Clip[]> {
-    const lines = await this.lines()
+  /** The clips of a folder's videos, or of one of them; all without a folder. */
+  async clips(root: string | null = null, video: string | null = null): Promise<Clip[]> {
+    const lines = (await this.lines()).filter((line) => isIn(root)(line) && (video === null || line.source === video))
     return lines.flatMap(({ source, clips }) =>
       clips.map(({ id, caption, frames, startSeconds, frameRate }) => ({ id, source, caption, frames, startSeconds, frameRate })),
     )
@@ -118,12 +147,13 @@ export class ClipFiles {
     for (const { clips, made } of await this.lines()) {
       const found = clips.find((one) => one.id === id)
       if (!found || index < 0 || index >= found.frames) continue
-      return { rgb: await this.#record(found, index, made.imageSize), imageSize: made.imageSize }
+      return { rgb: await this.record(found, index, made.imageSize), imageSize: made.imageSize }
     }
     return null
   }
 
-  async #record({ shard, slot }: StoredClip, index: number, imageSize: number): Promise<Uint8Array> {
+  /** The same where it is known in which shard and from which slot on the clip lies. @throws StudioError corrupt-file when it ends before that. */
+  async record({ shard, slot }: Pick<StoredClip, 'shard' | 'slot'>, index: number, imageSize: number): Promise<Uint8Array> {
     const rgb = new Uint8Array(imageSize * imageSize * 3)
     const handle = await open(this.shardPath(shard))
     try {
@@ -135,3 +165,5 @@ export class ClipFiles {
     }
   }
 }
+
+const isIn = (root: string | null) => (line: VideoLine) => root === null || line.root === root

@@ -89,6 +89,14 @@ export function snapTrim(times: ArrayLike<number>, cuts: readonly number[], rule
   return null
 }
 
+/** How many frames each scene offers to clips, by the stride and the frame rate. */
+export function sceneLengths(times: ArrayLike<number>, cuts: readonly number[], rules: ClipRules, trim: Trim | null): number[] {
+  const pace = paceOf(times, rules)
+  return scenesOf(times, framesWithin(times, trim), cuts).map(({ from, to }) =>
+    Math.ceil(framesOnTime(times, from, to, pace).length / rules.stride),
+  )
+}
+
 /** How fast frames follow each other. */
 interface Pace {
   /** Frames a second that clips get; null where the frames are taken as they are. */

@@ -1,6 +1,7 @@
 import type { ClipRules, DropReason, Trim, VideoPlan, VideoProbe } from '#contracts/video.ts'
 import { dropReason } from '#contracts/video.ts'
 import { snapTrim, targetRate, type ClipPlan } from './clip-plan.ts'
+import { remediesOf } from './plan-remedies.ts'
 
 const words: Record<DropReason, (count: string) => string> = {
   trimmed: (count) => `${count} outside the trim`,
@@ -64,6 +65,8 @@ export function describePlan(
       startSeconds: times[clip[0]!]!,
     })),
     snapped: snapTrim(times, cuts, rules, trim ?? { startSeconds: 0, endSeconds: null }),
+    evenedTo: rate,
+    remedies: remediesOf(plan, times, cuts, rules, trim),
     notes,
   }
 }

@@ -1,5 +1,5 @@
-import { lstat, readdir, readFile, realpath } from 'node:fs/promises'
-import { basename, dirname, extname, join, relative, sep } from 'node:path'
+import { lstat, readdir, realpath } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 
 export interface SourceVideo {
@@ -10,10 +10,17 @@ export interface SourceVideo {
   modifiedMs: number
 }
 
-const videoNames = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|3gp)$/i
+const names = ['mp4', 'm4v', 'mov', 'mkv', 'webm', 'avi', 'ts', 'm2ts', 'mts', '3gp']
+/** How files that may be videos are called. */
+export const videoNames = new RegExp(`\\.(${names.join('|')})$`, 'i')
 const depthLimit = 32
-const captionLimit = 2000
-const captionFileLimit = 1024 * 1024
+
+/** What a video's file name ends in, in small and in capital letters. */
+export const videoEndings: readonly string[] = names.flatMap((name) => [`.${name}`, `.${name.toUpperCase()}`])
+
+export function isVideoName(name: string): boolean {
+  return videoNames.test(name)
+}
 
 /** The files in a folder that are called like videos, in an order that does not depend on the file system. Links are not followed. */
 export async function listVideos(root: string): Promise<SourceVideo[]> {
@@ -30,27 +37,7 @@ async function walk(root: string, folder: string, depth: number, videos: SourceV
     const path = join(folder, name)
     const info = await lstat(path).catch(() => null)
     if (info?.isDirectory() && depth < depthLimit) await walk(root, path, depth + 1, videos)
-    else if (info?.isFile() && videoNames.test(name))
+    else if (info?.isFile() && isVideoName(name))
       videos.push({ source: relative(root, path).split(sep).join('/'), path, sizeBytes: info.size, modifiedMs: info.mtimeMs })
   }
 }
-
-/** The text file beside a video, else the words of its name, else those of its folder's. */
-export async function videoCaption(path: string): Promise<string> {
-  const stem = path.slice(0, path.length - extname(path).length)
-  for (const ending of ['.txt', '.caption']) {
-    const info = await lstat(`${stem}${ending}`).catch(() => null)
-    if (!info?.isFile() || info.size > captionFileLimit) continue
-    const text = tidy((await readFile(`${stem}${ending}`)).toString('utf8'))
-    if (text !== '' && !text.includes('\ufffd')) return text
-  }
-  const words = (name: string) => tidy(name.replace(/[-_.]+/g, ' ').replace(/\b\d+\b/g, ' '))
-  return words(basename(stem)) || words(basename(dirname(path)))
-}
-
-const tidy = (text: string): string =>
-  text
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
-    .slice(0, captionLimit)
-    .toWellFormed()

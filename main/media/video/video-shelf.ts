@@ -15,7 +15,7 @@ import { VideoError } from './video-error.ts'
 import { listVideos } from './video-folder.ts'
 import { videoInput } from './video-input.ts'
 
-const lookHeight = 120
+const lookHeight = 240
 const looksAtOnce = 2
 const lookMs = 20_000
 

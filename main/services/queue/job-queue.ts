@@ -28,14 +28,22 @@ const keepEveryMs = 2000
 const laneOf: Record<JobKind, Lane> = {
   import: 'cpu',
   measure: 'cpu',
+  crop: 'cpu',
   scenes: 'cpu',
   clips: 'cpu',
   export: 'cpu',
+  caption: 'cpu',
   train: 'engine',
   sample: 'engine',
 }
 const deviceFailuresInARow = 3
 const isLost = (code: WireError['code']): boolean => code === 'engine-lost' || code === 'device-lost'
+
+/** Captions by a model are the engine's work; names and servers need no turn there. */
+function laneFor(payload: JobPayload): Lane {
+  const byModel = payload.kind === 'caption' && ['tagger', 'blip'].includes(payload.request.captioner.kind)
+  return byModel ? 'engine' : laneOf[payload.kind]
+}
 
 /**
  * The persistent queue of one project: one job a lane at a time, in the order of the list. Semantics: a job is a frozen copy of its settings; pausing
@@ -80,7 +88,7 @@ export class JobQueue {
   }
 
   add(title: string, payload: JobPayload, retryOf: JobId | null = null): Job {
-    const added = this.#store.add(title, payload, laneOf[payload.kind], retryOf)
+    const added = this.#store.add(title, payload, laneFor(payload), retryOf)
     this.#tell(added)
     this.pump()
     return added
@@ -187,13 +195,16 @@ export class JobQueue {
 
   #start(job: Job, fence: number): void {
     const abort = new AbortController()
-    const startedMs = performance.now()
+    let startedMs = performance.now()
     let reportedMs = -Infinity
     let keptMs = -Infinity
     let firstDone: number | null = null
+    let unit: JobProgress['unit'] | null = null
     const report: RunContext['report'] = (progress) => {
-      firstDone ??= progress.done
       const nowMs = performance.now()
+      if (unit !== null && unit !== progress.unit) [firstDone, startedMs] = [null, nowMs] // another part of the work has its own pace
+      unit = progress.unit
+      firstDone ??= progress.done
       const last = progress.done === progress.total
       if (nowMs - reportedMs < reportEveryMs && !last) return
       reportedMs = nowMs

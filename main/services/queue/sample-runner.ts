@@ -29,7 +29,13 @@ export function sampleRunner(project: OpenProject): Runner {
       writing.catch((error: unknown) => unwritable.abort(error))
     })
     try {
-      await project.engine.call('engine.sample', { runFolder, indices, request }, { signal: AbortSignal.any([signal, unwritable.signal]) })
+      const { autoencoder } = project.run(request.model.runId).recipe
+      const decoding = autoencoder ? { autoencoderFolder: project.autoencoders.folderOf(autoencoder.hash) } : {}
+      await project.engine.call(
+        'engine.sample',
+        { runFolder, indices, request, ...decoding },
+        { signal: AbortSignal.any([signal, unwritable.signal]) },
+      )
       await writing
       return { kind: 'sample', pictures: project.gallery.drawn(job.id).size }
     } catch (error) {

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
-import type { EngineEvents } from '#contracts/engine.ts'
+import type { EngineEvents, TrainRequest } from '#contracts/engine.ts'
 import type { RunId } from '#contracts/project.ts'
+import type { Recipe } from '#contracts/recipe.ts'
 import { mediaUrl } from '#contracts/studio.ts'
+import { clipsLeftOut } from '../../media/dataset-files.ts'
 import { encodePng } from '../../media/write-image.ts'
 import { jsonLines } from '../../store/json-lines.ts'
 import type { OpenProject } from '../open-project.ts'
@@ -25,6 +27,13 @@ export function trainRunner(project: OpenProject): Runner {
     const { recipe, snapshot } = project.run(runId)
     const runFolder = project.runFolder(runId)
     await project.fs.folder(join(runFolder, 'samples'))
+    await project.latents.idle()
+
+    const clips = await clipsLeftOut(project.folder.dataset, snapshot)
+    if (clips > 0)
+      project.publish('system.warned', {
+        message: `This training is on pictures and leaves ${clips === 1 ? 'the clip' : `the ${clips} clips`} of the data set out.`,
+      })
 
     // Files are written one after the other; the first that cannot be ends the training in good order.
     const unwritable = new AbortController()
@@ -43,13 +52,15 @@ export function trainRunner(project: OpenProject): Runner {
         step = last?.step ?? step
         if (last || news.note) report({ done: step, total: news.totalSteps, unit: 'steps', note: news.note })
       }
+      if (name === 'engine.encoded') report({ done: news.done, total: news.total, unit: 'pictures', note: 'encode' })
+      if (name === 'engine.warned') project.publish('system.warned', { message: news.message })
       if (name === 'engine.checkpointed') write(() => project.tellRun(runId))
       if (name === 'engine.sampled') write(() => keepSample(project, runId, news))
     })
     try {
       const outcome = await project.engine.call(
         'engine.train',
-        { recipe, snapshot, runFolder, datasetFolder: project.folder.dataset },
+        { recipe, snapshot, runFolder, datasetFolder: project.folder.dataset, ...latentsOf(project, recipe) },
         { signal: AbortSignal.any([signal, unwritable.signal]) },
       )
       await writing
@@ -61,6 +72,12 @@ export function trainRunner(project: OpenProject): Runner {
       stop()
     }
   }
+}
+
+/** Where the latents of a recipe with an autoencoder come from. */
+function latentsOf(project: OpenProject, { autoencoder }: Recipe): Pick<TrainRequest, 'latents'> {
+  if (!autoencoder) return {}
+  return { latents: { autoencoderFolder: project.autoencoders.folderOf(autoencoder.hash), cacheFolder: project.folder.features } }
 }
 
 async function keepSample(

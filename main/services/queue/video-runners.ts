@@ -1,6 +1,7 @@
 import { StudioError } from '#contracts/errors.ts'
 import { importVideos } from '../../media/video/import-videos.ts'
 import { VideoError } from '../../media/video/video-error.ts'
+import { findDuplicates } from '../duplicates.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
 
@@ -25,14 +26,19 @@ export function scenesRunner(project: OpenProject): Runner {
 export function clipsRunner(project: OpenProject): Runner {
   return async ({ payload }, { signal, report }) => {
     if (payload.kind !== 'clips') throw new TypeError(`clipsRunner: got a job of kind ${payload.kind}`)
-    const totals = await importVideos(payload.path, payload.options, {
-      ffmpeg: await project.videos.ffmpeg(),
-      datasetFolder: project.folder.dataset,
-      scenes: project.videos.scenes,
-      fs: project.fs,
-      signal,
-      onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
-    })
-    return { kind: 'clips', totals, clips: (await project.clips.clips()).length, note: clipsNote }
+    try {
+      const totals = await importVideos(payload.path, payload.options, {
+        ffmpeg: await project.videos.ffmpeg(),
+        datasetFolder: project.folder.dataset,
+        scenes: project.videos.scenes,
+        fs: project.fs,
+        signal,
+        onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
+      })
+      return { kind: 'clips', totals, clips: (await project.clips.clips()).length, note: clipsNote }
+    } finally {
+      await findDuplicates(project.index, project.alike)
+      project.tellCuration() // also the clips of an import that was ended are there to be seen
+    }
   }
 }

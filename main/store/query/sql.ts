@@ -1,5 +1,6 @@
 import type { CurationFilter, Size } from '#contracts/curation.ts'
 import { StudioError } from '#contracts/errors.ts'
+import { centered } from '../../media/training-crop.ts'
 import { queryFields, type FieldName } from './fields.ts'
 import { parseQuery, type Query } from './parse.ts'
 
@@ -101,6 +102,8 @@ function choice(field: FieldName, value: string, buckets: readonly Size[]): Cond
     return { sql: 'bucketOf(frameWidth, frameHeight, ?) = ?', values: [JSON.stringify(buckets), wanted] }
   }
   if (field === 'duplicate' && value === 'extra') return { sql: extra, values: [] }
+  if (field === 'crop' && value === 'waiting') return { sql: `(crop <> coalesce(madeCrop, '${centered}'))`, values: [] }
+  if (field === 'crop' && value === 'away') return { sql: '(madeAway IS NOT NULL AND crop = madeCrop)', values: [] }
   if (field === 'crop') return { sql: `json_extract(crop, '$.kind') = ?`, values: [value] }
   return { sql: `coalesce(${field} = ?, 0)`, values: [value] }
 }

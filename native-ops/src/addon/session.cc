@@ -69,6 +69,7 @@ SessionSettings SessionSettings::From(const Napi::Value& value, const RuntimeSta
   if (given("profile")) settings.profile = StringArgument(options.Get("profile"), "profile");
   if (given("cudaGraph")) settings.cuda_graph = BoolArgument(options.Get("cudaGraph"), "cudaGraph");
   if (given("tensorFloat")) settings.tensor_float = BoolArgument(options.Get("tensorFloat"), "tensorFloat");
+  if (given("cpuFallback")) settings.cpu_fallback = BoolArgument(options.Get("cpuFallback"), "cpuFallback");
   if (given("customOps")) settings.custom_ops = BoolArgument(options.Get("customOps"), "customOps");
   if (settings.custom_ops && runtime.ops_library.empty()) {
     throw AddonError("ArgumentError", "customOps is true, but the runtime was opened without a library of native ops.");
@@ -78,7 +79,7 @@ SessionSettings SessionSettings::From(const Napi::Value& value, const RuntimeSta
 
 namespace {
 
-// No node may fall back to the CPU unseen: a graph that the GPU cannot run whole is refused.
+// No node may fall back to the CPU unseen: a graph that the GPU cannot run whole is refused unless that is allowed.
 void UseCuda(Ort::SessionOptions& options, const SessionSettings& settings) {
   OrtCUDAProviderOptionsV2* cuda = nullptr;
   Ort::ThrowOnError(Ort::GetApi().CreateCUDAProviderOptions(&cuda));
@@ -88,7 +89,7 @@ void UseCuda(Ort::SessionOptions& options, const SessionSettings& settings) {
   const char* values[] = {"0", "kSameAsRequested", settings.cuda_graph ? "1" : "0", settings.tensor_float ? "1" : "0"};
   Ort::ThrowOnError(Ort::GetApi().UpdateCUDAProviderOptions(cuda, keys, values, std::size(keys)));
   options.AppendExecutionProvider_CUDA_V2(*cuda);
-  options.AddConfigEntry("session.disable_cpu_ep_fallback", "1");
+  if (!settings.cpu_fallback) options.AddConfigEntry("session.disable_cpu_ep_fallback", "1");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct SessionSettings {
   bool custom_ops = true;
   bool cuda_graph = false;
   bool tensor_float = false;
+  bool cpu_fallback = false;
   std::string profile;  // path prefix of the trace; empty: none
 
   /// Throws ArgumentError for a setting that is not known or not of its type.
