@@ -7,6 +7,7 @@ import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
 import { TrainProgram, type StepResult as ProgramResult } from '../runtime/train-program.ts'
 import type { Batch } from './batch.ts'
+import type { Images } from './examples.ts'
 import { microBatchOf, trainGraph } from './train-graph.ts'
 
 export interface StepResult extends ProgramResult {
@@ -62,7 +63,7 @@ export class Trainer implements Disposable {
     const { batch } = this.#program
     batch.write('seed', BigInt64Array.of(BigInt(seed)))
     batch.write('step', BigInt64Array.of(BigInt(step)))
-    const pieceOf = <T extends Uint8Array | Int32Array>(values: T, piece: number) => {
+    const pieceOf = <T extends Images | Int32Array>(values: T, piece: number) => {
       const perPiece = (values.length / batchSize) * size
       return values.subarray(piece * perPiece, (piece + 1) * perPiece)
     }

@@ -22,6 +22,8 @@ const size = 6
 const dataset: DatasetReader = {
   size,
   imageSize: 8,
+  ids: Array.from({ length: size }, (_, i) => `item-${i}`),
+  pixelHashes: Array.from({ length: size }, (_, i) => `hash-${i}`),
   captions: [['a red square'], ['a blue square'], ['a green square'], ['a white square'], ['a black square'], ['a gray square']],
   splits: Array.from({ length: size }, () => 'train' as const),
   image: (index, into = new Uint8Array(8 * 8 * 3)) => into.fill(40 * index),
@@ -34,6 +36,12 @@ function engineOn(native: NativeRuntime, settings: Recipe = recipe) {
   const ports: EnginePorts = {
     openRuntime: () => native,
     openDataset: () => Promise.resolve(dataset),
+    openAutoencoder: () => Promise.reject(new Error('there is none')),
+    openFeatures: () => Promise.reject(new Error('there are none')),
+    hash: () => '',
+    modelFolder: () => {
+      throw new Error('there is none')
+    },
     checkpoints: () => ({
       write: (step) => {
         seen.saved.push(step)
