@@ -18,7 +18,9 @@ if ('problem' in node) {
   process.exit(1)
 }
 
-const child = spawn(node.path, [existsSync(file) ? file : join(root, file), ...args], { stdio: 'inherit' })
+// By default the young generation of the heap grows with the work that was done, to 100 MB of garbage after ten thousand pictures; no command was slower without that.
+const flags = ['--max-semi-space-size=4']
+const child = spawn(node.path, [...flags, existsSync(file) ? file : join(root, file), ...args], { stdio: 'inherit' })
 // A Ctrl-C in a terminal reaches the child by itself; sent twice it would mean "stop at once" to many programs.
 process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
 process.on('SIGTERM', () => child.kill('SIGTERM'))

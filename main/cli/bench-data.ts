@@ -27,6 +27,6 @@ export async function benchData(output: Output, { rounds, items }: { rounds: num
   const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
   output.answer(
     { threads: availableParallelism(), import: imports, loader, video, smallVideo, memory },
-    `memory  ${memory.imports.map(({ pictures, peakBytes }) => `${mebibytes(peakBytes)} with ${pictures} pictures`).join(', ')}: ${memory.ratio.toFixed(2)} times, ${memory.bytesPerPicture.toFixed(0)} bytes for each further picture`,
+    `memory  ${memory.imports.map(({ pictures, peakBytes, usedBytes }) => `${mebibytes(peakBytes)} with ${pictures} pictures, ${mebibytes(usedBytes)} of it in use`).join('; ')}: ${memory.ratio.toFixed(2)} and ${memory.usedRatio.toFixed(2)} times, ${memory.bytesPerPicture.toFixed(0)} bytes for each further picture`,
   )
 }

@@ -6,13 +6,15 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import { StudioError } from '#contracts/errors.ts'
 import { itemId } from '#contracts/project.ts'
 import { epochsOf } from '#engine/bench.ts'
 import { DatasetFiles, openSnapshot, type LedgerLine } from '../media/dataset-files.ts'
-import { importPictures } from '../media/import-pictures.ts'
+import { importPictures, type ImportRun } from '../media/import-pictures.ts'
 import { isCode, SafeFs, sha256 } from '../store/safe-fs.ts'
 import { median, timed } from './stopwatch.ts'
 
@@ -127,30 +129,40 @@ function madeLine(rgb: Uint8Array, shard: number, slot: number): LedgerLine {
 }
 
 export interface MemoryFigures {
-  /** Pictures of an import, and the most memory that this process held during it. */
-  imports: { pictures: number; peakBytes: number; picturesPerSecond: number }[]
-  /** The last peak over the first. */
+  /** Pictures of an import, the most memory that this process held during it, and what was in use at its last picture, garbage put aside. */
+  imports: { pictures: number; peakBytes: number; usedBytes: number; picturesPerSecond: number }[]
+  /** The last over the first, of the peaks and of what was in use. */
   ratio: number
+  usedRatio: number
   /** What each further picture took, from the import before the last to the last. */
   bytesPerPicture: number
 }
 
 /** The memory of imports of ever more pictures, in one process, one after the other: small ones, so that what is kept of each counts. */
 export async function measureMemory(counts: readonly number[]): Promise<MemoryFigures> {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
   return inFolder(async (folder) => {
     const imports: MemoryFigures['imports'] = []
     for (const pictures of counts) {
       const source = join(folder, 'source')
       await smallPictures(source, pictures)
-      let peakBytes = 0
-      const look = () => (peakBytes = Math.max(peakBytes, process.memoryUsage.rss()))
+      let [peakBytes, usedBytes] = [0, 0]
+      const look = ({ done, total }: { done: number; total: number | null }) => {
+        peakBytes = Math.max(peakBytes, process.memoryUsage.rss())
+        if (usedBytes > 0 || done + 1 !== total) return
+        collectGarbage()
+        const { heapUsed, external } = process.memoryUsage()
+        usedBytes = heapUsed + external
+      }
       const seconds = await timed(() => importFrom(source, join(folder, 'dataset'), 32, look))
-      imports.push({ pictures, peakBytes, picturesPerSecond: pictures / seconds })
+      imports.push({ pictures, peakBytes, usedBytes, picturesPerSecond: pictures / seconds })
       for (const name of ['source', 'dataset']) await rm(join(folder, name), { recursive: true })
     }
     const [before, last] = imports.slice(-2) as [MemoryFigures['imports'][0], MemoryFigures['imports'][0]]
     const bytesPerPicture = (last.peakBytes - before.peakBytes) / (last.pictures - before.pictures)
-    return { imports, ratio: last.peakBytes / imports[0]!.peakBytes, bytesPerPicture }
+    const [ratio, usedRatio] = [last.peakBytes / imports[0]!.peakBytes, last.usedBytes / imports[0]!.usedBytes]
+    return { imports, ratio, usedRatio, bytesPerPicture }
   })
 }
 
@@ -163,7 +175,12 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-async function importFrom(path: string, datasetFolder: string, size: number, onProgress: () => void = () => undefined): Promise<void> {
+async function importFrom(
+  path: string,
+  datasetFolder: string,
+  size: number,
+  onProgress: ImportRun['onProgress'] = () => undefined,
+): Promise<void> {
   await importPictures(
     { kind: 'folder', path },
     { imageSize: size, background: '#ffffff' },
