@@ -26,26 +26,38 @@ export interface Counter {
 
 const round = Math.fround
 
-/** Four 32-bit words of one counter. */
-export function philoxBlock(block: number, { seed, stream, step = 0, sample = 0 }: Counter): Uint32Array {
-  let [c0, c1, c2, c3] = [block >>> 0, stream >>> 0, step >>> 0, sample >>> 0]
-  let [k0, k1] = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0]
+/** Four 32-bit words of one counter; in `out`, where it is given. */
+export function philoxBlock(block: number, { seed, stream, step = 0, sample = 0 }: Counter, out = new Uint32Array(4)): Uint32Array {
+  let c0 = block >>> 0
+  let c1 = stream >>> 0
+  let c2 = step >>> 0
+  let c3 = sample >>> 0
+  let k0 = seed >>> 0
+  let k1 = Math.floor(seed / 2 ** 32) >>> 0
   for (let i = 0; i < 10; i++) {
-    const [high0, low0] = multiply(0xd2511f53, c0)
-    const [high1, low1] = multiply(0xcd9e8d57, c2)
-    ;[c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0]
+    const high0 = highProduct(0xd2511f53, c0)
+    const high1 = highProduct(0xcd9e8d57, c2)
+    const low0 = Math.imul(0xd2511f53, c0)
+    c0 = (high1 ^ c1 ^ k0) >>> 0
+    c1 = Math.imul(0xcd9e8d57, c2)
+    c2 = (high0 ^ c3 ^ k1) >>> 0
+    c3 = low0
     k0 = (k0 + 0x9e3779b9) >>> 0
     k1 = (k1 + 0xbb67ae85) >>> 0
   }
-  return Uint32Array.of(c0, c1, c2, c3)
+  out[0] = c0
+  out[1] = c1
+  out[2] = c2
+  out[3] = c3
+  return out
 }
 
-/** The 64-bit product of two words, as high and low word. */
-function multiply(a: number, b: number): [number, number] {
+/** The upper half of the 64-bit product of two words. */
+function highProduct(a: number, b: number): number {
   const [al, ah, bl, bh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16]
-  const middle = ah * bl + Math.floor((al * bl) / 65536)
-  const cross = (middle % 65536) + al * bh
-  return [(ah * bh + Math.floor(middle / 65536) + Math.floor(cross / 65536)) >>> 0, Math.imul(a, b) >>> 0]
+  const middle = ah * bl + ((al * bl) >>> 16)
+  const cross = (middle & 0xffff) + al * bh
+  return ah * bh + (middle >>> 16) + (cross >>> 16)
 }
 
 /** `count` uniform numbers in [0, 1), multiples of 2^-24. */
@@ -64,10 +76,13 @@ export function normal(count: number, counter: Counter): Float32Array {
 /** A shuffled order of 0..count-1 (Fisher and Yates). */
 export function permutation(count: number, counter: Counter): Int32Array {
   const order = Int32Array.from({ length: count }, (_, i) => i)
+  const words = new Uint32Array(4)
   for (let i = count - 1; i > 0; i--) {
-    const [high, low] = philoxBlock(i, counter) as unknown as [number, number]
-    const j = Math.floor(((high * 2 ** 21 + (low >>> 11)) / 2 ** 53) * (i + 1))
-    ;[order[i], order[j]] = [order[j]!, order[i]!]
+    philoxBlock(i, counter, words)
+    const j = Math.floor(((words[0]! * 2 ** 21 + (words[1]! >>> 11)) / 2 ** 53) * (i + 1))
+    const swapped = order[i]!
+    order[i] = order[j]!
+    order[j] = swapped
   }
   return order
 }
