@@ -16,7 +16,7 @@ import { median, timed } from './stopwatch.ts'
 
 const run = promisify(execFile)
 const imageSize = 256
-const frames = 320 // twenty clips of sixteen: nothing is left over, so both write the same bytes
+const frames = 960 // sixty clips of sixteen: nothing is left over, so both write the same bytes
 const signal = new AbortController().signal
 
 export interface VideoFigures {
@@ -57,7 +57,7 @@ export async function measureVideo(size: string, rounds: number): Promise<VideoF
     const output = await frameOutput(ffmpeg, probe, imageSize)
     const alone = async () => {
       await rm(raw, { force: true })
-      return timed(() => run(ffmpeg, ['-v', 'error', '-nostdin', '-threads', '2', '-i', video, ...output, raw]))
+      return timed(() => run(ffmpeg, ['-v', 'error', '-nostdin', '-threads', '2', '-i', video, ...output, '-f', 'rawvideo', raw]))
     }
     let turn = 0
     const imported = async (cutThreshold: number | null) => {

@@ -13,6 +13,8 @@ export type FaultHook = (operation: FileOperation, path: string, sizeBytes: numb
 const temporaryPrefix = '.tmp-'
 /** What the system allows by its mask; a file with a secret asks for 0o600. */
 const openMode = 0o666
+/** A file that is written piece by piece is synced each time that it grew by this much. */
+const syncEveryBytes = 8 * 1024 * 1024
 
 /**
  * The one way in which the studio writes files: nothing is ever half there. A file is written under a temporary name, synced, checked and
@@ -63,13 +65,29 @@ export class SafeFs {
   async newFile(path: string): Promise<NewFile> {
     const temporary = temporaryBeside(path)
     const handle = await this.#guard('open', path, 0, () => open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL))
-    let sizeBytes = 0
+    let [sizeBytes, syncedBytes] = [0, 0]
+    let syncing: Promise<void> | null = null
+    let failure: unknown = null
+    // On its way to the disk while more is made, so that keeping a large file waits for its last part alone.
+    const syncMeanwhile = () => {
+      if (syncing || sizeBytes - syncedBytes < syncEveryBytes) return
+      syncedBytes = sizeBytes
+      syncing = this.#guard('sync', path, 0, () => handle.datasync())
+        .catch((error: unknown) => {
+          failure ??= error
+        })
+        .finally(() => (syncing = null))
+    }
     return {
       write: async (bytes) => {
+        if (failure) throw failure as Error
         await this.#writeAll(handle, temporary, bytes)
         sizeBytes += bytes.length
+        syncMeanwhile()
       },
       keep: async () => {
+        await syncing
+        if (failure) throw failure as Error
         await this.#guard('sync', path, 0, () => handle.sync())
         await checkSize(handle, path, sizeBytes)
         await handle.close()
@@ -77,6 +95,7 @@ export class SafeFs {
         await this.#syncFolder(dirname(path))
       },
       discard: async () => {
+        await syncing
         await handle.close()
         await rm(temporary, { force: true })
       },

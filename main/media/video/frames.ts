@@ -37,7 +37,7 @@ export async function streamFrames(
   let [filled, index] = [0, 0]
   const { said } = await runFfmpeg({
     path: ffmpeg,
-    args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', ...output, 'pipe:1'],
+    args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', ...output, ...queued, 'pipe:1'],
     signal,
     silenceMs,
     timeoutMs,
@@ -59,6 +59,9 @@ export async function streamFrames(
   return index
 }
 
+/** A thread of ffmpeg's own writes the frames, a few behind: it goes on decoding while nobody reads. */
+const queued = ['-c:v', 'rawvideo', '-f', 'fifo', '-fifo_format', 'rawvideo', '-queue_size', '8']
+
 /**
  * The arguments that make square RGB frames of a video, one behind the other.
  *
@@ -75,7 +78,7 @@ export async function frameOutput(ffmpeg: string, probe: VideoProbe, imageSize: 
     probe.colorMatrix === null && probe.height >= hdHeight && probe.pixelFormat.startsWith('yuv') ? ':in_color_matrix=bt709' : ''
   const scale = `scale=${width}:${height}:flags=bicubic+accurate_rnd+full_chroma_int${matrix}`
   const filter = `${scale},format=rgb24,crop=${imageSize}:${imageSize}:${left}:${top}`
-  return ['-vf', filter, ...(await everyFrame(ffmpeg)), '-pix_fmt', 'rgb24', '-f', 'rawvideo']
+  return ['-vf', filter, ...(await everyFrame(ffmpeg)), '-pix_fmt', 'rgb24']
 }
 
 /** The size to scale to and the corner to crop at: the rule of training pictures. */
