@@ -586,6 +586,8 @@ export const en = {
   clip: {
     summary: '{pictures} pictures and {clips} clips · {held} held out for checking',
     badge: 'Clip of 1 frame | Clip of {n} frames',
+    noCrop: 'A clip keeps its frame: crops are for pictures.',
+    uncropped: '1 clip keeps its frame: crops are for pictures. | {n} clips keep their frame: crops are for pictures.',
     frames: 'The frame of the clip | The {n} frames of the clip',
     frame: 'Frame {n}, at {seconds} s',
     frameTurn: 'Frame {n}, at {seconds} s, read as number {turn}',

@@ -570,6 +570,8 @@ export const zhCN: typeof en = {
   clip: {
     summary: '{pictures} 张图片和 {clips} 个片段 · {held} 个留作检验',
     badge: '{n} 帧的片段 | {n} 帧的片段',
+    noCrop: '片段保持原有画面：裁剪只用于图片。',
+    uncropped: '{n} 个片段保持原有画面：裁剪只用于图片。 | {n} 个片段保持原有画面：裁剪只用于图片。',
     frames: '片段的 {n} 帧 | 片段的 {n} 帧',
     frame: '第 {n} 帧，{seconds} 秒',
     frameTurn: '第 {n} 帧，{seconds} 秒，第 {turn} 个读取',
