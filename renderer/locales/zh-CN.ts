@@ -211,6 +211,12 @@ export const zhCN: typeof en = {
     noCaption: '没有说明',
     captions: '说明：{own} 张自带，{name} 张取自文件名，{none} 张没有。',
     trainingBytes: '全部训练图片约占 {size}。',
+    videosFound: '{n} 个视频。 | {n} 个视频。',
+    videosGive: '可得到 {clips} 个片段，共 {frames} 帧。 | 可得到 {clips} 个片段，共 {frames} 帧。',
+    videosAbout:
+      '约可得到 {clips} 个片段，共 {frames} 帧：查看了 {n} 个视频，其余按比例估计。 | 约可得到 {clips} 个片段，共 {frames} 帧：查看了 {n} 个视频，其余按比例估计。',
+    videosUnseen: '能得到多少要到导入时才知道。',
+    videosScenes: '尚未查找场景，实际可能更少。',
     nothingToImport: '这里没有可用的内容。请另选来源，或换一种读取方式。',
     start: '导入',
     checkAgain: '重新检查',
@@ -572,6 +578,7 @@ export const zhCN: typeof en = {
   clip: {
     summary: '{pictures} 张图片和 {clips} 个片段 · {held} 个留作检验',
     badge: '{n} 帧的片段 | {n} 帧的片段',
+    tripFrame: '第 {n} 帧，训练时的样子',
     noCrop: '片段保持原有画面：裁剪只用于图片。',
     uncropped: '{n} 个片段保持原有画面：裁剪只用于图片。 | {n} 个片段保持原有画面：裁剪只用于图片。',
     frames: '片段的 {n} 帧 | 片段的 {n} 帧',

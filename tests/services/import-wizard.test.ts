@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ImportDraft } from '#contracts/import-wizard.ts'
 import type { Job } from '#contracts/job.ts'
+import type { JobId } from '#contracts/project.ts'
 import { compose, type Studio } from '#main/compose.ts'
 import { resolveMedia } from '#main/host/media-route.ts'
 import { SafeFs, type FaultHook } from '#main/store/safe-fs.ts'
 import { zip } from '#tests/support/archives.ts'
 import { fakeEngine } from '#tests/support/fake-engine.ts'
+import { makeCounter } from '#tests/support/made-videos.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
 import { plain, redBlue } from '../fixtures/pictures.ts'
 
@@ -28,10 +30,10 @@ async function studioIn(folder: string, fault?: FaultHook): Promise<Studio> {
   return studio
 }
 
-async function ended(studio: Studio, { id }: Pick<Job, 'id'>): Promise<Job> {
+async function ended(studio: Studio, { id }: { id: string }): Promise<Job> {
   const { queue } = studio.context.project()
   for (;;) {
-    const now = queue.get(id)
+    const now = queue.get(id as JobId)
     if (!['queued', 'running'].includes(now.state)) return now
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
@@ -223,6 +225,43 @@ describe('a check before an import', () => {
       expect([name, Buffer.from(shown[index]!.bytes).equals(Buffer.from(kept!.bytes))]).toEqual([name, true])
     }
     expect(await studio.services['import.check']({ source, options }, context)).toMatchObject({ looked: 5, known: 5, used: 0, rejected: 0 })
+    await studio.close()
+  })
+
+  test('foresees the clips of videos as the import then cuts them, and says why one gives none', async () => {
+    const folder = temporaryFolder()
+    const films = join(folder, 'films')
+    mkdirSync(films)
+    makeCounter(join(films, 'long.mp4'), 20)
+    makeCounter(join(films, 'short.mp4'), 3)
+    writeFileSync(join(films, 'broken.mp4'), 'not a video')
+    const studio = await studioIn(folder)
+    const source = { kind: 'folder' as const, path: films }
+    const clips = { frames: 8, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
+    const cut = { ...options, clips }
+    const check = await studio.services['import.check']({ source, options: cut }, context)
+    expect(check).toMatchObject({ looked: 3, used: 0, partial: 1, rejected: 2, videos: { found: 3, probed: 3, clips: 2, frames: 16 } })
+    const why = Object.fromEntries(check.reasons.map(({ reason, source: file, detail }) => [`${reason} ${file}`, detail]))
+    expect(Object.keys(why).sort()).toEqual(['frames-dropped long.mp4', 'no-clip short.mp4', 'unsupported-format broken.mp4'])
+    expect(why['no-clip short.mp4']).toMatch(/^No clip of 8 frames fits\. 3 of 3 frames are dropped/)
+    const job = await ended(studio, await studio.services['dataset.import']({ source, options: cut }, context))
+    expect(job.result).toMatchObject({ totals: { found: 3, used: 0, partial: 1, rejected: 2 } })
+    const { entries } = await studio.services['dataset.ledger']({ offset: 0, limit: 10, state: null }, context)
+    expect(Object.fromEntries(entries.map(({ reason, source: file, detail }) => [`${reason} ${file}`, detail]))).toEqual(why)
+    await studio.close()
+  })
+
+  test('probes at most eight videos, and counts the others as used', async () => {
+    const folder = temporaryFolder()
+    const films = join(folder, 'films')
+    mkdirSync(films)
+    const one = makeCounter(join(films, '00.mp4'), 16)
+    for (let i = 1; i < 11; i++) copyFileSync(one, join(films, `${String(i).padStart(2, '0')}.mp4`))
+    const studio = await studioIn(folder)
+    const check = await studio.services['import.check']({ source: { kind: 'folder', path: films }, options }, context)
+    const { probed } = check.videos // fewer where the machine is slow
+    expect(probed > 0 && probed <= 8).toBe(true)
+    expect(check).toMatchObject({ looked: 11, used: 11, videos: { found: 11, probed, clips: probed, frames: 16 * probed } })
     await studio.close()
   })
 
