@@ -1048,6 +1048,8 @@ export const en = {
     memory: 'least memory',
     tooLarge: 'This does not fit into {have}. Choose a smaller preset.',
     advice: 'Too large. With “{recompute}” it needs {size} and gives the same results.',
+    adviceParts:
+      'Too large. With {n} pictures of the batch in memory at once and “{recompute}” it needs {size} and gives the same results.',
     adopt: 'Make it fit',
   },
   keys: {

@@ -1026,6 +1026,7 @@ export const zhCN: typeof en = {
     memory: '最省内存',
     tooLarge: '超出 {have} 内存。请选择更小的预设。',
     advice: '超出内存。改用“{recompute}”只需 {size}，结果相同。',
+    adviceParts: '超出内存。每次处理批量中的 {n} 张图片并改用“{recompute}”，只需 {size}，结果相同。',
     adopt: '调整到可容纳',
   },
   keys: {

@@ -144,7 +144,7 @@ describe('a draft of an import', () => {
     const job = await studio.services['import.start'](null, context)
     expect(await studio.services['import.draft'](null, context)).toMatchObject({ step: 'import', jobId: job.id })
     await studio.services['queue.resume'](null, context)
-    await ended(studio, job as Job)
+    await ended(studio, job)
     expect(await studio.services['import.draft'](null, context)).toMatchObject({ step: 'ledger', jobId: job.id })
     await studio.close()
   })
@@ -322,7 +322,7 @@ describe('a source that is elsewhere now', () => {
       writeFileSync(join(other, `${i}.png`), await plain(16, 16, `#ff${(4096 + i).toString(16).padStart(4, '0')}`))
     }
     const studio = await studioIn(folder)
-    await ended(studio, (await studio.services['dataset.import']({ source: { kind: 'folder', path: old }, options }, context)) as Job)
+    await ended(studio, await studio.services['dataset.import']({ source: { kind: 'folder', path: old }, options }, context))
     const before = await studio.services['dataset.describe'](null, context)
     renameSync(old, now)
     expect((await studio.services['dataset.describe'](null, context)).roots).toMatchObject([{ root: old, state: 'offline', items: 30 }])
@@ -341,7 +341,7 @@ describe('a source that is elsewhere now', () => {
     expect(await resolveMedia(studio, `media/original/${items[0]!.id}`, new URLSearchParams())).not.toBeNull()
 
     // Reading it again from there finds the same files, not others.
-    const job = await ended(studio, (await studio.services['ledger.readAgain']({ root: old }, context)) as Job)
+    const job = await ended(studio, await studio.services['ledger.readAgain']({ root: old }, context))
     expect(job).toMatchObject({ state: 'done', result: { totals: { found: 30, used: 30 } } })
     const after = await studio.services['dataset.describe'](null, context)
     expect(after).toMatchObject({ snapshot: before.snapshot, totals: before.totals, roots: [{ root: old, place: now }] })
