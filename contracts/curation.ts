@@ -211,6 +211,8 @@ export type CurationHistory = z.infer<typeof curationHistory>
 export const editOutcome = z.object({
   matched: z.number().int(),
   changed: z.number().int(),
+  /** Clips that a crop was not for: they keep their frame. */
+  uncropped: z.number().int(),
   history: curationHistory,
 })
 export type EditOutcome = z.infer<typeof editOutcome>

@@ -71,6 +71,11 @@ export const importCheck = z.object({
   known: z.number().int(),
   /** Of what would be used: pictures with a caption of their own, with one made of their name, and with none. */
   captions: z.object({ own: z.number().int(), fromName: z.number().int(), none: z.number().int() }),
+  /**
+   * Of the videos among the files looked at, how many were probed, and the clips and frames of clips that come of those: the rest count as used.
+   * Scenes are not looked for, which may make it fewer.
+   */
+  videos: z.object({ found: z.number().int(), probed: z.number().int(), clips: z.number().int(), frames: z.number().int() }),
   reasons: z.array(checkedReason),
   pictures: z.array(checkedPicture),
 })

@@ -13,7 +13,8 @@ export type LedgerFilter = z.infer<typeof ledgerFilter>
 /**
  * What can be done about a line. Words: reencode reads the caption file in another encoding, name-caption and folder-caption make a caption of where
  * the file lies; each is an edit of the data set. accept-small and accept-large take the picture in spite of its size, take-back gives that up,
- * read-again reads the file once more; each is an import of that file. edit-caption, show-twin, locate and import-archive lead to where it is done.
+ * read-again reads the file once more; each is an import of that file. edit-caption, show-twin, locate,
+ * import-archive, crop and cut-video lead to where it is done.
  */
 export const ledgerFix = z.enum([
   'reencode',
@@ -27,6 +28,8 @@ export const ledgerFix = z.enum([
   'read-again',
   'locate',
   'import-archive',
+  'crop',
+  'cut-video',
 ])
 export type LedgerFix = z.infer<typeof ledgerFix>
 

@@ -259,8 +259,8 @@ export const studioMethods = {
   ),
 
   'xray.describe': method(z.object({ id: itemId, model: modelChoice, time: timeScan.optional() }), xray),
-  /** Null where the project has no autoencoder, and the model none of its own. */
-  'xray.roundTrip': method(z.object({ id: itemId, model: modelChoice }), roundTrip.nullable()),
+  /** Of a picture, or of one frame of a clip. Null where the project has no autoencoder, and the model none of its own. */
+  'xray.roundTrip': method(z.object({ id: itemId, model: modelChoice, frame: z.number().int().min(0).optional() }), roundTrip.nullable()),
 
   /** The autoencoder that is chosen for the project. */
   'autoencoder.describe': method(nothing, autoencoderInfo.nullable()),
@@ -400,9 +400,10 @@ export const mediaUrl = {
     `media/ledger/${format}?${new URLSearchParams({ ...(state ? { state } : {}), ...(reason ? { reason } : {}), text }).toString()}`,
   clip: (id: string, frame: number) => `media/clip/${id}/${frame}`,
   frame: (videoId: string, milliseconds: number) => `media/frame/${videoId}/${milliseconds}`,
-  latents: (id: string, autoencoder: string, channel: number) => `media/latents/${id}/${autoencoder}/${channel}`,
-  decoded: (id: string, autoencoder: string) => `media/decoded/${id}/${autoencoder}`,
-  difference: (id: string, autoencoder: string) => `media/difference/${id}/${autoencoder}`,
+  /** `frame` is that of a clip; a picture is its own only frame. */
+  latents: (id: string, autoencoder: string, channel: number, frame = 0) => `media/latents/${id}/${autoencoder}/${channel}?frame=${frame}`,
+  decoded: (id: string, autoencoder: string, frame = 0) => `media/decoded/${id}/${autoencoder}?frame=${frame}`,
+  difference: (id: string, autoencoder: string, frame = 0) => `media/difference/${id}/${autoencoder}?frame=${frame}`,
   picture: (id: string, width?: number) => `media/picture/${id}${width ? `?w=${width}` : ''}`,
   sample: (runId: string, step: number, index: number) => `media/sample/${runId}/${step}/${index}`,
 }

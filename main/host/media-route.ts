@@ -77,7 +77,9 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     return filter.success ? exportLedger(project, id, filter.data) : null
   }
   if (itemId.safeParse(id).success && /^[0-9a-f]{16}$/.test(step ?? '') && /^\d{0,3}$/.test(index ?? '')) {
-    const bytes = await project.roundTrips.picture(kind ?? '', itemId.parse(id), step!, Number(index ?? 0))
+    const frame = Number(query.get('frame') ?? 0)
+    const part = { channel: Number(index ?? 0), frame: Number.isInteger(frame) && frame >= 0 ? frame : 0 }
+    const bytes = await project.roundTrips.picture(kind ?? '', itemId.parse(id), step!, part)
     if (bytes) return { bytes, type: 'image/png' }
   }
   if (kind === 'clip' && itemId.safeParse(id).success && /^\d{1,6}$/.test(step ?? '')) {

@@ -1,5 +1,6 @@
-import type { ImportOptions, ImportSource } from '#contracts/dataset.ts'
+import type { ImportOptions, ImportSource, LedgerEntry } from '#contracts/dataset.ts'
 import type { ImportCheck } from '#contracts/import-wizard.ts'
+import { clipRules } from '#contracts/video.ts'
 import type { Allowances } from '../store/allowances.ts'
 import { rootAt } from '../store/source-record.ts'
 import { readItem, settle } from './import-pictures.ts'
@@ -7,6 +8,7 @@ import { inOrder } from './in-order.ts'
 import { LedgerIndex } from './ledger-index.ts'
 import { nameWords } from './sources/caption.ts'
 import { openSource } from './sources/open-source.ts'
+import { VideoCheck } from './video/video-check.ts'
 import { encodePng } from './write-image.ts'
 
 const mostFiles = 200
@@ -20,6 +22,8 @@ export interface CheckRun {
   originalsFolder: string
   allowances: Allowances
   mayRead: (path: string) => boolean
+  /** The program that videos are probed with. @throws StudioError where there is none. */
+  ffmpeg: () => Promise<string>
   signal: AbortSignal
 }
 
@@ -30,7 +34,7 @@ export interface Checked {
 }
 
 /**
- * Reads the first files of a source (200, or as many as two seconds allow, at least one) as an import would, with the same functions, and writes
+ * Reads the first files of a source (200, or as many as two seconds allow, and up to three more for videos; at least one) as an import would, with the same functions, and writes
  * nothing.
  *
  * @throws StudioError bad-source when the source cannot be opened.
@@ -38,7 +42,7 @@ export interface Checked {
 export async function checkImport(
   source: ImportSource,
   options: ImportOptions,
-  { ledgerPath, originalsFolder, allowances, mayRead, signal }: CheckRun,
+  { ledgerPath, originalsFolder, allowances, mayRead, ffmpeg, signal }: CheckRun,
 ): Promise<Checked> {
   const from = await openSource(source, mayRead)
   try {
@@ -49,21 +53,30 @@ export async function checkImport(
     const counts = { used: 0, partial: 0, rejected: 0, known: 0 }
     const captions = { own: 0, fromName: 0, none: 0 }
     const reasons = new Map<string, ImportCheck['reasons'][number]>()
+    const videos = new VideoCheck(ffmpeg, options.clips ?? clipRules.parse({}))
     const found: Checked = {
-      report: { looked: 0, total, isWhole: true, ...counts, captions, reasons: [], pictures: [] },
+      report: { looked: 0, total, isWhole: true, ...counts, captions, videos: videos.totals, reasons: [], pictures: [] },
       pictures: [],
+    }
+    const tell = ({ state, reason, detail }: Pick<LedgerEntry, 'state' | 'reason' | 'detail'>, file: string) => {
+      counts[state]++
+      if (!reason) return
+      const one = reasons.get(`${state} ${reason}`)
+      if (one) one.files++
+      else reasons.set(`${state} ${reason}`, { state, reason, files: 1, source: file, detail: detail ?? '' })
     }
     let looked = 0
     const endsAt = performance.now() + mostMs
     for await (const read of inOrder(from.items(), ahead, (item) => readItem(item, options, index, allowed))) {
       signal.throwIfAborted()
-      if (looked >= mostFiles || (looked > 0 && performance.now() > endsAt)) {
+      if (looked >= mostFiles || (looked > 0 && performance.now() > endsAt + videos.spentMs)) {
         found.report.isWhole = false
         break
       }
       looked++
       if ('video' in read.item) {
-        counts.used++ // how it is cut is told by the window for videos
+        const outlook = await videos.look(read.item, signal)
+        tell(outlook ?? { state: 'used', reason: null, detail: null }, read.item.source)
         continue
       }
       const { line, rgb } = await settle(root, read, index, { copies: null, background: options.background })
@@ -72,13 +85,8 @@ export async function checkImport(
         continue
       }
       index.add(line)
-      const { state, reason, detail, item } = line
-      counts[state]++
-      if (reason) {
-        const one = reasons.get(`${state} ${reason}`)
-        if (one) one.files++
-        else reasons.set(`${state} ${reason}`, { state, reason, files: 1, source: line.source, detail: detail ?? '' })
-      }
+      const { reason, item } = line
+      tell(line, line.source)
       if (item) captions[item.caption === '' ? 'none' : item.caption === nameWords(line.source) ? 'fromName' : 'own']++
       if (item && rgb && found.pictures.length < mostPictures) {
         const { caption, width, height } = item

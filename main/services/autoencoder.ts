@@ -67,9 +67,9 @@ export function autoencoderServices(context: StudioContext): AutoencoderServices
     },
     'cache.describe': () => context.project().latents.describe(),
     'cache.clean': () => context.project().latents.clean(),
-    'xray.roundTrip': async ({ id, model }) => {
+    'xray.roundTrip': async ({ id, model, frame = 0 }) => {
       const autoencoder = await seenBy(model)
-      return autoencoder && context.project().roundTrips.describe(id, autoencoder)
+      return autoencoder && context.project().roundTrips.describe(id, frame, autoencoder)
     },
   }
 }

@@ -26,6 +26,8 @@ interface Plan {
   matched: number
   ids: ItemId[]
   fields: EditFields
+  /** Clips that keep their frame in spite of a crop. */
+  uncropped?: number
 }
 
 interface Edited {
@@ -63,12 +65,12 @@ export class Curation {
 
   /** @throws StudioError invalid-request when the edit cannot be done to all of its items; then it is done to none. */
   async edit({ target, change }: CurationEdit): Promise<EditOutcome> {
-    const { matched, ids, fields } = await this.#index.change(async () => {
+    const { matched, ids, fields, uncropped } = await this.#index.change(async () => {
       const plan = this.#plan({ target, change })
       if (plan.ids.length > 0) await this.#files.journal.addEdit(change.kind, plan.ids, plan.fields)
       return plan
     })
-    const outcome = this.#outcome(matched, ids.length, ids)
+    const outcome = this.#outcome(matched, ids.length, ids, uncropped)
     if (fields.crop && ids.length > 0) this.#cropped(ids)
     return outcome
   }
@@ -147,10 +149,10 @@ export class Curation {
     return outcome
   }
 
-  #outcome(matched: number, changed: number, ids: readonly ItemId[] | null): EditOutcome {
+  #outcome(matched: number, changed: number, ids: readonly ItemId[] | null, uncropped = 0): EditOutcome {
     const history = this.#items.history()
     if (changed > 0) this.#changed({ ids: ids && ids.length <= namedIds ? [...ids] : null, history })
-    return { matched, changed, history }
+    return { matched, changed, uncropped, history }
   }
 
   #plan({ target, change }: CurationEdit): Plan {
@@ -167,15 +169,24 @@ export class Curation {
     const wanted = tidy(marks)
     if (wanted.crop?.kind === 'rectangle') this.#checkRectangle(condition, wanted.crop)
     const names = (Object.keys(wanted) as MarkName[]).filter((name) => wanted[name] !== undefined)
+    const clips = wanted.crop ? this.#items.clips(condition) : new Set<ItemId>()
+    if (clips.size > 0 && clips.size === matched && names.length === 1)
+      throw new StudioError(
+        'invalid-request',
+        `Crops are for pictures, and ${matched === 1 ? 'this is a clip, which keeps its frame' : `these ${matched} items are clips, which keep their frames`}. Choose pictures.`,
+      )
     const rows = names.length > 0 ? this.#items.said(condition, names) : []
-    const changes = rows.filter(({ said }) => names.some((name) => !sameMark(said[name], wanted[name] ?? null)))
+    const next = ({ id, said }: (typeof rows)[number], name: MarkName) =>
+      (name === 'crop' && clips.has(id) ? said[name] : wanted[name]) ?? null
+    const changes = rows.filter((row) => names.some((name) => !sameMark(row.said[name] ?? null, next(row, name))))
     const fields: Record<string, unknown> = {}
     for (const name of names) {
       const was = changes.map(({ said }) => said[name] ?? null)
-      if (was.some((value) => !sameMark(value, wanted[name] ?? null)))
-        fields[name] = { was: columnOf(was), now: { same: wanted[name] ?? null } }
+      const now = changes.map((row) => next(row, name))
+      if (was.some((value, index) => !sameMark(value, now[index]!)))
+        fields[name] = { was: columnOf<unknown>(was), now: columnOf<unknown>(now) }
     }
-    return { matched, ids: changes.map(({ id }) => id), fields }
+    return { matched, ids: changes.map(({ id }) => id), fields, uncropped: clips.size }
   }
 
   #planRule(condition: Condition, matched: number, rule: Exclude<CurationChange, { kind: 'set' }>): Plan {

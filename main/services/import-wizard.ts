@@ -57,6 +57,7 @@ export function importServices(context: StudioContext): ImportServices {
         originalsFolder: project.folder.originals,
         allowances: project.allowances,
         mayRead: (path) => isAllowed(context.allowedRoots, path),
+        ffmpeg: () => project.videos.ffmpeg(),
         signal,
       })
       const id = randomUUID()

@@ -94,6 +94,11 @@ export class ItemStore {
     return (found as Origin | undefined) ?? null
   }
 
+  /** Those of some items that are clips. */
+  clips({ sql, values }: Condition): Set<ItemId> {
+    return new Set(this.#db.prepare(`SELECT id FROM curated WHERE ${sql} AND frames IS NOT NULL`).pluck().all(values) as ItemId[])
+  }
+
   count({ sql, values }: Condition): number {
     return this.#db.prepare(`SELECT count(*) FROM curated WHERE ${sql}`).pluck().get(values) as number
   }
@@ -158,10 +163,10 @@ export class ItemStore {
     })
   }
 
-  /** One of some items that is smaller than a size. */
+  /** A picture among some items that is smaller than a size. */
   smallerThan({ sql, values }: Condition, width: number, height: number): { source: string; width: number; height: number } | null {
     const row = this.#db
-      .prepare(`SELECT source, width, height FROM curated WHERE ${sql} AND (width < ? OR height < ?) LIMIT 1`)
+      .prepare(`SELECT source, width, height FROM curated WHERE ${sql} AND frames IS NULL AND (width < ? OR height < ?) LIMIT 1`)
       .get(...values, width, height)
     return (row as { source: string; width: number; height: number } | undefined) ?? null
   }

@@ -39,7 +39,12 @@ export function useSeeingModel() {
     if (all.includes(last)) chosen.value = last
     else chosen.value = runs.runs[0] ? `run.${runs.runs[0].id}` : `preset.${(fitting ?? presets.value[0]!).name}`
   }
-  watch([() => studio.current?.id, () => runs.loaded, () => dataset.summary?.imageSize], () => void attempt(choose), { immediate: true })
+  // An address without a model, one that another page led to, gets one as well.
+  watch(
+    [() => studio.current?.id, () => runs.loaded, () => dataset.summary?.imageSize, () => route.name === 'xray' && chosen.value === ''],
+    () => void attempt(choose),
+    { immediate: true },
+  )
 
   return { chosen, presets }
 }

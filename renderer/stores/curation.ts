@@ -23,6 +23,9 @@ import { useStudio } from './studio.ts'
 const typingMs = 200
 
 /** What the Curate stage shows of the data set: the items that a query finds, page by page, and which of them are meant. */
+/** How many items an edit changed, and how many clips it left as they are because crops are for pictures. */
+export type Done = Pick<EditOutcome, 'changed' | 'uncropped'>
+
 export const useCuration = defineStore('curation', () => {
   const studio = useStudio()
   const dataset = useDataset()
@@ -93,25 +96,25 @@ export const useCuration = defineStore('curation', () => {
       : { kind: 'query', filter: filter.value, except: [...selection.value.except] as ItemId[] }
 
   /** One edit after the other, and what is seen is read anew after the last: marks that were just set do not flicker. */
-  function inTurn(work: () => Promise<EditOutcome | null>): Promise<number> {
+  function inTurn(work: () => Promise<EditOutcome | null>): Promise<Done> {
     waiting++
     const mine = turn.then(work).then((outcome) => {
       if (outcome) history.value = outcome.history
-      return outcome?.changed ?? 0
+      return { changed: outcome?.changed ?? 0, uncropped: outcome?.uncropped ?? 0 }
     })
     turn = mine
-      .catch(() => 0) // its caller hears of it
+      .catch(() => undefined) // its caller hears of it
       .then(() => {
         if (--waiting === 0) reload()
       })
     return mine
   }
   /** Changes all that is selected, or another target; gives how many items it changed. */
-  function edit(change: CurationChange, on: CurationTarget = target()): Promise<number> {
+  function edit(change: CurationChange, on: CurationTarget = target()): Promise<Done> {
     return inTurn(() => call('curation.edit', { target: on, change }))
   }
   /** Marks on all that is selected; those in sight change at once. */
-  function mark(marks: Pick<MarksChange, 'rating' | 'pick'>): Promise<number> {
+  function mark(marks: Pick<MarksChange, 'rating' | 'pick'>): Promise<Done> {
     const seen = items.here().filter(({ id }) => isSelected(selection.value, id))
     items.replace(seen.map((item) => ({ ...item, rating: marks.rating ?? item.rating, pick: marks.pick ?? item.pick })))
     return edit({ kind: 'set', marks })

@@ -13,6 +13,7 @@ import { tar } from '../support/archives.ts'
 import { fakeEngine } from '../support/fake-engine.ts'
 import { makeCounter, makePattern } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { exactAutoencoder, writeAutoencoder } from '../support/tiny-autoencoders.ts'
 
 const home = temporaryFolder()
 const call = { signal: new AbortController().signal }
@@ -127,6 +128,33 @@ test('marks are set on clips as on pictures, and a caption that is edited names 
   expect((await studio.services['dataset.describe'](null, call)).snapshot).toBe(before)
 })
 
+const cropTo = (ids: string[], marks: { crop: { kind: 'smart' } | null; rating?: number }) =>
+  studio.services['curation.edit']({ target: { kind: 'ids', ids: ids as ItemId[] }, change: { kind: 'set', marks } }, call)
+
+test('a crop of a clip is refused in one sentence, and taking one back is not', async () => {
+  const [clip] = await found(studio, 'kind:clip')
+  const history = await studio.services['curation.history'](null, call)
+  await expect(cropTo([clip!.id], { crop: { kind: 'smart' } })).rejects.toThrow(
+    'Crops are for pictures, and this is a clip, which keeps its frame. Choose pictures.',
+  )
+  expect(await studio.services['curation.history'](null, call)).toEqual(history)
+  expect(await cropTo([clip!.id], { crop: null })).toMatchObject({ changed: 0, uncropped: 0 })
+})
+
+test('a crop of pictures and clips together is a crop of the pictures, and the clips are counted', async () => {
+  const all = await found(studio, '')
+  const ids = all.map(({ id }) => id)
+  expect(await cropTo(ids, { crop: { kind: 'smart' }, rating: 3 })).toMatchObject({ matched: 5, changed: 5, uncropped: 4 })
+  const after = await found(studio, 'rating:3')
+  expect(after.map(({ crop, clip }) => [crop.kind, clip !== null])).toEqual([
+    ['smart', false],
+    ...Array.from({ length: 4 }, () => ['center', true]),
+  ])
+  await studio.services['curation.undo'](null, call)
+  expect((await found(studio, '')).map(({ crop, rating }) => [crop, rating])).toEqual(all.map(({ crop, rating }) => [crop, rating]))
+  await studio.context.project().cropping.idle()
+})
+
 test('a frame that is shown is the bytes of the shard, and the tile is the first of them', async () => {
   const { dataset } = studio.context.project()
   const clip = (await dataset.items()).find(({ clip: one }) => one)!
@@ -142,6 +170,31 @@ test('a frame that is shown is the bytes of the shard, and the tile is the first
   }
   expect(await shown(mediaUrl.item(clip.id))).toEqual(await shown(mediaUrl.clip(clip.id, 0)))
   expect(await resolveMedia(studio, mediaUrl.clip(clip.id, 8), new URLSearchParams())).toBeNull()
+})
+
+test('the way through the autoencoder begins with exactly the frame of the clip that is asked for', async () => {
+  const path = writeAutoencoder(join(home, 'autoencoder'), exactAutoencoder())
+  await studio.services['autoencoder.choose']({ path }, call)
+  const [clip] = await found(studio, 'kind:clip source:counter')
+  const ask = { id: clip!.id as ItemId, model: { kind: 'preset' as const, name: 'tiny' } }
+  const shown = async (address: string) => {
+    const [at = '', query = ''] = address.split('?')
+    return sharp((await resolveMedia(studio, at, new URLSearchParams(query)))!.bytes)
+      .removeAlpha()
+      .raw()
+      .toBuffer()
+  }
+  const decoded: Buffer[] = []
+  for (const frame of [0, 5]) {
+    const trip = (await studio.services['xray.roundTrip']({ ...ask, frame }, call))!
+    expect(trip).toMatchObject({ psnr: null, originalUrl: mediaUrl.clip(clip!.id, frame) })
+    decoded.push(await shown(trip.decodedUrl))
+    expect(decoded.at(-1)).toEqual(await shown(trip.originalUrl)) // the engine of this test gives back what it is given
+  }
+  expect(decoded[0]).not.toEqual(decoded[1])
+  await expect(studio.services['xray.roundTrip']({ ...ask, frame: 8 }, call)).rejects.toThrow(
+    'The clip has 8 frames, and there is no frame 9. Choose an earlier one.',
+  )
 })
 
 test('a snapshot freezes the clips and a training on pictures sees none of them', async () => {

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { connect, type Port } from '#contracts/rpc.ts'
 import type { StudioEvents, StudioMethods } from '#contracts/studio.ts'
 import { startElectron } from '#main/electron/start.ts'
+import { redBlue } from '#tests/fixtures/pictures.ts'
+import { zip } from '#tests/support/archives.ts'
 import {
   app,
   BrowserWindow,
@@ -101,6 +103,19 @@ test('its page is served, and its services answer through the port', async () =>
   dialog.chosen = pictures
   expect(await client.call('system.pickFolder', null)).toBe(pictures)
   expect((await client.call('system.browse', { path: pictures })).path).toBe(realpathSync(pictures))
+
+  const archive = join(mkdtempSync(join(tmpdir(), 'zigma-picked-')), 'set.zip')
+  writeFileSync(archive, zip([{ name: 'a.png', bytes: await redBlue(40, 30) }]))
+  const source = { kind: 'file' as const, path: archive }
+  await expect(client.call('import.weigh', source)).rejects.toMatchObject({ code: 'bad-source' }) // nobody chose it yet
+  dialog.chosen = archive
+  expect(await client.call('system.pickFile', null)).toBe(archive)
+  expect(dialog.asked.at(-1)).toEqual(['openFile'])
+  expect(await client.call('import.weigh', source)).toMatchObject({ files: 1, isWhole: true })
+  const options = { imageSize: 32, background: '#ffffff' }
+  expect(await client.call('import.check', { source, options })).toMatchObject({ looked: 1, partial: 1, isWhole: true })
+  dialog.chosen = null
+  expect(await client.call('system.pickFile', null)).toBeNull()
 })
 
 test('every web contents that is ever made is guarded', async () => {

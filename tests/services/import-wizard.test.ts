@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ImportDraft } from '#contracts/import-wizard.ts'
 import type { Job } from '#contracts/job.ts'
+import type { JobId } from '#contracts/project.ts'
 import { compose, type Studio } from '#main/compose.ts'
 import { resolveMedia } from '#main/host/media-route.ts'
 import { SafeFs, type FaultHook } from '#main/store/safe-fs.ts'
 import { zip } from '#tests/support/archives.ts'
 import { fakeEngine } from '#tests/support/fake-engine.ts'
+import { makeCounter } from '#tests/support/made-videos.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
 import { plain, redBlue } from '../fixtures/pictures.ts'
 
@@ -28,10 +30,10 @@ async function studioIn(folder: string, fault?: FaultHook): Promise<Studio> {
   return studio
 }
 
-async function ended(studio: Studio, { id }: Pick<Job, 'id'>): Promise<Job> {
+async function ended(studio: Studio, { id }: { id: string }): Promise<Job> {
   const { queue } = studio.context.project()
   for (;;) {
-    const now = queue.get(id)
+    const now = queue.get(id as JobId)
     if (!['queued', 'running'].includes(now.state)) return now
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
@@ -142,7 +144,7 @@ describe('a draft of an import', () => {
     const job = await studio.services['import.start'](null, context)
     expect(await studio.services['import.draft'](null, context)).toMatchObject({ step: 'import', jobId: job.id })
     await studio.services['queue.resume'](null, context)
-    await ended(studio, job as Job)
+    await ended(studio, job)
     expect(await studio.services['import.draft'](null, context)).toMatchObject({ step: 'ledger', jobId: job.id })
     await studio.close()
   })
@@ -226,6 +228,43 @@ describe('a check before an import', () => {
     await studio.close()
   })
 
+  test('foresees the clips of videos as the import then cuts them, and says why one gives none', async () => {
+    const folder = temporaryFolder()
+    const films = join(folder, 'films')
+    mkdirSync(films)
+    makeCounter(join(films, 'long.mp4'), 20)
+    makeCounter(join(films, 'short.mp4'), 3)
+    writeFileSync(join(films, 'broken.mp4'), 'not a video')
+    const studio = await studioIn(folder)
+    const source = { kind: 'folder' as const, path: films }
+    const clips = { frames: 8, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
+    const cut = { ...options, clips }
+    const check = await studio.services['import.check']({ source, options: cut }, context)
+    expect(check).toMatchObject({ looked: 3, used: 0, partial: 1, rejected: 2, videos: { found: 3, probed: 3, clips: 2, frames: 16 } })
+    const why = Object.fromEntries(check.reasons.map(({ reason, source: file, detail }) => [`${reason} ${file}`, detail]))
+    expect(Object.keys(why).sort()).toEqual(['frames-dropped long.mp4', 'no-clip short.mp4', 'unsupported-format broken.mp4'])
+    expect(why['no-clip short.mp4']).toMatch(/^No clip of 8 frames fits\. 3 of 3 frames are dropped/)
+    const job = await ended(studio, await studio.services['dataset.import']({ source, options: cut }, context))
+    expect(job.result).toMatchObject({ totals: { found: 3, used: 0, partial: 1, rejected: 2 } })
+    const { entries } = await studio.services['dataset.ledger']({ offset: 0, limit: 10, state: null }, context)
+    expect(Object.fromEntries(entries.map(({ reason, source: file, detail }) => [`${reason} ${file}`, detail]))).toEqual(why)
+    await studio.close()
+  })
+
+  test('probes at most eight videos, and counts the others as used', async () => {
+    const folder = temporaryFolder()
+    const films = join(folder, 'films')
+    mkdirSync(films)
+    const one = makeCounter(join(films, '00.mp4'), 16)
+    for (let i = 1; i < 11; i++) copyFileSync(one, join(films, `${String(i).padStart(2, '0')}.mp4`))
+    const studio = await studioIn(folder)
+    const check = await studio.services['import.check']({ source: { kind: 'folder', path: films }, options }, context)
+    const { probed } = check.videos // fewer where the machine is slow
+    expect(probed > 0 && probed <= 8).toBe(true)
+    expect(check).toMatchObject({ looked: 11, used: 11, videos: { found: 11, probed, clips: probed, frames: 16 * probed } })
+    await studio.close()
+  })
+
   test('looks at no more than 200 files and says that there are more', async () => {
     const folder = temporaryFolder()
     const many = join(folder, 'many')
@@ -283,7 +322,7 @@ describe('a source that is elsewhere now', () => {
       writeFileSync(join(other, `${i}.png`), await plain(16, 16, `#ff${(4096 + i).toString(16).padStart(4, '0')}`))
     }
     const studio = await studioIn(folder)
-    await ended(studio, (await studio.services['dataset.import']({ source: { kind: 'folder', path: old }, options }, context)) as Job)
+    await ended(studio, await studio.services['dataset.import']({ source: { kind: 'folder', path: old }, options }, context))
     const before = await studio.services['dataset.describe'](null, context)
     renameSync(old, now)
     expect((await studio.services['dataset.describe'](null, context)).roots).toMatchObject([{ root: old, state: 'offline', items: 30 }])
@@ -302,7 +341,7 @@ describe('a source that is elsewhere now', () => {
     expect(await resolveMedia(studio, `media/original/${items[0]!.id}`, new URLSearchParams())).not.toBeNull()
 
     // Reading it again from there finds the same files, not others.
-    const job = await ended(studio, (await studio.services['ledger.readAgain']({ root: old }, context)) as Job)
+    const job = await ended(studio, await studio.services['ledger.readAgain']({ root: old }, context))
     expect(job).toMatchObject({ state: 'done', result: { totals: { found: 30, used: 30 } } })
     const after = await studio.services['dataset.describe'](null, context)
     expect(after).toMatchObject({ snapshot: before.snapshot, totals: before.totals, roots: [{ root: old, place: now }] })

@@ -176,5 +176,10 @@ export const dialog = {
   errors: [] as string[],
   chosen: null as string | null,
   showErrorBox: (_title: string, text: string) => void dialog.errors.push(text),
-  showOpenDialog: () => Promise.resolve({ canceled: dialog.chosen === null, filePaths: dialog.chosen === null ? [] : [dialog.chosen] }),
+  /** What each dialog was opened for. */
+  asked: [] as string[][],
+  showOpenDialog: (...given: unknown[]) => {
+    dialog.asked.push((given.at(-1) as { properties: string[] }).properties)
+    return Promise.resolve({ canceled: dialog.chosen === null, filePaths: dialog.chosen === null ? [] : [dialog.chosen] })
+  },
 }

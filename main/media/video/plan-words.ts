@@ -28,6 +28,11 @@ export function dropSentence(plan: ClipPlan): string | null {
   return `${sum} of ${plan.fates.length} frames are dropped: ${counts.map(([reason, count]) => words[reason](String(count))).join(', ')}.`
 }
 
+/** Why a plan has no clip. */
+export function noClipSentence(plan: ClipPlan, rules: ClipRules): string {
+  return `No clip of ${rules.frames} frames fits. ${dropSentence(plan) ?? ''}`.trim()
+}
+
 /** A plan for people and for the window. */
 export function describePlan(
   plan: ClipPlan,

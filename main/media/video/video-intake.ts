@@ -9,7 +9,7 @@ import { planClips, targetRate, type ClipPlan } from './clip-plan.ts'
 import { ClipWriter } from './clip-writer.ts'
 import { hashFile } from './file-hash.ts'
 import { streamFrames } from './frames.ts'
-import { dropSentence } from './plan-words.ts'
+import { dropSentence, noClipSentence } from './plan-words.ts'
 import { probeVideo, type ProbedVideo } from './probe.ts'
 import type { SceneCache } from './scene-cache.ts'
 import { scoreScenes } from './scenes.ts'
@@ -150,7 +150,7 @@ async function importVideo(
     const made = await makeClips({ path, fileHash, wanted, probed, tell }, files, run)
     const drops = dropSentence(made.plan)
     const frames = made.plan.fates.length
-    if (made.clips.length === 0) return rejected('no-clip', `No clip of ${wanted.rules.frames} frames fits. ${drops ?? ''}`.trim(), frames)
+    if (made.clips.length === 0) return rejected('no-clip', noClipSentence(made.plan, wanted.rules), frames)
     const lost = probed.probe.frames - frames
     const detail = [drops, lost > 0 ? `${lost} frames are damaged and cannot be decoded.` : null].filter((part) => part !== null).join(' ')
     const { width, height } = probed.probe
