@@ -35,6 +35,7 @@ export function datasetCard(
         ]
       : []),
     ...table('Split', facts.splits),
+    ...(facts.repeated > 0 ? [`An epoch of training shows ${facts.shown} pictures: ${facts.repeated} of them come more than once.`, ''] : []),
     ...table('Tag', facts.tags),
     ...table('Captions made by', captionsBy),
     ...['## What to know', ''],

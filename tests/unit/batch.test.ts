@@ -14,6 +14,7 @@ const dataset: DatasetReader = {
   pixelHashes: Array.from({ length: 8 }, (_, i) => String(i)),
   captions: Array.from({ length: 8 }, () => ['red', 'blue']),
   splits: Array.from({ length: 8 }, () => 'train' as const),
+  repeats: Array.from({ length: 8 }, () => 1),
   image: (index, into = new Uint8Array(size * size * 3)) => {
     for (let pixel = 0; pixel < size * size; pixel++) into.set(pixel % size === 0 ? [255, 0, 0] : [index, index, index], pixel * 3)
     return into
