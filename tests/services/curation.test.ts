@@ -113,6 +113,18 @@ describe('an edit', () => {
     await studio.close()
   })
 
+  test('of repeats that make an epoch too long is told when it is frozen, with the way out', async () => {
+    const studio = await curatedStudio(ledgerOf(2000))
+    await edit(studio, '', set({ repeats: 10_000 }))
+    await expect(studio.context.project().dataset.freeze()).rejects.toMatchObject({
+      code: 'invalid-request',
+      message: expect.stringMatching(
+        /^An epoch would show \d+ pictures, more than 16777216: .* Divide their repeats by 2 or more\.$/,
+      ) as string,
+    })
+    await studio.close()
+  })
+
   test('that changes nothing is no edit', async () => {
     const studio = await curatedStudio(ledgerOf(3))
     expect(await edit(studio, '', set({ rating: null }))).toMatchObject({ matched: 3, changed: 0, history: { undo: null } })
@@ -359,6 +371,7 @@ const change: fc.Arbitrary<CurationChange> = fc.oneof(
             { kind: 'rectangle' as const, x: 1, y: 2, width: 30, height: 40 },
           ),
         ),
+        repeats: fc.option(fc.integer({ min: 1, max: 10_000 })),
         consent: fc.option(fc.constantFrom('given', 'refused')),
         licence: fc.option(fc.constantFrom('CC0-1.0', 'MIT')),
       },
@@ -395,8 +408,8 @@ describe('whatever is edited', () => {
         }
         const end = await items(studio)
         const inFiles = new Map((await dataset.items()).map((item) => [item.id, item]))
-        for (const { id, caption, captions, tags, rating, pick, split, crop } of end)
-          expect(inFiles.get(id)).toMatchObject({ caption, captions, tags, rating, pick, split, crop })
+        for (const { id, caption, captions, tags, rating, pick, split, crop, repeats } of end)
+          expect(inFiles.get(id)).toMatchObject({ caption, captions, tags, rating, pick, split, crop, repeats })
         expect(await studio.services['dataset.describe'](null, context)).toEqual(await dataset.describe())
         let taken = 0
         while ((await undo(studio)).changed > 0) taken++

@@ -46,7 +46,7 @@ test('a card says what is in a data set, who agreed and what is not known', () =
     '| *not said* | 3 |',
     '| *2 others* | 3 |',
     'The import found 6 files: 3 are used whole, 1 in part and 2 not. People rejected another 1.',
-    'An epoch of training shows 32 pictures: 1 of them come more than once.',
+    'An epoch of training shows 32 pictures, counting those that come more than once, of which there are 1.',
     'Originals are 64 to 640 pixels wide and 48 high.',
     '- 1 of 3 pictures are not measured, so near duplicates among them are not known.',
     '- 2 have a duplicate; 1 have one in another split, so that what is held back was seen while training.',
