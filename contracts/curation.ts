@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { consent, datasetItem, datasetSplit } from './dataset.ts'
+import { consent, datasetItem, datasetSplit, repeats } from './dataset.ts'
 import { itemId } from './project.ts'
 import { area, originalAway } from './xray.ts'
 
@@ -55,6 +55,8 @@ export const marks = z.object({
   consent,
   /** Where it comes from: an address, an archive, "own photograph". */
   origin: z.string().max(2000),
+  /** How often an epoch shows it, 1 to 10,000; what is held out is counted once whatever this says. */
+  repeats,
 })
 export type Marks = z.infer<typeof marks>
 
@@ -79,6 +81,7 @@ export const measureName = z.enum([
   'aspect',
   'megapixels',
   'rating',
+  'repeats',
   'blur',
   'brightness',
   'clippedDark',
@@ -169,6 +172,7 @@ export const marksChange = z
     licence: marks.shape.licence.nullable(),
     consent: marks.shape.consent.nullable(),
     origin: marks.shape.origin.nullable(),
+    repeats: marks.shape.repeats.nullable(),
   })
   .partial()
 export type MarksChange = z.infer<typeof marksChange>

@@ -42,12 +42,14 @@ export type RecognizedSource = z.infer<typeof recognizedSource>
 export const consent = z.enum(['unknown', 'given', 'not-needed', 'refused'])
 export type Consent = z.infer<typeof consent>
 
+/** How often an epoch of training shows an item. */
+export const repeats = z.number().int().min(1).max(10_000)
+
 /** What a source says of an item beyond its picture, captions and tags. */
 export const sourceFacts = z
   .object({
     split: z.enum(['train', 'validation', 'test']),
-    /** How often an epoch shows the item, 1 to 10,000. */
-    repeats: z.number().int().min(1).max(10_000),
+    repeats,
     /** What the pictures of a folder have in common. */
     concept: z.string().max(500),
     author: z.string().max(500),

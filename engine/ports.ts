@@ -12,6 +12,8 @@ export interface DatasetReader extends Disposable {
   /** The captions of each item, the one that counts first; '' where it has none. */
   readonly captions: readonly (readonly string[])[]
   readonly splits: readonly ('train' | 'validation')[]
+  /** How often an epoch shows each item, 1 or more; held-out items are counted once. */
+  readonly repeats: readonly number[]
   /** sha256 of each item's RGB bytes, as they were when it was imported. */
   readonly pixelHashes: readonly string[]
   /** RGB bytes of one item, imageSize x imageSize x 3, row by row; in `into`, where it is given. */

@@ -84,6 +84,7 @@ export async function encodeDataset({ dataset, autoencoder, store, mirrored, has
     shape,
     captions: dataset.captions,
     splits: dataset.splits.map((split, item) => (bad.has(item) ? null : split)),
+    repeats: dataset.repeats,
     room: (count) => new Float32Array(count * size),
     read: async (item, isMirrored, images, place) => (images as Float32Array).set(await latentsOf(item, isMirrored), place * size),
     values: async (item, out) => out.set(await latentsOf(item, false)),

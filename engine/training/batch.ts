@@ -3,16 +3,16 @@ import type { Tokenizer } from '../text/tokenizer.ts'
 import type { Examples, Images } from './examples.ts'
 
 /**
- * Which items a step trains on: the training items in a new shuffled order each epoch, a function of seed and step only, so that a resumed
- * run sees the same.
+ * Which items a step trains on: the showings of an epoch in a new shuffled order each epoch, a function of seed and step only, so that a resumed
+ * run sees the same. An item that is shown more than once stands as often among `items`.
  */
 export class DataOrder {
-  readonly #items: readonly number[]
+  readonly #items: ArrayLike<number>
   readonly #seed: number
   readonly #batchSize: number
   readonly #orders = new Map<number, Int32Array>()
 
-  constructor(items: readonly number[], seed: number, batchSize: number) {
+  constructor(items: ArrayLike<number>, seed: number, batchSize: number) {
     this.#items = items
     this.#seed = seed
     this.#batchSize = batchSize

@@ -12,6 +12,8 @@ export interface Examples {
   readonly captions: readonly (readonly string[])[]
   /** Items of null are left out. */
   readonly splits: readonly ('train' | 'validation' | null)[]
+  /** How often an epoch shows each item. */
+  readonly repeats: readonly number[]
   /** Memory for some pictures, in the form in which `read` gives them. */
   room(count: number): Images
   /** One item, or its mirror image, into its place in memory of `room`; a promise only where it has to be waited for. */
@@ -28,6 +30,7 @@ export function pixelExamples(dataset: DatasetReader): Examples {
     shape: { channels: 3, height: size, width: size },
     captions: dataset.captions,
     splits: dataset.splits,
+    repeats: dataset.repeats,
     room: (count) => new Uint8Array(count * bytes),
     read: (item, mirrored, images, place) => {
       const picture = dataset.image(item, (images as Uint8Array).subarray(place * bytes, (place + 1) * bytes))

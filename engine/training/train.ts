@@ -15,7 +15,7 @@ import { BatchReader, DataOrder, type Batch } from './batch.ts'
 import type { Examples } from './examples.ts'
 import type { Trainer } from './trainer.ts'
 import { TrainingSession } from './training-session.ts'
-import { constantLoss, trainable } from './validation.ts'
+import { constantLoss, showings, trainable } from './validation.ts'
 
 const publishEveryMs = 250
 const namedItems = 4
@@ -75,7 +75,7 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     const { hash, sizeBytes } = await checkpoints.write(step, files, recipe.keepCheckpoints)
     ports.publish('engine.checkpointed', { runFolder, step, hash, sizeBytes })
   }
-  const order = new DataOrder(trainable(examples), recipe.seed, recipe.batchSize)
+  const order = new DataOrder(showings(examples), recipe.seed, recipe.batchSize)
   const reader = new BatchReader(examples, recipe.batchSize, tokenizer && { tokenizer, tokens: recipe.textEncoder!.tokens })
   const batchOf = (step: number) => reader.read(order.itemsOf(step), { seed: recipe.seed, step, flip: recipe.flip })
 

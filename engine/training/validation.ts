@@ -98,8 +98,21 @@ export function trainable({ splits }: Pick<Examples, 'splits'>): number[] {
   return items.length > 0 ? items : splits.flatMap((split, i) => (split === null ? [] : [i]))
 }
 
+/** What an epoch shows: each training item as often as its repeats say, in the order of the snapshot. */
+export function showings(examples: Pick<Examples, 'splits' | 'repeats'>): Int32Array {
+  const items = trainable(examples)
+  const all = new Int32Array(shownIn(items, examples))
+  let end = 0
+  for (const item of items) all.fill(item, end, (end += examples.repeats[item]!))
+  return all
+}
+
+function shownIn(items: readonly number[], { repeats: times }: Pick<Examples, 'repeats'>): number {
+  return items.reduce((sum, item) => sum + times[item]!, 0)
+}
+
 /**
- * The loss of the best constant: the mean training picture as data, nothing as noise. The velocity is data - noise, so that is the variance of
+ * The loss of the best constant: the mean picture of an epoch as data, nothing as noise. The velocity is data - noise, so that is the variance of
  * the held-out pictures around that mean, plus 1 for the noise.
  */
 export async function constantLoss(examples: Examples): Promise<Baselines['constant']> {
@@ -110,9 +123,11 @@ export async function constantLoss(examples: Examples): Promise<Baselines['const
   const values = new Float32Array(size)
   const mean = new Float64Array(size)
   const training = trainable(examples)
+  const shown = shownIn(training, examples)
   for (const item of training) {
     await examples.values(item, values)
-    values.forEach((x, i) => (mean[i]! += x / training.length))
+    const times = examples.repeats[item]!
+    values.forEach((x, i) => (mean[i]! += (x * times) / shown))
   }
   let variance = 0
   for (const item of items) {

@@ -10,6 +10,7 @@ import {
   importOptions,
   ledgerReason,
   ledgerState,
+  repeats,
   sourceFacts,
   type ClipFacts,
   type DatasetItem,
@@ -61,7 +62,7 @@ export const ledgerLine = z.object({
 })
 export type LedgerLine = z.infer<typeof ledgerLine>
 
-/** What of an item a training may depend on. Snapshots of the first studios know captions only. */
+/** What of an item a training may depend on. Snapshots of the first studios know captions only, and showed every item once. */
 export const frozenItem = z
   .object({
     id: itemId,
@@ -70,6 +71,8 @@ export const frozenItem = z
     tags: z.array(z.string()).default([]),
     split: datasetSplit,
     crop: crop.default({ kind: 'center' }),
+    /** How often an epoch shows it while it is in training. */
+    repeats: repeats.default(1),
     pixelHash: z.string(),
     /** Null for a picture. The shard of a clip is one of its own kind, and its frames lie one behind the other from the slot on. */
     clip: clipFacts.extend({ shard: z.string(), imageSize: z.number().int() }).nullable().default(null),
@@ -162,6 +165,7 @@ export class DatasetFiles {
         rating: 0,
         pick: 'none',
         crop: { kind: 'center' },
+        repeats: item.repeats ?? 1,
         split: split ?? (held.has(item.id) ? 'validation' : 'train'),
         ...said.get(item.id),
       }))
@@ -232,6 +236,13 @@ export class DatasetFiles {
         `None of the ${pictures.length} pictures of the data set is left for training: all are rejected or held back. Take some of them back, or import others.`,
       )
     }
+    const shown = items.reduce((sum, { split, clip, repeats: times }) => (split === 'train' && !clip ? sum + times : sum), 0)
+    if (shown > Math.max(shownLimit, items.length)) {
+      throw new StudioError(
+        'invalid-request',
+        `An epoch would show ${shown} pictures, more than ${shownLimit}: ${items.length} items are repeated too often for one shuffled order. Divide their repeats by ${Math.ceil(shown / shownLimit)} or more.`,
+      )
+    }
     const hash = snapshotHash(items)!
     await mkdir(join(this.folder, 'snapshots'), { recursive: true })
     await this.#fs.writeFile(join(this.folder, 'snapshots', `${hash}.jsonl`), jsonLines(items.map((item) => frozenItem.parse(item))))
@@ -257,6 +268,9 @@ export function totalsOf(ledger: readonly Pick<LedgerEntry, 'state'>[]): LedgerT
   const count = (state: LedgerEntry['state']) => ledger.filter((line) => line.state === state).length
   return { found: ledger.length, used: count('used'), partial: count('partial'), rejected: count('rejected') }
 }
+
+/** An epoch is shuffled as a whole, in memory: 8 bytes a showing. */
+const shownLimit = 2 ** 24
 
 const validationShare = 0.02
 const smallShare = 0.08
@@ -322,7 +336,8 @@ function isTrained({ pick }: Pick<Marks, 'pick'>): boolean {
 
 /**
  * A snapshot's name is the hash of its leaves' hashes: one for all items whose ids begin alike, in the order of their ids. It does not depend on
- * the order of import, and when one item changes, one leaf does.
+ * the order of import, and when one item changes, one leaf does. Data sets in which every item is shown once are named as they were before there were
+ * repeats.
  */
 function snapshotHash(items: readonly FileItem[]): string | null {
   const leaves = new Map<string, FileItem[]>()
@@ -346,11 +361,12 @@ export function leafHash(
   items: Iterable<Omit<FrozenItem, 'shard' | 'slot' | 'clip'> & { clip: Pick<ClipFacts, 'frames' | 'frameRate'> | null }>,
 ): string | null {
   const lines: string[] = []
-  for (const { id, pixelHash, split, caption, captions, tags, crop: part, clip } of items) {
+  for (const { id, pixelHash, split, caption, captions, tags, crop: part, repeats: times, clip } of items) {
     const { kind, ...sides } = part
     const cut = 'x' in sides ? [sides.x, sides.y, sides.width, sides.height] : kind
     const moving = clip ? [clip.frames, clip.frameRate] : []
-    lines.push(`${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut, ...moving])}\n`)
+    const often = times > 1 ? [{ repeats: times }] : []
+    lines.push(`${JSON.stringify([id, pixelHash, split, caption, captions, [...tags].sort(), cut, ...moving, ...often])}\n`)
   }
   return lines.length > 0 ? sha256(lines.join('')) : null
 }
@@ -391,6 +407,7 @@ export async function openSnapshot(folder: string, snapshot: string): Promise<Da
     ids: items.map(({ id }) => id),
     captions: items.map(({ caption, captions }) => captionsOf([caption, ...captions])),
     splits: items.map(({ split }) => split),
+    repeats: items.map(({ split, repeats: times }) => (split === 'train' ? times : 1)),
     pixelHashes: items.map(({ pixelHash }) => pixelHash),
     image: (index, into = new Uint8Array(imageSize * imageSize * 3)) => {
       const { shard, slot } = items[index]!

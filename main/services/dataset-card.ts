@@ -35,6 +35,12 @@ export function datasetCard(
         ]
       : []),
     ...table('Split', facts.splits),
+    ...(facts.repeated > 0
+      ? [
+          `An epoch of training shows ${facts.shown} pictures, counting those that come more than once, of which there are ${facts.repeated}.`,
+          '',
+        ]
+      : []),
     ...table('Tag', facts.tags),
     ...table('Captions made by', captionsBy),
     ...['## What to know', ''],

@@ -210,6 +210,32 @@ const migrations: readonly string[] = [
   ALTER TABLE items ADD COLUMN kind TEXT GENERATED ALWAYS AS (iif(frames IS NULL, 'picture', 'clip')) VIRTUAL;
   CREATE INDEX itemsByVideo ON items (video) WHERE video IS NOT NULL;
   `,
+  // How often an epoch shows an item, as people say it. Names of snapshots depend on it.
+  `
+  ALTER TABLE marks ADD COLUMN setRepeats INTEGER;
+  DROP VIEW curated;
+  CREATE VIEW curated AS SELECT
+    items.*, setRating, setPick, setSplit, setCrop, setConsent, setLicence, setAuthor, setOrigin, setTags, setCaption, setCaptions, setRepeats, textStale,
+    coalesce(setRating, 0) AS rating,
+    coalesce(setPick, 'none') AS pick,
+    coalesce(setSplit, foundSplit, autoSplit) AS split,
+    coalesce(setCrop, '{"kind":"center"}') AS crop,
+    coalesce(setConsent, foundConsent, 'unknown') AS consent,
+    coalesce(setLicence, foundLicence) AS licence,
+    coalesce(setAuthor, foundAuthor) AS author,
+    coalesce(setOrigin, foundOrigin) AS origin,
+    coalesce(setTags, foundTags) AS tags,
+    coalesce(setCaption, foundCaption) AS caption,
+    coalesce(setCaptions, foundCaptions) AS captions,
+    coalesce(setRepeats, foundRepeats, 1) AS repeats,
+    width * 1.0 / height AS aspect,
+    width * height / 1e6 AS megapixels,
+    coalesce(json_extract(setCrop, '$.width'), width) AS frameWidth,
+    coalesce(json_extract(setCrop, '$.height'), height) AS frameHeight,
+    nearest, coalesce(duplicate, 'none') AS duplicate, duplicateGroup
+    FROM items JOIN marks ON marks.row = items.row LEFT JOIN alike ON alike.row = items.row;
+  DELETE FROM leaves;
+  `,
 ]
 
 /** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */

@@ -38,13 +38,17 @@ export interface CardFacts {
   captioned: number
   tagged: number
   measured: number
+  /** How many pictures an epoch of training shows, and how many are shown more than once. */
+  shown: number
+  repeated: number
   duplicates: number
   leaks: number
   /** Smallest and largest original, in pixels. */
   sizes: { minWidth: number; maxWidth: number; minHeight: number; maxHeight: number } | null
 }
 
-type LeafRow = Pick<Row, 'caption' | 'captions' | 'tags' | 'crop' | 'frames' | 'frameRate'> & Pick<FrozenItem, 'id' | 'pixelHash' | 'split'>
+type LeafRow = Pick<Row, 'caption' | 'captions' | 'tags' | 'crop' | 'frames' | 'frameRate'> &
+  Pick<FrozenItem, 'id' | 'pixelHash' | 'split' | 'repeats'>
 
 /** Counts over the data set, as its index has them. */
 export class DatasetFigures {
@@ -122,13 +126,14 @@ export class DatasetFigures {
     const counts = this.#db
       .prepare(
         `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
+           coalesce(sum(iif(${trained}, repeats, 0)), 0) AS shown, coalesce(sum(${trained} AND repeats > 1), 0) AS repeated,
            coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
       .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
-    const { items, clips, frames, measured, captioned, tagged, duplicates, leaks, ...sizes } = counts
+    const { items, clips, frames, measured, captioned, tagged, shown, repeated, duplicates, leaks, ...sizes } = counts
     return {
-      ...{ items, clips, frames, measured, captioned, tagged, duplicates, leaks },
+      ...{ items, clips, frames, measured, captioned, tagged, shown, repeated, duplicates, leaks },
       rejected: this.#db.prepare(`SELECT count(*) FROM curated WHERE here AND pick = 'reject'`).pluck().get() as number,
       splits: tally('split'),
       consents: tally('consent'),
@@ -170,7 +175,7 @@ export class DatasetFigures {
     const keep = db.prepare('INSERT INTO leaves (prefix, hash) VALUES (?, ?)')
     const prefixes = db.prepare(`SELECT DISTINCT substr(id, 1, ${leafPrefix}) FROM items ORDER BY 1`).pluck().all() as string[]
     const inside = db.prepare(
-      `SELECT id, pixelHash, split, caption, captions, tags, crop, frames, frameRate FROM curated
+      `SELECT id, pixelHash, split, caption, captions, tags, crop, repeats, frames, frameRate FROM curated
        WHERE here AND pick <> 'reject' AND id >= ? AND id < ? ORDER BY id`,
     )
     return db.transaction(() => {
@@ -194,6 +199,9 @@ export class DatasetFigures {
     })()
   }
 }
+
+/** What a training on pictures shows, of items that are not rejected. */
+const trained = `(frames IS NULL AND split = 'train')`
 
 /** Measures whose histogram always goes from 0 to 1, so that a threshold keeps its place. */
 const shares: ReadonlySet<MeasureName> = new Set(['blur', 'brightness', 'clippedDark', 'clippedBright'])

@@ -318,7 +318,7 @@ export class DatasetIndex {
 
 /** Marks that free text looks through, and marks that a snapshot's name depends on. */
 const inText: ReadonlySet<MarkName> = new Set(['caption', 'captions', 'tags'])
-const inSnapshot: ReadonlySet<MarkName> = new Set(['caption', 'captions', 'tags', 'split', 'crop', 'pick'])
+const inSnapshot: ReadonlySet<MarkName> = new Set(['caption', 'captions', 'tags', 'split', 'crop', 'pick', 'repeats'])
 
 function stored(name: MarkName, value: unknown): string | number | null {
   return value !== null && isList(name) ? JSON.stringify(value) : (value as string | number | null)

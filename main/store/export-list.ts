@@ -28,11 +28,12 @@ interface Row {
   caption: string | null
   captions: string
   tags: string
+  repeats: number | null
   [column: string]: unknown
 }
 
 const pageItems = 500
-const columns = `c.source, c.caption, c.captions, c.tags, c.split, c.author, c.licence, c.consent, c.origin, c.foundRepeats AS repeats,
+const columns = `c.source, c.caption, c.captions, c.tags, c.split, c.author, c.licence, c.consent, c.origin, coalesce(c.setRepeats, c.foundRepeats) AS repeats,
   c.foundConcept AS concept, c.width, c.height, c.shard, c.slot, c.pixelHash, c.frames`
 
 /**
@@ -154,10 +155,12 @@ export class ListedItems {
     const handle = await open(this.#snapshotPath)
     try {
       const items: Partial<ExportItem>[] = []
-      for (const { at, sizeBytes } of rows) {
+      for (const { at, sizeBytes, repeats: saidNow } of rows) {
         const { buffer } = await handle.read(Buffer.alloc(sizeBytes!), 0, sizeBytes, at)
-        const { caption, captions, tags, split, pixelHash, shard, slot }: FrozenItem = frozenItem.parse(JSON.parse(buffer.toString('utf8')))
-        items.push({ caption, captions, tags, split, pixelHash, shard, slot })
+        const frozen: FrozenItem = frozenItem.parse(JSON.parse(buffer.toString('utf8')))
+        const { caption, captions, tags, split, pixelHash, shard, slot } = frozen
+        const repeats = frozen.repeats > 1 || saidNow !== null ? frozen.repeats : null // null: nobody ever said it
+        items.push({ caption, captions, tags, split, repeats, pixelHash, shard, slot })
       }
       return items
     } finally {

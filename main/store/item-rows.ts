@@ -23,6 +23,7 @@ export interface Row {
   licence: string
   consent: string
   origin: string
+  repeats: number
   blur: number | null
   brightness: number
   clippedDark: number
@@ -44,7 +45,7 @@ export interface Row {
   lastFrame: number
 }
 
-export const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin,
+export const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin, repeats,
   blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak, pixelHash, madeCrop, madeAway,
   frames, frameRate, stride, startSeconds, firstFrame, lastFrame`
 

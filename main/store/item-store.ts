@@ -145,9 +145,9 @@ export class ItemStore {
     const row = this.#db
       .prepare(
         `SELECT foundCaption, foundCaptions, foundTags, coalesce(foundSplit, autoSplit) AS split, foundAuthor, foundLicence, foundOrigin,
-           coalesce(foundConsent, 'unknown') AS consent FROM items WHERE id = ?`,
+           coalesce(foundConsent, 'unknown') AS consent, coalesce(foundRepeats, 1) AS repeats FROM items WHERE id = ?`,
       )
-      .get(id) as Record<string, string>
+      .get(id) as Record<string, string> & { repeats: number }
     return marks.parse({
       caption: row['foundCaption'],
       captions: JSON.parse(row['foundCaptions']!) as unknown,
@@ -160,6 +160,7 @@ export class ItemStore {
       licence: row['foundLicence'],
       consent: row['consent'],
       origin: row['foundOrigin'],
+      repeats: row.repeats,
     })
   }
 

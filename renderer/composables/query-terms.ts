@@ -35,6 +35,7 @@ export const queryExamples: readonly string[] = [
   'tag:cat',
   'rating>=4',
   'pick:reject',
+  'repeats>1',
   'width<512',
   'blur>=0.5',
   'captioned:no',

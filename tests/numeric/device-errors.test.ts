@@ -26,6 +26,7 @@ const dataset: DatasetReader = {
   pixelHashes: Array.from({ length: size }, (_, i) => `hash-${i}`),
   captions: [['a red square'], ['a blue square'], ['a green square'], ['a white square'], ['a black square'], ['a gray square']],
   splits: Array.from({ length: size }, () => 'train' as const),
+  repeats: Array.from({ length: size }, () => 1),
   image: (index, into = new Uint8Array(8 * 8 * 3)) => into.fill(40 * index),
   [Symbol.dispose]: () => undefined,
 }

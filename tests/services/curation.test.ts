@@ -2,8 +2,16 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { curationQuery, type CurationChange, type CurationItem, type CurationQuery, type CurationTarget } from '#contracts/curation.ts'
+import {
+  curationQuery,
+  marks,
+  type CurationChange,
+  type CurationItem,
+  type CurationQuery,
+  type CurationTarget,
+} from '#contracts/curation.ts'
 import type { Studio } from '#main/compose.ts'
+import { openSnapshot } from '#main/media/dataset-files.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { ledgerOf, madeId } from '../support/made-ledger.ts'
@@ -64,6 +72,55 @@ describe('an edit', () => {
     await expect(studio.services['dataset.editCaption']({ id: 'nobody' as never, caption: '' }, context)).rejects.toMatchObject({
       code: 'not-found',
       message: 'There is no picture "nobody" in the data set.',
+    })
+    await studio.close()
+  })
+
+  test('of repeats is found, taken back, and refused outside of 1 to 10,000', async () => {
+    const lines = ledgerOf(4).map((line, n) => (n === 2 ? { ...line, item: { ...line.item!, repeats: 30 } } : line))
+    const studio = await curatedStudio(lines)
+    const counts = async () => (await items(studio)).map(({ repeats }) => repeats)
+    expect(await counts()).toEqual([1, 1, 30, 1])
+    await edit(studio, '', set({ repeats: 5 }))
+    expect(await counts()).toEqual([5, 5, 5, 5])
+    await undo(studio)
+    expect([await counts(), await sources(studio, 'repeats>1')]).toEqual([[1, 1, 30, 1], [2]])
+    await edit(studio, 'repeats>1', set({ repeats: 1 }))
+    expect(await sources(studio, 'repeats:1')).toEqual([0, 1, 2, 3])
+    await edit(studio, '', set({ repeats: null })) // as it was found
+    expect(await counts()).toEqual([1, 1, 30, 1])
+    await studio.close()
+    for (const wrong of [0, 1.5, 10_001]) expect(marks.shape.repeats.safeParse(wrong).success).toBe(false)
+  })
+
+  test('of repeats reaches the trainer: training items come as often as is said, held-out ones once', async () => {
+    const lines = ledgerOf(3).map((line, n) => ({ ...line, item: { ...line.item!, repeats: n + 2, split: 'train' as const } }))
+    const studio = await curatedStudio(lines)
+    await edit(studio, 'source:0.png', set({ repeats: 7 }))
+    await edit(studio, 'source:1.png', set({ split: 'validation' }))
+    const { dataset } = studio.context.project()
+    const name = await dataset.freeze()
+    using reader = await openSnapshot(dataset.folder, name)
+    const of = (n: number) => reader.repeats[reader.ids.indexOf(madeId(n))]
+    expect([of(0), of(1), of(2)]).toEqual([7, 1, 4])
+    await edit(studio, '', set({ repeats: 1 }))
+    expect(await dataset.freeze()).not.toBe(name)
+    // A snapshot of before repeats: its lines do not speak of them.
+    const path = join(dataset.folder, 'snapshots', `${name}.jsonl`)
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/"repeats":\d+,/g, ''))
+    using old = await openSnapshot(dataset.folder, name)
+    expect(old.repeats).toEqual([1, 1, 1])
+    await studio.close()
+  })
+
+  test('of repeats that make an epoch too long is told when it is frozen, with the way out', async () => {
+    const studio = await curatedStudio(ledgerOf(2000))
+    await edit(studio, '', set({ repeats: 10_000 }))
+    await expect(studio.context.project().dataset.freeze()).rejects.toMatchObject({
+      code: 'invalid-request',
+      message: expect.stringMatching(
+        /^An epoch would show \d+ pictures, more than 16777216: .* Divide their repeats by 2 or more\.$/,
+      ) as string,
     })
     await studio.close()
   })
@@ -314,6 +371,7 @@ const change: fc.Arbitrary<CurationChange> = fc.oneof(
             { kind: 'rectangle' as const, x: 1, y: 2, width: 30, height: 40 },
           ),
         ),
+        repeats: fc.option(fc.integer({ min: 1, max: 10_000 })),
         consent: fc.option(fc.constantFrom('given', 'refused')),
         licence: fc.option(fc.constantFrom('CC0-1.0', 'MIT')),
       },
@@ -350,8 +408,8 @@ describe('whatever is edited', () => {
         }
         const end = await items(studio)
         const inFiles = new Map((await dataset.items()).map((item) => [item.id, item]))
-        for (const { id, caption, captions, tags, rating, pick, split, crop } of end)
-          expect(inFiles.get(id)).toMatchObject({ caption, captions, tags, rating, pick, split, crop })
+        for (const { id, caption, captions, tags, rating, pick, split, crop, repeats } of end)
+          expect(inFiles.get(id)).toMatchObject({ caption, captions, tags, rating, pick, split, crop, repeats })
         expect(await studio.services['dataset.describe'](null, context)).toEqual(await dataset.describe())
         let taken = 0
         while ((await undo(studio)).changed > 0) taken++
@@ -509,7 +567,7 @@ describe('the index', () => {
 })
 
 describe('a snapshot', () => {
-  test('has one name whatever the order of import, and another when caption, tags, crop, split or pick differ', async () => {
+  test('has one name whatever the order of import, and another when caption, tags, crop, split, pick or repeats differ', async () => {
     const lines = ledgerOf(9, (n) => ({ tags: n % 2 ? ['a'] : [] }))
     const nameOf = async (order: readonly number[], marks?: Parameters<typeof set>[0]) => {
       const studio = await curatedStudio(order.map((n) => lines[n]!))
@@ -536,9 +594,10 @@ describe('a snapshot', () => {
         { crop: { kind: 'rectangle' as const, x: 0, y: 0, width: 8, height: 8 } },
         { split: 'test' as const },
         { pick: 'reject' as const },
+        { repeats: 2 },
       ].map((marks) => nameOf(whole, marks)),
     )
-    expect(new Set([name, ...others]).size).toBe(8)
-    expect(await nameOf(whole, { rating: 5, author: 'x' })).toBe(name) // no training depends on these
+    expect(new Set([name, ...others]).size).toBe(9)
+    expect(await nameOf(whole, { rating: 5, author: 'x', repeats: 1 })).toBe(name) // no training depends on these
   })
 })

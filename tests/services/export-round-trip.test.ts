@@ -98,7 +98,7 @@ const carried: Record<ExportPlan['layout'], (item: ExportItem) => Record<string,
 function allFacts({ tags: words, author, licence, origin, consent: agreed, repeats, concept }: ExportItem) {
   return {
     ...{ tags: words, author: said(author), licence: said(licence), origin: said(origin) },
-    ...{ consent: agreed === 'unknown' ? undefined : agreed, repeats: repeats ?? undefined, concept: said(concept) },
+    ...{ consent: agreed === 'unknown' ? undefined : agreed, repeats: repeats ?? 1, concept: said(concept) },
   }
 }
 

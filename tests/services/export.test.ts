@@ -326,7 +326,7 @@ test('what was said of pictures in one project is known in another that imports 
   const studio = await studioOf(3)
   const home = homeOf(studio)
   const [one] = await all(studio)
-  const said = { caption: 'a "quoted"\nword', captions: ['einmal', '一次'], tags: ['red'], author: 'Ada', licence: 'CC0-1.0', origin: 'https://example.org/1', consent: 'given', split: 'test' } as const // prettier-ignore
+  const said = { caption: 'a "quoted"\nword', captions: ['einmal', '一次'], tags: ['red'], author: 'Ada', licence: 'CC0-1.0', origin: 'https://example.org/1', consent: 'given', split: 'test', repeats: 12 } as const // prettier-ignore
   await mark(studio, [one!.id], { ...said, captions: [...said.captions], tags: [...said.tags] })
   for (const layout of ['webdataset', 'imagefolder', 'kohya'] as const) {
     await exportTo(studio, { layout, folder: join(home, layout), pixels: 'originals' })

@@ -188,6 +188,7 @@ function dataset(pictures: readonly (readonly [first: number, caption: string])[
     ids: images.map((_, i) => `item${i}`),
     captions: pictures.map(([, caption]) => [caption]),
     splits: images.map(() => 'train'),
+    repeats: images.map(() => 1),
     pixelHashes: images.map((image) => sha256(image)),
     image: (i) => images[i]!,
     [Symbol.dispose]: () => undefined,

@@ -3,6 +3,7 @@ import type { DatasetReader } from '#engine/ports.ts'
 import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
 import { BatchReader, DataOrder, type Chance } from '#engine/training/batch.ts'
 import { pixelExamples } from '#engine/training/examples.ts'
+import { showings } from '#engine/training/validation.ts'
 
 const size = 4
 const tokens = 4
@@ -14,6 +15,7 @@ const dataset: DatasetReader = {
   pixelHashes: Array.from({ length: 8 }, (_, i) => String(i)),
   captions: Array.from({ length: 8 }, () => ['red', 'blue']),
   splits: Array.from({ length: 8 }, () => 'train' as const),
+  repeats: Array.from({ length: 8 }, () => 1),
   image: (index, into = new Uint8Array(size * size * 3)) => {
     for (let pixel = 0; pixel < size * size; pixel++) into.set(pixel % size === 0 ? [255, 0, 0] : [index, index, index], pixel * 3)
     return into
@@ -70,6 +72,43 @@ describe('a batch', () => {
     const draw = (step: number) => readBatch(many, { ...chance, step })
     expect(await draw(5)).toEqual(await draw(5))
     expect(await draw(6)).not.toEqual(await draw(5))
+  })
+})
+
+describe('repeats', () => {
+  const splits = ['train', 'validation', 'train', null, 'train'] as const
+  const repeats = [3, 9, 1, 5, 12]
+  const total = 3 + 1 + 12
+
+  test('show each training item exactly so often in every epoch, whatever the batch size', () => {
+    for (const batchSize of [1, 3, 5, 16]) {
+      const order = new DataOrder(showings({ splits, repeats }), 7, batchSize)
+      const epochs = 15
+      const shown = Array.from({ length: (total * epochs) / batchSize }, (_, i) => order.itemsOf(i + 1)).flat()
+      for (let epoch = 0; epoch < epochs; epoch++) {
+        const inEpoch = shown.slice(epoch * total, (epoch + 1) * total)
+        expect([0, 1, 2, 3, 4].map((item) => inEpoch.filter((one) => one === item).length)).toEqual([3, 0, 1, 0, 12])
+      }
+    }
+  })
+
+  test('give an order that is a function of seed and step alone, so that any step can be the first that is asked for', () => {
+    const order = new DataOrder(showings({ splits, repeats }), 7, 5)
+    const straight = Array.from({ length: 40 }, (_, i) => order.itemsOf(i + 1))
+    for (const step of [40, 17, 3, 25]) expect(new DataOrder(showings({ splits, repeats }), 7, 5).itemsOf(step)).toEqual(straight[step - 1])
+    expect(straight.slice(0, 3).flat()).not.toEqual(
+      straight
+        .slice(0, 3)
+        .flat()
+        .toSorted((a, b) => a - b),
+    ) // shuffled, not in runs
+  })
+
+  test('of 1 leave the order of runs of before as it was', () => {
+    const items = [0, 2, 4]
+    const before = new DataOrder(items, 7, 2)
+    const now = new DataOrder(showings({ splits, repeats: [1, 1, 1, 1, 1] }), 7, 2)
+    for (let step = 1; step < 20; step++) expect(now.itemsOf(step)).toEqual(before.itemsOf(step))
   })
 })
 

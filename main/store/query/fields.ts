@@ -22,6 +22,7 @@ const fields = {
   licence: text('licence', 'licence:CC-BY-4.0'),
   origin: text('origin', 'origin:archive'),
   rating: number('rating', 'rating>=4'),
+  repeats: number('repeats', 'repeats>1'),
   width: number('width', 'width>512'),
   height: number('height', 'height:512..1024'),
   aspect: number('aspect', 'aspect>1.5'),
