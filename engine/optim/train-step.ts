@@ -2,6 +2,7 @@ import { backward } from '../autodiff/backward.ts'
 import type { RecomputePolicy } from '../autodiff/recompute.ts'
 import { GraphBuilder } from '../graph/graph-builder.ts'
 import type { Value } from '../graph/value.ts'
+import { defaultScaling, followGradients, scaledLoss, type LossScaling } from './loss-scaling.ts'
 
 /** The numbers of one update, in the order of the operation's `hyper` input. */
 export interface Hyper {
@@ -38,34 +39,44 @@ export function decays(name: string, value: Value): boolean {
  * parameter with its moments and its moving average. Inputs `hyper` [8] and, for each parameter, `m/…`, `v/…`, `ema/…`; outputs `loss`, `gradNorm`
  * and the updated tensors under the names of their inputs with a prime, so that memory bound to both is updated in place.
  *
+ * With `scaling`, by default where tokens are float16, gradients are taken of a scaled loss and divided again; see `followGradients`.
+ *
  * No update starts before the norm is known, and the norm needs every gradient: nothing reads a weight after it has changed.
  */
-export function trainStep(g: GraphBuilder, loss: Value, recompute: RecomputePolicy = 'speed'): void {
+export function trainStep(
+  g: GraphBuilder,
+  loss: Value,
+  recompute: RecomputePolicy = 'speed',
+  scaling: LossScaling | null = defaultScaling(g),
+): void {
   const parameters = [...g.parameters]
   const gradients = backward(
     g,
-    loss,
+    scaling ? scaledLoss(g, loss) : loss,
     parameters.map(([, value]) => g.leafOf(value)),
     recompute,
   )
   g.output('loss', loss)
-  update(g, gradients)
+  update(g, gradients, scaling)
 }
 
-function update(g: GraphBuilder, gradients: readonly Value[]): void {
+function update(g: GraphBuilder, gradients: readonly Value[], scaling: LossScaling | null): void {
   const parameters = [...g.parameters]
-  const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
-  const hyper = g.input('hyper', [8])
+  const norm = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])[0]!
+  const given = g.input('hyper', [8])
+  const { hyper, inverse, gradNorm } = scaling
+    ? followGradients(g, { norm, hyper: given }, scaling)
+    : { hyper: given, inverse: g.floats([1], [1]), gradNorm: norm }
   const copies = trainedCopies.map((copy) => parameters.map(([name, value]) => g.input(copyName(copy, name), value.shape)))
   const values = parameters.map(([, value]) => value)
   const attributes = { count: parameters.length, decay: parameters.map(([name, value]) => Number(decays(name, value))) }
   const updated = g.node(
     'AdamW',
-    [hyper, norm!, g.floats([1], [1]), ...values, ...gradients, ...copies.flat()],
+    [hyper, norm, inverse, ...values, ...gradients, ...copies.flat()],
     attributes,
     [...Array<null>(4)].flatMap(() => values.map((value) => [value.shape, value.dtype] as const)),
   )
-  g.output('gradNorm', norm!)
+  g.output('gradNorm', gradNorm)
   const names = [parameters.map(([name]) => name), ...trainedCopies.map((copy) => parameters.map(([name]) => copyName(copy, name)))].flat()
   names.forEach((name, i) => g.output(updatedName(name), updated[i]!))
 }
@@ -77,25 +88,32 @@ export const sumName = (parameter: string): string => `gradient/${parameter}`
  * Appends what one piece of a batch gives: gradients of all parameters times `share`, added to those of the pieces before it. Inputs `carry` [1], 0 for
  * the first piece and 1 for the others, and for each parameter `gradient/…`; outputs `loss` and the new sums.
  */
-export function gradientStep(g: GraphBuilder, loss: Value, { share, recompute }: { share: number; recompute: RecomputePolicy }): void {
+export function gradientStep(
+  g: GraphBuilder,
+  loss: Value,
+  { share, recompute, scaling = defaultScaling(g) }: { share: number; recompute: RecomputePolicy; scaling?: LossScaling | null },
+): void {
   const parameters = [...g.parameters]
   const leaves = parameters.map(([, value]) => g.leafOf(value))
-  const gradients = backward(g, g.scale(loss, share), leaves, recompute)
-  const carry = g.input('carry', [1])
+  const whole = scaling ? scaledLoss(g, loss) : loss
+  const gradients = backward(g, g.scale(whole, share), leaves, recompute)
+  // Chosen, not multiplied: 0 times what overflowed at the step before would not be 0.
+  const isFirst = g.less(g.input('carry', [1]), g.floats([0.5], [1]))
   g.output('loss', loss)
   parameters.forEach(([name, { shape }], i) => {
-    const before = g.mul(g.input(sumName(name), shape), carry)
+    const before = g.where(isFirst, g.scalar(0), g.input(sumName(name), shape))
     g.output(updatedName(sumName(name)), g.add(before, g.cast(gradients[i]!, g.float)))
   })
 }
 
 /** The update that follows the last piece: the common norm of the summed gradients and AdamW, with inputs and outputs as in `trainStep`. */
-export function updateGraph(trained: ReadonlyMap<string, Value>): GraphBuilder {
+export function updateGraph(trained: ReadonlyMap<string, Value>, scaling: LossScaling | null): GraphBuilder {
   const g = new GraphBuilder('f32')
   for (const [name, { shape }] of trained) g.parameter(name, shape)
   update(
     g,
     [...g.parameters].map(([name, { shape }]) => g.input(sumName(name), shape)),
+    scaling,
   )
   return g
 }

@@ -1,5 +1,6 @@
 import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
-import type { GraphBuilder } from '../graph/graph-builder.ts'
+import type { Graph } from '../graph/value.ts'
+import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
   hyperValues,
@@ -15,8 +16,10 @@ import { Program } from './program.ts'
 
 export interface StepResult {
   loss: number
-  /** Norm of all gradients together, before clipping. Not finite: the step changed nothing. */
+  /** Norm of all gradients together, before clipping. Not finite: the step changed nothing but the scale of the loss. */
   gradNorm: number
+  /** The factor on the loss of the next step; null where losses are not scaled. */
+  lossScale: number | null
 }
 
 /**
@@ -27,10 +30,11 @@ export class TrainProgram implements Disposable {
   /** The trained tensors by parameter name; all zero at first. */
   readonly weights: Buffers
   readonly copies: Readonly<Record<TrainedCopy, Buffers>>
-  /** All that a step changes: weights under their names, copies under `m/…`, `v/…` and `ema/…`. */
+  /** All that a step changes: weights under their names, copies under `m/…`, `v/…` and `ema/…`, what scales the loss under `scaling/…`. */
   readonly state: ReadonlyMap<string, DeviceTensor>
   /** The inputs of the graph that are neither weights nor the optimizer's: written before each step. */
   readonly batch: Buffers
+  readonly #scaling: Buffers | null
   readonly #hyper: Buffers
   readonly #results: Buffers
   readonly #program: Program
@@ -38,7 +42,7 @@ export class TrainProgram implements Disposable {
   readonly #update: Program | null
   readonly #sums: Buffers | null
 
-  private constructor(runtime: NativeRuntime, g: GraphBuilder, program: Program, update: Program | null) {
+  private constructor(runtime: NativeRuntime, g: Graph, program: Program, update: Program | null) {
     this.#program = program
     this.#update = update
     const likeWeights = () => new Buffers(runtime, g.parameters)
@@ -46,6 +50,10 @@ export class TrainProgram implements Disposable {
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
     const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
+    const scaled = g.inputs.get(scalingState.scale)
+    this.#scaling = scaled ? new Buffers(runtime, new Map(Object.values(scalingState).map((name) => [name, scaled]))) : null
+    for (const [name, tensor] of this.#scaling?.tensors ?? []) state.set(name, tensor)
+    this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
     this.state = state
     const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
@@ -69,10 +77,14 @@ export class TrainProgram implements Disposable {
   }
 
   /** Compiles a graph to which `trainStep` or `gradientStep` was applied. Rejects with ModelError or OutOfMemory. */
-  static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<TrainProgram> {
+  static async compile(
+    runtime: NativeRuntime,
+    g: Graph,
+    { scaling = defaultScaling(g), ...options }: SessionOptions & { scaling?: LossScaling | null } = {},
+  ): Promise<TrainProgram> {
     const inPieces = g.inputs.has('carry')
     const program = await Program.compile(runtime, g, 'native', options)
-    const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters), 'native', options) : null
+    const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters, scaling), 'native', options) : null
     try {
       return new TrainProgram(runtime, g, program, update)
     } catch (error) {
@@ -97,7 +109,14 @@ export class TrainProgram implements Disposable {
       loss += this.#results.floats('loss')[0]! / pieces
     }
     await this.#update?.run()
-    return { loss, gradNorm: this.#results.floats('gradNorm')[0]! }
+    return { loss, gradNorm: this.#results.floats('gradNorm')[0]!, lossScale: this.#scaling?.floats(scalingState.scale)[0] ?? null }
+  }
+
+  /** Begins to scale the loss anew after so many updates, as for a state that was kept without scaling. */
+  restartScaling(updates: number): void {
+    this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
+    this.#scaling?.write(scalingState.goodSteps, Float32Array.of(0))
+    this.#scaling?.write(scalingState.updates, Float32Array.of(updates))
   }
 
   /** What the step has taken beside its state. */
@@ -113,7 +132,7 @@ export class TrainProgram implements Disposable {
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]()
     this.#update?.[Symbol.dispose]()
-    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results, this.#sums])
+    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results, this.#sums, this.#scaling])
       buffers?.[Symbol.dispose]()
   }
 }
