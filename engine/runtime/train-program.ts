@@ -3,6 +3,8 @@ import type { Graph } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
+  shadowGraph,
+  shadowsOf,
   hyperValues,
   sumName,
   trainedCopies,
@@ -35,6 +37,10 @@ export class TrainProgram implements Disposable {
   /** The inputs of the graph that are neither weights nor the optimizer's: written before each step. */
   readonly batch: Buffers
   readonly #scaling: Buffers | null
+  /** Weights in the type of computation, where that has fewer bits. */
+  readonly #shadows: Buffers
+  /** Makes them of the weights that were written; null once the first step has begun. */
+  #shadowing: Program | null
   readonly #hyper: Buffers
   readonly #results: Buffers
   readonly #program: Program
@@ -42,9 +48,11 @@ export class TrainProgram implements Disposable {
   readonly #update: Program | null
   readonly #sums: Buffers | null
 
-  private constructor(runtime: NativeRuntime, g: Graph, program: Program, update: Program | null) {
+  private constructor(runtime: NativeRuntime, g: Graph, program: Program, update: Program | null, shadowing: Program | null) {
     this.#program = program
     this.#update = update
+    this.#shadowing = shadowing
+    this.#shadows = new Buffers(runtime, shadowsOf(g))
     const likeWeights = () => new Buffers(runtime, g.parameters)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
@@ -57,7 +65,7 @@ export class TrainProgram implements Disposable {
     this.state = state
     const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
-    const kept = new Map([...state, ...(this.#sums?.tensors ?? [])])
+    const kept = new Map([...state, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
     const inputs = [...program.reads].filter(([name]) => !kept.has(name))
     this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
@@ -68,12 +76,12 @@ export class TrainProgram implements Disposable {
       new Map([...kept, ...this.#hyper.tensors, ...this.batch.tensors]),
       new Map([...updated, ...this.#results.tensors]),
     ]
-    for (const one of [program, update]) one?.bind(reads, results)
+    for (const one of [program, update, shadowing]) one?.bind(reads, results)
   }
 
-  /** Bytes of weights, moments and moving average. */
+  /** Bytes of weights, moments, moving average and shadows. */
   get stateBytes(): number {
-    return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes)
+    return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes + this.#shadows.sizeBytes)
   }
 
   /** Compiles a graph to which `trainStep` or `gradientStep` was applied. Rejects with ModelError or OutOfMemory. */
@@ -84,23 +92,30 @@ export class TrainProgram implements Disposable {
   ): Promise<TrainProgram> {
     const inPieces = g.inputs.has('carry')
     const program = await Program.compile(runtime, g, 'native', options)
-    const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters, scaling), 'native', options) : null
+    const update = inPieces ? await Program.compile(runtime, updateGraph(g, scaling), 'native', options) : null
+    const shadowing = shadowsOf(g).size > 0 ? await Program.compile(runtime, shadowGraph(g)) : null
     try {
-      return new TrainProgram(runtime, g, program, update)
+      return new TrainProgram(runtime, g, program, update, shadowing)
     } catch (error) {
       // Without memory for its state a program is of no use; what it holds would be missing at the next, smaller try.
       program[Symbol.dispose]()
       update?.[Symbol.dispose]()
+      shadowing?.[Symbol.dispose]()
       throw error
     }
   }
 
   /**
    * One update with what `batch` holds, off the JavaScript thread. It cannot be cancelled halfway: either all weights change or, where the
-   * gradient norm is not finite, none. A batch in pieces is written piece by piece by `write`.
+   * gradient norm is not finite, none. Weights are written before the first step, not between steps. A batch in pieces is written piece by piece by `write`.
    */
   async step(hyper: Hyper, { pieces = 1, write }: { pieces?: number; write?: (piece: number) => void } = {}): Promise<StepResult> {
     this.#hyper.write('hyper', hyperValues(hyper))
+    if (this.#shadowing) {
+      await this.#shadowing.run()
+      this.#shadowing[Symbol.dispose]()
+      this.#shadowing = null
+    }
     let loss = 0
     for (let piece = 0; piece < pieces; piece++) {
       write?.(piece)
@@ -132,7 +147,17 @@ export class TrainProgram implements Disposable {
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]()
     this.#update?.[Symbol.dispose]()
-    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results, this.#sums, this.#scaling])
+    this.#shadowing?.[Symbol.dispose]()
+    for (const buffers of [
+      this.weights,
+      ...Object.values(this.copies),
+      this.batch,
+      this.#hyper,
+      this.#results,
+      this.#sums,
+      this.#scaling,
+      this.#shadows,
+    ])
       buffers?.[Symbol.dispose]()
   }
 }

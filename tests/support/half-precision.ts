@@ -27,13 +27,19 @@ export function emulated(g: Graph): Graph {
     nodes.push(node)
     return node.outputs
   }
+  // What is handed in, or kept between runs, has 16 bits indeed.
+  const handedIn = new Map([...g.inputs].filter(([, value]) => isHalf(value)).map(([name, value]) => [name, { ...value, node: null }]))
+  for (const [name, value] of handedIn) append('Cast', [value], { to: 'f32' }, [of(g.inputs.get(name)!)])
+  const given = new Set(g.inputs.values())
   for (const node of g.nodes) {
+    if (node.outputs.every((output) => given.has(output))) continue
+    if (node.op === 'AdamW') for (const output of node.outputs) values.set(output, { ...output, node: null })
     const attributes = node.op === 'Cast' && isHalf(node.outputs[0]!) ? { ...node.attributes, to: 'f32' } : node.attributes
     const inputs = node.inputs.map((value) => value && of(value))
-    const raw = node.outputs.map((output) => (isHalf(output) ? widened(output, null) : of(output)))
+    const raw = node.outputs.map((output) => (isHalf(output) && node.op !== 'AdamW' ? widened(output, null) : of(output)))
     append(node.op, inputs, attributes, raw)
     for (const [i, output] of node.outputs.entries()) {
-      if (!isHalf(output)) continue
+      if (!isHalf(output) || node.op === 'AdamW') continue
       const rounded: Value = { ...widened(output, null), dtype: output.dtype }
       append('Cast', [raw[i]!], { to: output.dtype }, [rounded])
       append('Cast', [rounded], { to: 'f32' }, [of(output)])
@@ -45,7 +51,7 @@ export function emulated(g: Graph): Graph {
     float: 'f32',
     compute: 'f32',
     nodes,
-    inputs: named(g.inputs),
+    inputs: new Map([...named(g.inputs), ...handedIn]),
     parameters: named(g.parameters),
     constants,
     outputs: named(g.outputs),
