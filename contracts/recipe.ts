@@ -84,8 +84,11 @@ export const recipe = z.object({
     emaDecay: z.number().min(0).max(1).default(0.9999),
   }),
   flip: z.boolean().default(false),
-  /** Bits of tokens and matrix products on a GPU: 16 ("auto" and "bf16") or 32. A CPU computes with 32. */
-  precision: z.enum(['auto', 'bf16', 'f32']).default('auto'),
+  /**
+   * Type of tokens and matrix products on a GPU: bfloat16, float16 with a scaled loss, or float32. "auto" is bfloat16 where the GPU has it (compute
+   * capability 8.0 and later), else float16. A CPU computes in float32.
+   */
+  precision: z.enum(['auto', 'bf16', 'f16', 'f32']).default('auto'),
   /**
    * What a training step keeps of its forward pass: everything; wide products, the rest is computed again; or only what goes from block to block.
    * The results are the same, less memory takes more time.

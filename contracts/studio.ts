@@ -128,6 +128,10 @@ export const metricPoint = z.object({
   gradNorm: z.number().nullable(),
   learningRate: z.number(),
   secondsPerStep: z.number().nullable(),
+  /** The factor on the loss of the next step, where training in float16 scales it. */
+  lossScale: z.number().optional(),
+  /** Gradients overflowed: the step changed no weight and halved the factor. */
+  skipped: z.boolean().optional(),
 })
 export type MetricPoint = z.infer<typeof metricPoint>
 

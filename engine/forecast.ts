@@ -3,7 +3,7 @@ import { velocityGraph } from './generation/velocity-graph.ts'
 import { sizeOf } from './graph/shape.ts'
 import { elementBytes, type Graph, type Value } from './graph/value.ts'
 import { planMemory } from './lowering/memory-plan.ts'
-import { trainedCopies } from './optim/train-step.ts'
+import { shadowsOf, trainedCopies } from './optim/train-step.ts'
 import { precisionOf } from './runtime/precision.ts'
 import { lossGraph, pictureForm } from './training/loss-graph.ts'
 import { divisors, microBatchOf, trainGraph } from './training/train-graph.ts'
@@ -76,7 +76,8 @@ function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast,
   if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
   const parameters = numbers(graph.parameters.values())
   const running = programs.reduce((sum, program) => sum + runBytes(program, device), 0)
-  return { parameters, memoryBytes: copies * elementBytes.f32 * parameters + running + (device === 'cuda' ? gpuBytes : 0) }
+  const shadowBytes = [...shadowsOf(graph).values()].reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * elementBytes[dtype], 0)
+  return { parameters, memoryBytes: copies * elementBytes.f32 * parameters + shadowBytes + running + (device === 'cuda' ? gpuBytes : 0) }
 }
 
 /** What a program takes beside its inputs and outputs. A processor's arena takes more than it touches. */

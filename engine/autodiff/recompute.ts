@@ -77,11 +77,12 @@ export class Recomputation {
       waiting.set(value, known)
       return known
     }
+    const handedIn = new Set(this.#g.inputs.values())
     const [start, end] = [this.#g.borders[segment - 1]!, this.#g.borders[segment]!]
     const sum = start.values[1]
     if (sum && !this.#isKept(segment - 1, sum)) this.#copies.set(sum, this.#sum(segment - 1, wait))
     for (const node of this.#nodes.slice(start.at, end.at)) {
-      if (keeps[this.#policy](node, segment)) continue
+      if (keeps[this.#policy](node, segment) || node.outputs.every((output) => handedIn.has(output))) continue
       const inputs = node.inputs.map((value) => value && (this.#copies.get(value) ?? wait(value)))
       const copied = this.#g.node(node.op, inputs, node.attributes, typesOf(node))
       node.outputs.forEach((output, i) => {

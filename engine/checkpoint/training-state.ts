@@ -1,11 +1,12 @@
 import { checkpointState, type CheckpointState } from '#contracts/checkpoint.ts'
 import { StudioError } from '#contracts/errors.ts'
+import { isScaling } from '../optim/loss-scaling.ts'
 import { trainedCopies, copyName } from '../optim/train-step.ts'
 import { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors.ts'
 import { loadFloats, storeFloats } from './tensor-bytes.ts'
 
 export interface TrainingState extends Omit<CheckpointState, 'schema'> {
-  /** Weights under their own names, and their copies under `m/`, `v/` and `ema/`. */
+  /** Weights under their own names, and their copies under `m/`, `v/` and `ema/`; what scales the loss under `scaling/`. */
   tensors: ReadonlyMap<string, { values: Float32Array; shape: readonly number[] }>
 }
 
@@ -39,9 +40,9 @@ export function writeTrainingState({
   const isCopy = (name: string) => trainedCopies.some((copy) => name.startsWith(copyName(copy, '')))
   const state = { schema: 1, step, recipe: settings, snapshot, tokenizer, engine }
   return new Map([
-    [files.weights, pack((name) => (isCopy(name) ? null : name))],
+    [files.weights, pack((name) => (isCopy(name) || isScaling(name) ? null : name))],
     [files.ema, pack((name) => (name.startsWith('ema/') ? name.slice('ema/'.length) : null))],
-    [files.optimizer, pack((name) => (name.startsWith('m/') || name.startsWith('v/') ? name : null))],
+    [files.optimizer, pack((name) => (name.startsWith('m/') || name.startsWith('v/') || isScaling(name) ? name : null))],
     [files.state, new TextEncoder().encode(JSON.stringify(state, null, 1))],
   ])
 }

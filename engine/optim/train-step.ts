@@ -1,7 +1,8 @@
 import { backward } from '../autodiff/backward.ts'
 import type { RecomputePolicy } from '../autodiff/recompute.ts'
 import { GraphBuilder } from '../graph/graph-builder.ts'
-import type { Value } from '../graph/value.ts'
+import type { Graph, Value } from '../graph/value.ts'
+import { defaultScaling, followGradients, scaledLoss, type LossScaling } from './loss-scaling.ts'
 
 /** The numbers of one update, in the order of the operation's `hyper` input. */
 export interface Hyper {
@@ -38,35 +39,72 @@ export function decays(name: string, value: Value): boolean {
  * parameter with its moments and its moving average. Inputs `hyper` [8] and, for each parameter, `m/…`, `v/…`, `ema/…`; outputs `loss`, `gradNorm`
  * and the updated tensors under the names of their inputs with a prime, so that memory bound to both is updated in place.
  *
+ * With `scaling`, by default where tokens are float16, gradients are taken of a scaled loss and divided again; see `followGradients`.
+ *
  * No update starts before the norm is known, and the norm needs every gradient: nothing reads a weight after it has changed.
  */
-export function trainStep(g: GraphBuilder, loss: Value, recompute: RecomputePolicy = 'speed'): void {
-  const parameters = [...g.parameters]
-  const gradients = backward(
-    g,
-    loss,
-    parameters.map(([, value]) => g.leafOf(value)),
-    recompute,
-  )
+export function trainStep(
+  g: GraphBuilder,
+  loss: Value,
+  recompute: RecomputePolicy = 'speed',
+  scaling: LossScaling | null = defaultScaling(g),
+): void {
+  const leaves = handInShadows(g)
+  const gradients = backward(g, scaling ? scaledLoss(g, loss) : loss, leaves, recompute)
   g.output('loss', loss)
-  update(g, gradients)
+  update(g, gradients, scaling)
 }
 
-function update(g: GraphBuilder, gradients: readonly Value[]): void {
+/** The name of a weight in the type of computation, among inputs and outputs. */
+export const shadowName = (parameter: string): string => `shadow/${parameter}`
+
+/** The shadows that a graph reads, by the name of their input. */
+export function shadowsOf({ inputs }: Pick<Graph, 'inputs'>): Map<string, Value> {
+  return new Map([...inputs].filter(([name]) => name.startsWith(shadowName(''))))
+}
+
+/**
+ * What every parameter is read through, see `leafOf`. Where that is its cast to fewer bits, the cast is handed in from now on: the update writes it
+ * together with the weight, and no step casts it.
+ */
+function handInShadows(g: GraphBuilder): Value[] {
+  return [...g.parameters].map(([name, value]) => {
+    const leaf = g.leafOf(value)
+    if (leaf !== value) g.inputs.set(shadowName(name), leaf)
+    return leaf
+  })
+}
+
+function update(g: GraphBuilder, gradients: readonly Value[], scaling: LossScaling | null): void {
   const parameters = [...g.parameters]
-  const [norm] = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])
-  const hyper = g.input('hyper', [8])
+  const norm = g.node('GlobalNorm', gradients, {}, [[[1], g.float]])[0]!
+  const given = g.input('hyper', [8])
+  const { hyper, inverse, gradNorm } = scaling
+    ? followGradients(g, { norm, hyper: given }, scaling)
+    : { hyper: given, inverse: g.floats([1], [1]), gradNorm: norm }
   const copies = trainedCopies.map((copy) => parameters.map(([name, value]) => g.input(copyName(copy, name), value.shape)))
   const values = parameters.map(([, value]) => value)
-  const attributes = { count: parameters.length, decay: parameters.map(([name, value]) => Number(decays(name, value))) }
+  const shadows = shadowsOf(g)
+  const attributes = {
+    count: parameters.length,
+    decay: parameters.map(([name, value]) => Number(decays(name, value))),
+    shadowed: parameters.map(([name]) => Number(shadows.has(shadowName(name)))),
+  }
   const updated = g.node(
     'AdamW',
-    [hyper, norm!, g.floats([1], [1]), ...values, ...gradients, ...copies.flat()],
+    [hyper, norm, inverse, ...values, ...gradients, ...copies.flat()],
     attributes,
-    [...Array<null>(4)].flatMap(() => values.map((value) => [value.shape, value.dtype] as const)),
+    [...Array<null>(4)]
+      .flatMap(() => values)
+      .concat(...shadows.values())
+      .map(({ shape, dtype }) => [shape, dtype] as const),
   )
-  g.output('gradNorm', norm!)
-  const names = [parameters.map(([name]) => name), ...trainedCopies.map((copy) => parameters.map(([name]) => copyName(copy, name)))].flat()
+  g.output('gradNorm', gradNorm)
+  const names = [
+    parameters.map(([name]) => name),
+    ...trainedCopies.map((copy) => parameters.map(([name]) => copyName(copy, name))),
+    [...shadows.keys()],
+  ].flat()
   names.forEach((name, i) => g.output(updatedName(name), updated[i]!))
 }
 
@@ -77,26 +115,45 @@ export const sumName = (parameter: string): string => `gradient/${parameter}`
  * Appends what one piece of a batch gives: gradients of all parameters times `share`, added to those of the pieces before it. Inputs `carry` [1], 0 for
  * the first piece and 1 for the others, and for each parameter `gradient/…`; outputs `loss` and the new sums.
  */
-export function gradientStep(g: GraphBuilder, loss: Value, { share, recompute }: { share: number; recompute: RecomputePolicy }): void {
+export function gradientStep(
+  g: GraphBuilder,
+  loss: Value,
+  { share, recompute, scaling = defaultScaling(g) }: { share: number; recompute: RecomputePolicy; scaling?: LossScaling | null },
+): void {
   const parameters = [...g.parameters]
-  const leaves = parameters.map(([, value]) => g.leafOf(value))
-  const gradients = backward(g, g.scale(loss, share), leaves, recompute)
-  const carry = g.input('carry', [1])
+  const leaves = handInShadows(g)
+  const whole = scaling ? scaledLoss(g, loss) : loss
+  const gradients = backward(g, g.scale(whole, share), leaves, recompute)
+  // Chosen, not multiplied: 0 times what overflowed at the step before would not be 0.
+  const isFirst = g.less(g.input('carry', [1]), g.floats([0.5], [1]))
   g.output('loss', loss)
   parameters.forEach(([name, { shape }], i) => {
-    const before = g.mul(g.input(sumName(name), shape), carry)
+    const before = g.where(isFirst, g.scalar(0), g.input(sumName(name), shape))
     g.output(updatedName(sumName(name)), g.add(before, g.cast(gradients[i]!, g.float)))
   })
 }
 
 /** The update that follows the last piece: the common norm of the summed gradients and AdamW, with inputs and outputs as in `trainStep`. */
-export function updateGraph(trained: ReadonlyMap<string, Value>): GraphBuilder {
+export function updateGraph(trained: Pick<Graph, 'parameters' | 'inputs'>, scaling: LossScaling | null): GraphBuilder {
   const g = new GraphBuilder('f32')
-  for (const [name, { shape }] of trained) g.parameter(name, shape)
+  for (const [name, { shape }] of trained.parameters) g.parameter(name, shape)
+  for (const [name, { shape, dtype }] of shadowsOf(trained)) g.input(name, shape, dtype)
   update(
     g,
     [...g.parameters].map(([name, { shape }]) => g.input(sumName(name), shape)),
+    scaling,
   )
+  return g
+}
+
+/** The shadows of weights that were written from outside. */
+export function shadowGraph(trained: Pick<Graph, 'parameters' | 'inputs'>): GraphBuilder {
+  const g = new GraphBuilder('f32')
+  const shadows = shadowsOf(trained)
+  for (const [name, { shape }] of trained.parameters) {
+    const shadow = shadows.get(shadowName(name))
+    if (shadow) g.output(updatedName(shadowName(name)), g.cast(g.parameter(name, shape), shadow.dtype))
+  }
   return g
 }
 

@@ -1,7 +1,10 @@
 import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
-import type { GraphBuilder } from '../graph/graph-builder.ts'
+import type { Graph } from '../graph/value.ts'
+import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
+  shadowGraph,
+  shadowsOf,
   hyperValues,
   sumName,
   trainedCopies,
@@ -15,8 +18,10 @@ import { Program } from './program.ts'
 
 export interface StepResult {
   loss: number
-  /** Norm of all gradients together, before clipping. Not finite: the step changed nothing. */
+  /** Norm of all gradients together, before clipping. Not finite: the step changed nothing but the scale of the loss. */
   gradNorm: number
+  /** The factor on the loss of the next step; null where losses are not scaled. */
+  lossScale: number | null
 }
 
 /**
@@ -27,10 +32,15 @@ export class TrainProgram implements Disposable {
   /** The trained tensors by parameter name; all zero at first. */
   readonly weights: Buffers
   readonly copies: Readonly<Record<TrainedCopy, Buffers>>
-  /** All that a step changes: weights under their names, copies under `m/…`, `v/…` and `ema/…`. */
+  /** All that a step changes: weights under their names, copies under `m/…`, `v/…` and `ema/…`, what scales the loss under `scaling/…`. */
   readonly state: ReadonlyMap<string, DeviceTensor>
   /** The inputs of the graph that are neither weights nor the optimizer's: written before each step. */
   readonly batch: Buffers
+  readonly #scaling: Buffers | null
+  /** Weights in the type of computation, where that has fewer bits. */
+  readonly #shadows: Buffers
+  /** Makes them of the weights that were written; null once the first step has begun. */
+  #shadowing: Program | null
   readonly #hyper: Buffers
   readonly #results: Buffers
   readonly #program: Program
@@ -38,18 +48,24 @@ export class TrainProgram implements Disposable {
   readonly #update: Program | null
   readonly #sums: Buffers | null
 
-  private constructor(runtime: NativeRuntime, g: GraphBuilder, program: Program, update: Program | null) {
+  private constructor(runtime: NativeRuntime, g: Graph, program: Program, update: Program | null, shadowing: Program | null) {
     this.#program = program
     this.#update = update
+    this.#shadowing = shadowing
+    this.#shadows = new Buffers(runtime, shadowsOf(g))
     const likeWeights = () => new Buffers(runtime, g.parameters)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
     const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
+    const scaled = g.inputs.get(scalingState.scale)
+    this.#scaling = scaled ? new Buffers(runtime, new Map(Object.values(scalingState).map((name) => [name, scaled]))) : null
+    for (const [name, tensor] of this.#scaling?.tensors ?? []) state.set(name, tensor)
+    this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
     this.state = state
     const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
-    const kept = new Map([...state, ...(this.#sums?.tensors ?? [])])
+    const kept = new Map([...state, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
     const inputs = [...program.reads].filter(([name]) => !kept.has(name))
     this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
@@ -60,35 +76,46 @@ export class TrainProgram implements Disposable {
       new Map([...kept, ...this.#hyper.tensors, ...this.batch.tensors]),
       new Map([...updated, ...this.#results.tensors]),
     ]
-    for (const one of [program, update]) one?.bind(reads, results)
+    for (const one of [program, update, shadowing]) one?.bind(reads, results)
   }
 
-  /** Bytes of weights, moments and moving average. */
+  /** Bytes of weights, moments, moving average and shadows. */
   get stateBytes(): number {
-    return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes)
+    return Object.values(this.copies).reduce((sum, { sizeBytes }) => sum + sizeBytes, this.weights.sizeBytes + this.#shadows.sizeBytes)
   }
 
   /** Compiles a graph to which `trainStep` or `gradientStep` was applied. Rejects with ModelError or OutOfMemory. */
-  static async compile(runtime: NativeRuntime, g: GraphBuilder, options: SessionOptions = {}): Promise<TrainProgram> {
+  static async compile(
+    runtime: NativeRuntime,
+    g: Graph,
+    { scaling = defaultScaling(g), ...options }: SessionOptions & { scaling?: LossScaling | null } = {},
+  ): Promise<TrainProgram> {
     const inPieces = g.inputs.has('carry')
     const program = await Program.compile(runtime, g, 'native', options)
-    const update = inPieces ? await Program.compile(runtime, updateGraph(g.parameters), 'native', options) : null
+    const update = inPieces ? await Program.compile(runtime, updateGraph(g, scaling), 'native', options) : null
+    const shadowing = shadowsOf(g).size > 0 ? await Program.compile(runtime, shadowGraph(g)) : null
     try {
-      return new TrainProgram(runtime, g, program, update)
+      return new TrainProgram(runtime, g, program, update, shadowing)
     } catch (error) {
       // Without memory for its state a program is of no use; what it holds would be missing at the next, smaller try.
       program[Symbol.dispose]()
       update?.[Symbol.dispose]()
+      shadowing?.[Symbol.dispose]()
       throw error
     }
   }
 
   /**
    * One update with what `batch` holds, off the JavaScript thread. It cannot be cancelled halfway: either all weights change or, where the
-   * gradient norm is not finite, none. A batch in pieces is written piece by piece by `write`.
+   * gradient norm is not finite, none. Weights are written before the first step, not between steps. A batch in pieces is written piece by piece by `write`.
    */
   async step(hyper: Hyper, { pieces = 1, write }: { pieces?: number; write?: (piece: number) => void } = {}): Promise<StepResult> {
     this.#hyper.write('hyper', hyperValues(hyper))
+    if (this.#shadowing) {
+      await this.#shadowing.run()
+      this.#shadowing[Symbol.dispose]()
+      this.#shadowing = null
+    }
     let loss = 0
     for (let piece = 0; piece < pieces; piece++) {
       write?.(piece)
@@ -97,7 +124,14 @@ export class TrainProgram implements Disposable {
       loss += this.#results.floats('loss')[0]! / pieces
     }
     await this.#update?.run()
-    return { loss, gradNorm: this.#results.floats('gradNorm')[0]! }
+    return { loss, gradNorm: this.#results.floats('gradNorm')[0]!, lossScale: this.#scaling?.floats(scalingState.scale)[0] ?? null }
+  }
+
+  /** Begins to scale the loss anew after so many updates, as for a state that was kept without scaling. */
+  restartScaling(updates: number): void {
+    this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
+    this.#scaling?.write(scalingState.goodSteps, Float32Array.of(0))
+    this.#scaling?.write(scalingState.updates, Float32Array.of(updates))
   }
 
   /** What the step has taken beside its state. */
@@ -113,7 +147,17 @@ export class TrainProgram implements Disposable {
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]()
     this.#update?.[Symbol.dispose]()
-    for (const buffers of [this.weights, ...Object.values(this.copies), this.batch, this.#hyper, this.#results, this.#sums])
+    this.#shadowing?.[Symbol.dispose]()
+    for (const buffers of [
+      this.weights,
+      ...Object.values(this.copies),
+      this.batch,
+      this.#hyper,
+      this.#results,
+      this.#sums,
+      this.#scaling,
+      this.#shadows,
+    ])
       buffers?.[Symbol.dispose]()
   }
 }

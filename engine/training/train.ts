@@ -13,7 +13,7 @@ import { engineVersion } from '../version.ts'
 import { openSpace } from './space.ts'
 import { BatchReader, DataOrder, type Batch } from './batch.ts'
 import type { Examples } from './examples.ts'
-import type { Trainer } from './trainer.ts'
+import type { StepResult, Trainer } from './trainer.ts'
 import { TrainingSession } from './training-session.ts'
 import { constantLoss, showings, trainable } from './validation.ts'
 
@@ -47,7 +47,7 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   if (signal.aborted) return { step: resumed?.step ?? 0, loss: null, finished: false }
 
   const tokenizer = makeTokenizer(recipe, examples, resumed)
-  using session = await TrainingSession.open(runtime, recipe, { examples, tokenizer, tensors: resumed?.tensors ?? null })
+  using session = await TrainingSession.open(runtime, recipe, { examples, tokenizer, resumed })
   const log = new RunLog(ports, request)
   await log.begin(resumed?.step ?? 0)
   if (!resumed) {
@@ -89,7 +89,8 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     const running = session.step(step, await next, (microBatch) => log.announce(`memory: ${microBatch}`))
     if (step < recipe.steps) next = ahead(batchOf(step + 1)) // read while the device computes
     const result = await running
-    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm)) {
+    const skipped = isSkipped(result)
+    if (!Number.isFinite(result.loss) || (!Number.isFinite(result.gradNorm) && !skipped)) {
       await log.flush()
       throw new StudioError(
         'not-finite',
@@ -100,7 +101,9 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
     const secondsPerStep = (ports.now() - startedMs) / 1000
     const due = (every: number) => step % every === 0 || step === recipe.steps
     const validationLoss = session.validation && due(recipe.validateEvery) ? await session.validation.loss() : null
-    await log.record({ step, ...result, validationLoss, secondsPerStep })
+    const { learningRate, gradNorm, lossScale } = result
+    const scaling = lossScale === null ? {} : { lossScale, skipped }
+    await log.record({ step, loss, learningRate, gradNorm: skipped ? null : gradNorm, validationLoss, secondsPerStep, ...scaling })
     if (recipe.samplePrompts.length > 0 && due(recipe.sampleEvery))
       await drawSamples(ports, runtime, request, { trainer: session.trainer, tokenizer, autoencoder }, step, log)
     if (due(recipe.checkpointEvery)) {
@@ -113,6 +116,11 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   await log.flush()
   if (saved !== step) await save(step)
   return { step, loss, finished: step >= recipe.steps }
+}
+
+/** Whether only scaled gradients overflowed: then a smaller factor mends it. Below 1 the gradients themselves are not finite. */
+function isSkipped({ gradNorm, lossScale }: StepResult): boolean {
+  return !Number.isFinite(gradNorm) && lossScale !== null && lossScale >= 1
 }
 
 /** A batch that nobody may ever ask for; who does gets it, or its error. */

@@ -2,6 +2,7 @@ import type { Recipe } from '#contracts/recipe.ts'
 import type { TrainingState } from '../checkpoint/training-state.ts'
 import { sizeOf } from '../graph/shape.ts'
 import { initialParameters } from '../models/initialization.ts'
+import { isScaling } from '../optim/loss-scaling.ts'
 import { emaDecayAt, learningRateAt } from '../optim/schedule.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
@@ -25,7 +26,7 @@ export class Trainer implements Disposable {
   }
 
   /** Compiles the step and fills the weights: from `resumed`, or by the initialization of the recipe's seed. */
-  static async create(runtime: NativeRuntime, recipe: Recipe, resumed: TrainingState['tensors'] | null): Promise<Trainer> {
+  static async create(runtime: NativeRuntime, recipe: Recipe, resumed: Pick<TrainingState, 'step' | 'tensors'> | null): Promise<Trainer> {
     const graph = trainGraph(recipe, precisionOf(runtime, recipe))
     const trainer = new Trainer(recipe, await TrainProgram.compile(runtime, graph, repeated))
     try {
@@ -55,7 +56,7 @@ export class Trainer implements Disposable {
     return this.#program.copies.ema.tensors
   }
 
-  /** One update, the step counted from 1. Not-finite gradients change nothing; the caller sees them in `gradNorm`. */
+  /** One update, the step counted from 1. Not-finite gradients change no weight; the caller sees them in `gradNorm`. */
   async step(step: number, { images, ids }: Batch): Promise<StepResult> {
     const { optimizer, batchSize, seed } = this.#recipe
     const size = microBatchOf(this.#recipe)
@@ -99,9 +100,11 @@ export class Trainer implements Disposable {
     }
   }
 
-  #restore(tensors: TrainingState['tensors']): void {
+  #restore({ step, tensors }: Pick<TrainingState, 'step' | 'tensors'>): void {
+    this.#program.restartScaling(step)
     for (const [name, tensor] of this.#program.state) {
       const stored = tensors.get(name)
+      if (!stored && isScaling(name)) continue // kept by a run on a device that needs none
       if (!stored) throw new TypeError(`the checkpoint has no tensor "${name}"`)
       tensor.write(stored.values)
     }

@@ -13,7 +13,8 @@ import { Validation } from './validation.ts'
 interface Material {
   examples: Examples
   tokenizer: Tokenizer | null
-  tensors: TrainingState['tensors'] | null
+  /** What training goes on from; null begins anew. */
+  resumed: Pick<TrainingState, 'step' | 'tensors'> | null
 }
 
 /**
@@ -67,7 +68,7 @@ export class TrainingSession implements Disposable {
         // Weights change by the very last operation of a step: they are still those of the step before.
         const tensors = this.trainer.capture()
         this[Symbol.dispose]()
-        const again = await TrainingSession.open(this.#runtime, recipe, { ...this.#material, tensors })
+        const again = await TrainingSession.open(this.#runtime, recipe, { ...this.#material, resumed: { step: step - 1, tensors } })
         this.#open = again.#open
         this.#recipe = again.#recipe
         onSmaller(microBatchOf(this.#recipe))
@@ -81,8 +82,8 @@ export class TrainingSession implements Disposable {
   }
 }
 
-async function create(runtime: NativeRuntime, recipe: Recipe, { examples, tokenizer, tensors }: Material) {
-  const trainer = await Trainer.create(runtime, recipe, tensors)
+async function create(runtime: NativeRuntime, recipe: Recipe, { examples, tokenizer, resumed }: Material) {
+  const trainer = await Trainer.create(runtime, recipe, resumed)
   try {
     return { trainer, validation: await Validation.create(runtime, recipe, trainer.averagedWeights, examples, tokenizer) }
   } catch (error) {

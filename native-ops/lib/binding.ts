@@ -83,6 +83,8 @@ export interface GpuDescription {
   readonly driver: string
   readonly freeBytes: number
   readonly totalBytes: number
+  /** Ten times the compute capability: 75, 80, 90. */
+  readonly computeCapability: number
 }
 
 export interface NativeRuntime {

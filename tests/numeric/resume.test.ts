@@ -20,7 +20,7 @@ const batch = (step: number) => ({
 
 /** Steps `from`..`to` on a new trainer; its state as the files of a checkpoint. */
 async function run(from: number, to: number, files: Map<string, Uint8Array> | null): Promise<Map<string, Uint8Array>> {
-  using trainer = await Trainer.create(runtime, recipe, files && readTrainingState(files).tensors)
+  using trainer = await Trainer.create(runtime, recipe, files && readTrainingState(files))
   for (let step = from; step <= to; step++) await trainer.step(step, batch(step))
   return writeTrainingState({ step: to, recipe, snapshot: 'none', tokenizer: null, engine: 'test', tensors: trainer.capture() })
 }

@@ -8,6 +8,7 @@ namespace zigma::addon {
 namespace {
 
 constexpr int kOutOfMemory = 2;
+constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…
 
 template <typename F>
 void Find(void* library, const char* name, F& function) {
@@ -39,6 +40,7 @@ CudaDriver::CudaDriver() {
   Find(library, "cuCtxSynchronize", synchronize_);
   Find(library, "cuDeviceGetName", device_name_);
   Find(library, "cuDriverGetVersion", driver_version_);
+  Find(library, "cuDeviceGetAttribute", device_attribute_);
   Find(library, "cuMemGetInfo_v2", memory_info_);
   Find(library, "cuMemAlloc_v2", allocate_);
   Find(library, "cuMemFree_v2", free_);
@@ -67,10 +69,13 @@ GpuDescription CudaDriver::Describe() const {
   Enter();
   GpuDescription description;
   char name[256] = {};
-  int version = 0;
+  int version = 0, major = 0, minor = 0;
   Check(device_name_(name, sizeof(name), device_), "name the GPU");
   Check(driver_version_(&version), "tell its version");
   Check(memory_info_(&description.free_bytes, &description.total_bytes), "tell its memory");
+  Check(device_attribute_(&major, kCapabilityMajor, device_), "tell its compute capability");
+  Check(device_attribute_(&minor, kCapabilityMinor, device_), "tell its compute capability");
+  description.compute_capability = major * 10 + minor;
   description.name = name;
   description.driver = std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
   return description;

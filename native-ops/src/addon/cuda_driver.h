@@ -12,6 +12,7 @@ struct GpuDescription {
   std::string driver;  // the CUDA version that the driver speaks, "13.0"
   size_t free_bytes;
   size_t total_bytes;
+  int compute_capability;  // ten times: 75, 80, 90
 };
 
 /// The first GPU. Its memory is taken and filled through the driver, in the context that ONNX Runtime uses too.
@@ -41,6 +42,7 @@ class CudaDriver {
   int (*synchronize_)();
   int (*device_name_)(char*, int, int);
   int (*driver_version_)(int*);
+  int (*device_attribute_)(int*, int, int);
   int (*memory_info_)(size_t*, size_t*);
   int (*allocate_)(uint64_t*, size_t);
   int (*free_)(uint64_t);

@@ -136,6 +136,7 @@ Napi::Value Runtime::DescribeGpu(const Napi::CallbackInfo& info) {
     object.Set("driver", gpu.driver);
     object.Set("freeBytes", static_cast<double>(gpu.free_bytes));
     object.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+    object.Set("computeCapability", gpu.compute_capability);
     return object;
   });
 }

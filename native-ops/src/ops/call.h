@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../kernels/workers.h"
@@ -64,6 +65,15 @@ class Call {
     OrtValue* value = nullptr;
     Ort::ThrowOnError(Ort::GetApi().KernelContext_GetOutput(context_, index, dims.data(), dims.size(), &value));
     return value ? Ort::UnownedValue{value}.GetTensorMutableData<T>() : nullptr;
+  }
+
+  // As Out, for an output whose type the graph declares: its elements and their type, null where nobody reads it.
+  std::pair<void*, ONNXTensorElementDataType> OutOfAnyType(size_t index, const Dims& dims) const {
+    OrtValue* value = nullptr;
+    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetOutput(context_, index, dims.data(), dims.size(), &value));
+    if (!value) return {nullptr, ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED};
+    Ort::UnownedValue tensor{value};
+    return {tensor.GetTensorMutableRawData(), tensor.GetTensorTypeAndShapeInfo().GetElementType()};
   }
 
   Workers Threads() const {

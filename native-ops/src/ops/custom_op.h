@@ -95,6 +95,7 @@ struct CustomOp : Ort::CustomOpBase<CustomOp<Op, T>, Kernel<Op>, true> {
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t i) const { return Op::Inputs()[i].presence; }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t i) const { return Op::Outputs()[i].presence; }
   bool GetVariadicInputHomogeneity() const { return Op::Inputs().back().element != Element::kAny; }
+  bool GetVariadicOutputHomogeneity() const { return Op::Outputs().back().element != Element::kAny; }
 };
 
 // Keeps operations alive for as long as the library is loaded, as ORT requires.

@@ -26,6 +26,8 @@ struct TrainedTensor {
   bool decays;
   const float *param, *m, *v, *ema;
   float *new_param, *new_m, *new_v, *new_ema;
+  void* shadow;     // the new weight once more, in the type of computation; or null
+  int shadow_bits;  // as gradient_bits
 };
 
 // Square root of the sum of all squares of the gradients, [1].

@@ -7,7 +7,7 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTensors = 300;     // of a launch
+constexpr int kTensors = 280;     // of a launch
 constexpr int kStretch = 32768;  // elements of a block
 constexpr int kThreads = 256;
 
@@ -39,6 +39,12 @@ __device__ float Gradient(const TrainedTensor& tensor, int64_t i) {
   if (tensor.gradient_bits == 32) return static_cast<const float*>(tensor.gradient)[i];
   if (tensor.gradient_bits == 16) return ToFloat(static_cast<const __nv_bfloat16*>(tensor.gradient)[i]);
   return ToFloat(static_cast<const __half*>(tensor.gradient)[i]);
+}
+
+__device__ void SetShadow(const TrainedTensor& tensor, int64_t i, float param) {
+  if (tensor.shadow_bits == 32) static_cast<float*>(tensor.shadow)[i] = param;
+  else if (tensor.shadow_bits == 16) static_cast<__nv_bfloat16*>(tensor.shadow)[i] = __float2bfloat16_rn(param);
+  else static_cast<__half*>(tensor.shadow)[i] = __float2half_rn(param);
 }
 
 __global__ void __launch_bounds__(kThreads) SquareSums(const __grid_constant__ Group group, float* shares) {
@@ -90,6 +96,7 @@ __global__ void __launch_bounds__(kThreads) Update(const __grid_constant__ Group
     tensor.new_m[i] = skip ? old_m : m;
     tensor.new_v[i] = skip ? old_v : v;
     tensor.new_param[i] = skip ? old : param;
+    if (tensor.shadow) SetShadow(tensor, i, skip ? old : param);
     tensor.new_ema[i] = skip ? old_ema : ema_decay * old_ema + (1.0f - ema_decay) * param;
   }
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "backend.h"
@@ -51,14 +52,15 @@ struct AdamWOp {
   using Backend = CpuBackend;
   static constexpr const char* kName = "AdamW";
   static Slots Inputs() { return {Required(), Required(), Required(), Variadic()}; }
-  static Slots Outputs() { return {Variadic()}; }
+  static Slots Outputs() { return {Variadic(Element::kAny)}; }
 
   int64_t count;
-  std::vector<int64_t> decay;
+  std::vector<int64_t> decay, shadowed;
   explicit AdamWOp(Ort::ConstKernelInfo info)
-      : count(info.GetAttribute<int64_t>("count")), decay(info.GetAttributes<int64_t>("decay")) {
-    if (int64_t(decay.size()) != count)
-      Refuse("AdamW: decay has " + std::to_string(decay.size()) + " entries for " + std::to_string(count) + " tensors.");
+      : count(info.GetAttribute<int64_t>("count")), decay(info.GetAttributes<int64_t>("decay")), shadowed(info.GetAttributes<int64_t>("shadowed")) {
+    for (const auto& [name, list] : {std::pair{"decay", &decay}, std::pair{"shadowed", &shadowed}})
+      if (int64_t(list->size()) != count)
+        Refuse(std::string("AdamW: ") + name + " has " + std::to_string(list->size()) + " entries for " + std::to_string(count) + " tensors.");
   }
 
   void Run(const Call& call) const {
@@ -89,6 +91,28 @@ struct AdamWOp {
       if constexpr (sizeof(T) == 4) cpu::BestKernels().adam_w(p, threads);
       else reference::AdamW(p);
     }
+    size_t next = size_t(4 * count);
+    for (int64_t i = 0; i < count; ++i)
+      if (shadowed[i]) SetShadow(call, i, next++);
+  }
+
+ private:
+  // The new weight once more, in the type that the graph declares.
+  static void SetShadow(const Call& call, int64_t i, size_t output) {
+    const Dims dims = call.DimsOf(size_t(3 + i));
+    const T* param = call.Out<T>(size_t(i), dims);
+    const auto [data, type] = call.OutOfAnyType(output, dims);
+    if (!data) return;
+    const int64_t size = SizeOf(dims);
+    if (type == Onnx<T>::type) std::copy_n(param, size, static_cast<T*>(data));
+    else if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16) Round<Ort::BFloat16_t>(param, size, data);
+    else if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16) Round<Ort::Float16_t>(param, size, data);
+    else Refuse("AdamW: a shadow must have the type of its weight, bfloat16 or float16.");
+  }
+
+  template <typename Half>
+  static void Round(const T* from, int64_t size, void* to) {
+    for (int64_t i = 0; i < size; ++i) static_cast<Half*>(to)[i] = Half(float(from[i]));
   }
 };
 

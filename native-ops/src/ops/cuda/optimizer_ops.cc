@@ -10,14 +10,18 @@ int64_t SizeOf(const Dims& dims) {
   return size;
 }
 
+int BitsOf(ONNXTensorElementDataType type, const Call& call, const char* what) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return 32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16: return 16;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: return -16;
+    default: Refuse(std::string(call.op()) + ": " + what + " must be float, bfloat16 or float16.");
+  }
+}
+
 void SetGradient(cuda::TrainedTensor& tensor, const Call& call, size_t index) {
   tensor.gradient = call.In<void>(index);
-  switch (call.TypeOf(index)) {
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: tensor.gradient_bits = 32; break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16: tensor.gradient_bits = 16; break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: tensor.gradient_bits = -16; break;
-    default: Refuse(std::string(call.op()) + ": a gradient must be float, bfloat16 or float16.");
-  }
+  tensor.gradient_bits = BitsOf(call.TypeOf(index), call, "a gradient");
 }
 
 struct GlobalNormOp {
@@ -42,14 +46,15 @@ struct AdamWOp {
   using Backend = CudaBackend;
   static constexpr const char* kName = "AdamW";
   static Slots Inputs() { return {Required(Element::kFloat32), Required(Element::kFloat32), Required(Element::kFloat32), Variadic(Element::kAny)}; }
-  static Slots Outputs() { return {Variadic(Element::kFloat32)}; }
+  static Slots Outputs() { return {Variadic(Element::kAny)}; }
 
   int64_t count;
-  std::vector<int64_t> decay;
+  std::vector<int64_t> decay, shadowed;
   explicit AdamWOp(Ort::ConstKernelInfo info)
-      : count(info.GetAttribute<int64_t>("count")), decay(info.GetAttributes<int64_t>("decay")) {
-    if (int64_t(decay.size()) != count)
-      Refuse("AdamW: decay has " + std::to_string(decay.size()) + " entries for " + std::to_string(count) + " tensors.");
+      : count(info.GetAttribute<int64_t>("count")), decay(info.GetAttributes<int64_t>("decay")), shadowed(info.GetAttributes<int64_t>("shadowed")) {
+    for (const auto& [name, list] : {std::pair{"decay", &decay}, std::pair{"shadowed", &shadowed}})
+      if (int64_t(list->size()) != count)
+        Refuse(std::string("AdamW: ") + name + " has " + std::to_string(list->size()) + " entries for " + std::to_string(count) + " tensors.");
   }
 
   void Run(const Call& call) const {
@@ -64,6 +69,12 @@ struct AdamWOp {
       tensor.ema = call.In<float>(index(4));
       SetGradient(tensor, call, index(1));
       tensor.new_param = output(0), tensor.new_m = output(1), tensor.new_v = output(2), tensor.new_ema = output(3);
+    }
+    size_t next = size_t(4 * count);
+    for (int64_t i = 0; i < count; ++i) {
+      if (!shadowed[i]) continue;
+      const auto [data, type] = call.OutOfAnyType(next++, call.DimsOf(size_t(3 + i)));
+      tensors[i].shadow = data, tensors[i].shadow_bits = data ? BitsOf(type, call, "a shadow") : 0;
     }
     const DeviceCall at(call);
     at.Check(cuda::AdamW(tensors.data(), count, call.In<float>(0, "hyper", {8}), call.In<float>(1, "norm", {1}), call.In<float>(2, "gradScale", {1}),
