@@ -40,6 +40,7 @@ export class GraphBuilder implements Graph {
   readonly borders: Border[] = []
   /** Parameters in the type of computation, cast once however often they are used. */
   readonly #computed = new Map<Value, Value>()
+  readonly #ones = new Map<string, Value>()
   #nextId = 0
 
   constructor(float: DType = 'f32', { compute = float, scanChunk = 32 }: Precision = {}) {
@@ -152,7 +153,20 @@ export class GraphBuilder implements Graph {
     if (sameShape(x.shape, shape)) return x
     const lead = x.shape.length - shape.length
     const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []))
+    if (axes.length < x.shape.length && axes.every((axis, i) => axis === i)) return this.reshape(this.#columnSums(x, axes.length), shape)
     return this.reshape(this.cast(this.sum(this.cast(x, wideOf(x.dtype)), axes, true), x.dtype), shape)
+  }
+
+  /**
+   * Sums over the first axes as a product with a row of ones: it adds in float without a copy of that type, and always in the same order, which ONNX
+   * Runtime's own sum on a GPU does not.
+   */
+  #columnSums(x: Value, axes: number): Value {
+    const rows = sizeOf(x.shape.slice(0, axes))
+    const key = `${rows} ${x.dtype}`
+    const ones = this.#ones.get(key) ?? this.cast(this.expand(this.scalar(1), [1, rows]), x.dtype)
+    this.#ones.set(key, ones)
+    return this.gemm(ones, this.reshape(x, [rows, sizeOf(x.shape.slice(axes))]))
   }
 
   softmax(x: Value, axis = -1): Value {

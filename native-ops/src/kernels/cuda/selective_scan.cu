@@ -4,26 +4,19 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTile = 8;  // positions that are loaded ahead and whose steps and gates are computed side by side
-
-template <typename T>
-struct Ahead {
-  T u[kTile], delta[kTile], z[kTile];
-  unsigned token[kTile];  // offset of the token's row
-};
+constexpr int kTile = 8;  // positions that are fetched ahead and whose steps and gates are computed side by side
 
 // kStates: only the state at the span's end, from zero, and the sum of its time steps.
 template <typename T, int N, bool kStates>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     Forward(SelectiveScanParams<T> p, int span, float* ends, float* steps) {
+  using Rows = Tile<T, kTile>;
   __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
+  __shared__ __align__(16) T tiles[kBlockWarps][2][kStates ? 2 : 3][Rows::kSize];
   float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
+  auto& tile = tiles[threadIdx.x / kWarp];
   const Place at = PlaceOf(p, span);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk);
-  const T* const u_of = p.u + at.sample;
-  const T* const delta_of = p.delta + at.sample;
-  const T* const z_of = p.z ? p.z + at.sample : nullptr;
-  T* const y_of = p.y + at.sample;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
@@ -33,35 +26,36 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const int64_t chunks = (p.length + p.chunk - 1) / p.chunk;
 
-  Ahead<T> next;
+  // Positions behind the last one are read again from it; what comes of them is not kept. Offsets inside a sequence have 32 bits.
   Projections<T, N, kTile> bc;
-  // Positions behind the last one are read again from it; what comes of them is not kept.
-  const unsigned stride = unsigned(dim);  // offsets inside a sequence have 32 bits
-  const auto fetch = [&](int first) {
+  unsigned tokens[Rows::kEach], next_tokens[Rows::kEach];
+  const auto tokens_of = [&](int first, unsigned(&offsets)[Rows::kEach]) {
+    if constexpr (!kStates) Rows::Offsets(offsets, [&](int row) { return unsigned(Token(p.permutation, min(first + row, at.last - 1), length)) * unsigned(dim); });
+  };
+  const auto fetch = [&](int first, const unsigned(&token)[Rows::kEach], auto& to) {
     bc.Fetch(p, at.b, first, at.last);
-#pragma unroll
-    for (int t = 0; t < kTile; ++t) {
-      const int l = min(first + t, at.last - 1);
-      next.u[t] = u_of[unsigned(l) * stride];
-      next.delta[t] = delta_of[unsigned(l) * stride];
-      if constexpr (kStates) continue;
-      next.token[t] = unsigned(Token(p.permutation, l, length)) * stride;
-      if (z_of) next.z[t] = z_of[next.token[t]];
-    }
+    unsigned rows[Rows::kEach];
+    Rows::Offsets(rows, [&](int row) { return unsigned(min(first + row, at.last - 1)) * unsigned(dim); });
+    Rows{to[0]}.Fetch(p.u + at.sequence, rows, at.columns);
+    Rows{to[1]}.Fetch(p.delta + at.sequence, rows, at.columns);
+    if (!kStates && p.z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, at.columns);
+    __pipeline_commit();
   };
   const auto reset = [&] {
 #pragma unroll
     for (int n = 0; n < N; ++n) h[n] = 0;
   };
 
-  fetch(at.first);
+  tokens_of(at.first, tokens), tokens_of(at.first + kTile, next_tokens);
+  fetch(at.first, tokens, tile[0]);
   float sum = 0;
   const bool even = segment % kTile == 0;  // then a state starts anew at the beginning of a tile only
   for (int first = at.first, turn = 0; first < at.last; first += kTile, turn ^= 1) {
     bc.Put(projection[turn]);
-    const Ahead<T> now = next;
+    __pipeline_wait_prior(0);
     __syncwarp();
-    if (first + kTile < at.last) fetch(first + kTile);
+    unsigned later_tokens[Rows::kEach];
+    if (first + kTile < at.last) fetch(first + kTile, next_tokens, tile[turn ^ 1]), tokens_of(first + 2 * kTile, later_tokens);
     if (first % segment == 0) reset(), sum = -1.0f;
     if (!kStates && p.borders && first % chunk == 0 && at.inside) {
 #pragma unroll
@@ -69,14 +63,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
         if (n < p.state) p.borders[((int64_t(at.b) * chunks + first / chunk) * p.state + n) * dim + at.e] = FromFloat<T>(h[n]);
     }
 
+    const Rows u_rows{tile[turn][0]}, delta_rows{tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
     float delta[kTile], u[kTile], gate[kTile];
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      const float raw = ToFloat(now.delta[t]) + bias;
-      u[t] = ToFloat(now.u[t]);
+      const float raw = delta_rows(t) + bias;
+      u[t] = u_rows(t);
       delta[t] = p.delta_softplus ? Softplus<T>(raw) : raw;
-      const float z = kStates || !z_of ? 0.0f : ToFloat(now.z[t]);
-      gate[t] = kStates || !z_of ? 1.0f : z * Sigmoid(z);
+      const float z = kStates || !p.z ? 0.0f : y_rows(t);
+      gate[t] = kStates || !p.z ? 1.0f : z * Sigmoid(z);
     }
     const auto advance = [&](int t) {
       float B[N], C[N], y[4] = {skip * u[t], 0.0f, 0.0f, 0.0f};
@@ -88,9 +83,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
         h[n] = Exp2(delta[t] * a[n]) * h[n] + B[n] * step;
         if constexpr (!kStates) y[n % 4] += C[n] * h[n];
       }
-      if constexpr (kStates) return;
-      const float out = ((y[0] + y[1]) + (y[2] + y[3])) * gate[t];
-      if (at.inside) y_of[now.token[t]] = FromFloat<T>(out);
+      if constexpr (!kStates) y_rows.Put(t, ((y[0] + y[1]) + (y[2] + y[3])) * gate[t]);
     };
     if (even && first + kTile <= at.last) {
 #pragma unroll
@@ -107,6 +100,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
         if (kStates && sum >= 0.0f) sum += delta[t];
       }
     }
+    if constexpr (kStates) continue;
+    __syncwarp();
+    y_rows.Store(p.y + at.sequence, tokens, at.columns, [&](int row) { return first + row < at.last; });
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i], next_tokens[i] = later_tokens[i];
   }
   if constexpr (kStates) {
     if (!at.inside) return;

@@ -1,14 +1,15 @@
 // What the forward and the backward scan share: how the work is cut, and how a state is carried over the cuts.
 //
 // A warp has 32 neighboring channels of one sample and a span of positions; a thread one channel with its states in registers. Tokens are
-// channel-last, so every load of a warp is one row's neighboring elements. B and C of a position are the same for all channels: the warp keeps
-// them in shared memory. Where samples and channels alone cannot fill the chip, the sequence is cut into spans: each span is first scanned from
+// channel-last: a warp's rows are fetched a tile ahead into shared memory. B and C of a position are the same for all channels: the warp keeps
+// them in shared memory too. Where samples and channels alone cannot fill the chip, the sequence is cut into spans: each span is first scanned from
 // a zero state, the states are then carried over the spans, and each is scanned again from its true state.
 #pragma once
 
 #include <algorithm>
 
 #include "kernels.h"
+#include "tile.cuh"
 #include "types.cuh"
 
 namespace zigma::cuda {
@@ -21,7 +22,7 @@ struct Spans {
   int span, count;       // positions of a span, spans of a sequence
   int tiles, block_tiles;  // warps and blocks along the channels
 
-  // Three blocks keep a multiprocessor busy. All of them at once: one more than there are places for would run alone after the others.
+  // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
   Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
     const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
@@ -34,24 +35,26 @@ struct Spans {
   dim3 Grid(int64_t batch) const { return dim3(block_tiles, count, unsigned(batch)); }
 };
 
-// Where a warp works. Lanes behind the last channel read the last one's numbers and write nothing.
+// Where a warp works. Lanes behind the last channel compute with zeros or the last one's numbers, and write nothing.
 struct Place {
   int b, e, lane, first, last;
-  int64_t sample;  // index of its channel at the sequence's first position
+  int64_t sequence;  // index of the sequence's first element
+  Columns columns;   // of the warp
   bool inside;
 };
 
-template <typename P>
-__device__ inline Place PlaceOf(const P& p, int span) {
+template <typename T>
+__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span) {
   Place at;
   at.lane = threadIdx.x % kWarp;
   at.b = blockIdx.z;
-  const int e = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kWarp + at.lane;
-  at.inside = e < p.dim;
-  at.e = min(e, int(p.dim) - 1);
+  const int dim = int(p.dim), first = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kWarp, e = first + at.lane;
+  at.inside = e < dim;
+  at.e = min(e, dim - 1);
+  at.columns = {min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
   at.first = blockIdx.y * span;
   at.last = min(int(p.length), at.first + span);
-  at.sample = int64_t(at.b) * p.length * p.dim + at.e;
+  at.sequence = int64_t(at.b) * p.length * p.dim;
   return at;
 }
 

@@ -1,5 +1,5 @@
-// The gradient of the selective scan, a chunk at a time from the end: the chunk is run forward from the state at its border, its states are
-// kept in shared memory (with the elements' own precision), then it is walked back:
+// The gradient of the selective scan, a chunk at a time from the end: the chunk is run forward from the state at its border, every other state is
+// kept in shared memory (with the elements' own precision), then it is walked back, two positions together:
 //
 //   dh[l] += C[l] g[l]                     g = dy silu(z)
 //   dC[l] = g h[l]   dB[l] = dh[l] delta u     summed over the channels, which lie in the lanes
@@ -13,14 +13,20 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTile = 4;  // positions loaded together on the way back
+constexpr int kTile = 8;  // positions fetched together by `States`
+constexpr int kSide = 4;  // positions whose steps are computed side by side
+constexpr int kPair = 2;
 
-// States of a chunk, a thread's own; 16-bit elements are kept in pairs.
+// The states before every other position of a chunk, a thread's own; 16-bit elements are kept in pairs.
 template <typename T, int N>
 struct Kept {
   static constexpr int kWords = sizeof(T) == 2 ? N / 2 : N;
-  static constexpr int kBytes = kChunk * kWords * kWarp * 4;
-  uint32_t* words;  // [kChunk, kWords, 32]
+  static constexpr int kSlots = kChunk / kPair;
+  static constexpr int kBytes = kSlots * kWords * kWarp * 4;
+  uint32_t* words;  // [kSlots, kWords, 32]
+
+  // The slot of the chunk's last pair: read first, and free from then on. It has room for a state in rows of 32 channels.
+  __device__ T* Last() const { return reinterpret_cast<T*>(words + (kSlots - 1) * kWords * kWarp); }
 
   __device__ void Put(int slot, const float (&h)[N]) {
     uint32_t* to = words + slot * kWords * kWarp + threadIdx.x % kWarp;
@@ -124,51 +130,66 @@ struct TensorSum {
   }
 };
 
-template <typename T>
-__device__ inline float Gated(const T* z, int64_t at, float dy) {
-  if (!z) return dy;
-  const float x = ToFloat(z[at]);
-  return dy * x * Sigmoid(x);
-}
-
 // What reaches the position before each span when nothing reaches its end.
 template <typename T, int N>
-__global__ void __launch_bounds__(kBlockWarps* kWarp) States(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) States(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+  using Rows = Tile<T, kTile>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
-  __shared__ __align__(16) float projections[kBlockWarps][kTile * 2 * N];
-  float(&projection)[kTile * 2 * N] = projections[threadIdx.x / kWarp];
+  __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
+  __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
+  float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
+  auto& tile = tiles[threadIdx.x / kWarp];
   float a[N], dh[N] = {};
   LoadDecay(p, at, a);
   const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
-  float sum = 0;
-  for (int first = (at.last - 1) / kTile * kTile; first + kTile > at.first; first -= kTile) {
-    Projections<T, N, kTile> bc;
+
+  Projections<T, N, kTile> bc;
+  const auto position = [&](int first, int row) { return min(max(first + row, 0), at.last - 1); };
+  unsigned tokens[Rows::kEach];
+  const auto tokens_of = [&](int first) {
+    Rows::Offsets(tokens, [&](int row) { return unsigned(Token(p.permutation, position(first, row), length)) * unsigned(dim); });
+  };
+  const auto fetch = [&](int first, auto& to) {
     bc.Fetch(p, at.b, first, at.last);
-    float raw[kTile] = {}, grad[kTile] = {};
+    unsigned rows[Rows::kEach];
+    Rows::Offsets(rows, [&](int row) { return unsigned(position(first, row)) * unsigned(dim); });
+    Rows{to[0]}.Fetch(p.delta + at.sequence, rows, at.columns);
+    Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, at.columns);
+    if (p.z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, at.columns);
+    __pipeline_commit();
+  };
+
+  int first = (at.last - 1) / kTile * kTile;
+  tokens_of(first);
+  fetch(first, tile[0]);
+  tokens_of(first - kTile);
+  float sum = 0;
+  for (int turn = 0; first >= at.first; first -= kTile, turn ^= 1) {
+    bc.Put(projection[turn]);
+    __pipeline_wait_prior(0);
+    __syncwarp();
+    if (first - kTile >= at.first) fetch(first - kTile, tile[turn ^ 1]), tokens_of(first - 2 * kTile);
+    float delta[kTile], grad[kTile];
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      const int l = first + t;
-      if (l < at.first || l >= at.last) continue;
-      const int64_t token = at.sample + int64_t(Token(p.permutation, l, length)) * dim;
-      raw[t] = ToFloat(p.delta[at.sample + int64_t(l) * dim]) + bias;
-      grad[t] = Gated(p.z, token, ToFloat(g.dy[token]));
+      const float raw = Rows{tile[turn][0]}(t) + bias;
+      delta[t] = p.delta_softplus ? Softplus<T>(raw) : raw;
+      grad[t] = Rows{tile[turn][1]}(t);
+      const float z = p.z ? Rows{tile[turn][2]}(t) : 0.0f;
+      if (p.z) grad[t] *= z * Sigmoid(z);
+      if (first + t >= at.last) delta[t] = 0.0f, grad[t] = 0.0f;  // such a position passes nothing on and changes nothing
     }
-    __syncwarp();
-    bc.Put(projection);
-    __syncwarp();
 #pragma unroll
     for (int t = kTile - 1; t >= 0; --t) {
-      const int l = first + t;
-      if (l < at.first || l >= at.last) continue;
-      const float delta = p.delta_softplus ? Softplus<T>(raw[t]) : raw[t];
+      const bool starts = (first + t) % segment == 0 && first + t < at.last;  // nothing reaches back over the start of a segment
+      const float cut = starts ? -INFINITY : 0.0f;
       float C[N];
-      LoadShared(projection + t * 2 * N + N, C);
-      const bool starts = l % segment == 0;
+      LoadShared(projection[turn] + t * 2 * N + N, C);
 #pragma unroll
-      for (int n = 0; n < N; ++n) dh[n] = starts ? 0.0f : (dh[n] + C[n] * grad[t]) * Exp2(delta * a[n]);
-      sum = starts || sum < 0.0f ? -1.0f : sum + delta;
+      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Exp2(delta[t] * a[n] + cut);
+      sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
   if (!at.inside) return;
@@ -178,23 +199,31 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp) States(SelectiveScanGradPa
   steps[part * dim + at.e] = sum;
 }
 
+// What a warp of `Backward` has in shared memory.
+template <typename T, int N>
+struct Room {
+  float projection[kChunk * 2 * N];         // B and C; then the warp's share of their gradients takes their place
+  float delta[kChunk * kWarp];              // time steps
+  uint32_t kept[Kept<T, N>::kBytes / 4];
+  T u[2][kChunk * kWarp], delta_raw[2][kChunk * kWarp];  // of this chunk and of the next; then du and ddelta take their places
+  T z[kChunk * kWarp], dy[kChunk * kWarp];               // then dz takes z's place
+};
+
 template <typename T, int N>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
     Backward(SelectiveScanGradParams<T> g, int span, const float* incoming, float* shares, float* sums) {
+  using Rows = Tile<T, kChunk>;
   constexpr bool kTensorCores = kHasTensorCores && sizeof(T) == 2 && N == 16;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
-  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk), warp = threadIdx.x / kWarp;
+  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk);
   extern __shared__ __align__(16) char shared[];
-  float* const all_projections = reinterpret_cast<float*>(shared);
-  float* const projection = all_projections + warp * kChunk * 2 * N;  // B and C; then their gradients take their place
-  Kept<T, N> kept = {reinterpret_cast<uint32_t*>(shared + kBlockWarps * kChunk * 2 * N * 4 + warp * Kept<T, N>::kBytes)};
-  const T* const u_of = p.u + at.sample;
-  const T* const delta_of = p.delta + at.sample;
-  const T* const z_of = p.z ? p.z + at.sample : nullptr;
-  const T* const dy_of = g.dy + at.sample;
-  T* const du_of = g.du + at.sample;
-  T* const d_delta_of = g.d_delta + at.sample;
+  Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
+  Room<T, N>& room = rooms[threadIdx.x / kWarp];
+  float* const projection = room.projection;
+  float* const deltas = room.delta + at.lane;
+  Kept<T, N> kept = {room.kept};
+  const Rows z_rows{room.z}, dy_rows{room.dy};
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay(p, at, a);
@@ -206,133 +235,165 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const int64_t chunks = (p.length + p.chunk - 1) / p.chunk;
   const TensorSum tensor_sum;
 
-  const unsigned stride = unsigned(dim);  // offsets inside a sequence have 32 bits
-  for (int low = (at.last - 1) / kChunk * kChunk; low >= at.first; low -= kChunk) {
-    const int high = min(low + kChunk, at.last);
-    Projections<T, N, kChunk> bc;
-    bc.Fetch(p, at.b, low, high);
-    float h[N];
-    const int border = low / chunk;
-    {
-      const T* const from = p.borders + (int64_t(at.b) * chunks + border) * p.state * dim + at.e;
-#pragma unroll
-      for (int n = 0; n < N; ++n) h[n] = n < p.state ? ToFloat(from[n * stride]) : 0.0f;
-    }
+  // Positions behind the last one are read again from it. Offsets inside a sequence have 32 bits.
+  Projections<T, N, kChunk> bc;
+  const auto position = [&](int low, int row) { return min(max(low + row, 0), at.last - 1); };
+  unsigned tokens[Rows::kEach], next_tokens[Rows::kEach];
+  const auto tokens_of = [&](int low, unsigned(&offsets)[Rows::kEach]) {
+    Rows::Offsets(offsets, [&](int row) { return unsigned(Token(p.permutation, position(low, row), length)) * unsigned(dim); });
+  };
+  const auto rows_of = [&](int low, unsigned(&offsets)[Rows::kEach]) {
+    Rows::Offsets(offsets, [&](int row) { return unsigned(position(low, row)) * unsigned(dim); });
+  };
+  const auto fetch_steps = [&](int low, int turn) {
+    unsigned rows[Rows::kEach];
+    rows_of(low, rows);
+    Rows{room.u[turn]}.Fetch(p.u + at.sequence, rows, at.columns);
+    Rows{room.delta_raw[turn]}.Fetch(p.delta + at.sequence, rows, at.columns);
+  };
+  const auto fetch_border = [&](int low) {
+    using States = Tile<T, N>;
+    unsigned rows[States::kEach];
+    States::Offsets(rows, [&](int n) { return unsigned(min(n, int(p.state) - 1)) * unsigned(dim); });
+    States{kept.Last()}.Fetch(p.borders + (int64_t(at.b) * chunks + low / chunk) * p.state * dim, rows, at.columns);
+  };
+
+  int low = (at.last - 1) / kChunk * kChunk;
+  bc.Fetch(p, at.b, low, at.last);
+  tokens_of(low, next_tokens);
+  fetch_steps(low, 0);
+  fetch_border(low);
+  __pipeline_commit();
+  for (int turn = 0; low >= at.first; low -= kChunk, turn ^= 1) {
+    const int high = min(low + kChunk, at.last), border = low / chunk;
+    const bool more = low - kChunk >= at.first;
+    const Rows u_rows{room.u[turn]}, delta_rows{room.delta_raw[turn]};
     unsigned starts = 0;  // bit i: a segment starts at position low + i
     for (int l = (low + segment - 1) / segment * segment; l < high; l += segment) starts |= 1u << (l - low);
-    __syncwarp();
+    const auto cut = [&](int i) { return starts >> i & 1 ? -INFINITY : 0.0f; };  // nothing passes the start of a segment
     bc.Put(projection);
+    __pipeline_wait_prior(0);
     __syncwarp();
+    float h[N];
+#pragma unroll
+    for (int n = 0; n < N; ++n) h[n] = n < p.state ? Tile<T, N>{kept.Last()}(n) : 0.0f;
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
+    dy_rows.Fetch(g.dy + at.sequence, tokens, at.columns);
+    if (p.z) z_rows.Fetch(p.z + at.sequence, tokens, at.columns);
+    if (more) fetch_steps(low - kChunk, turn ^ 1), tokens_of(low - kChunk, next_tokens);
+    __pipeline_commit();
 
     // Borders farther apart than the chunks: the way from the border to here once more.
     for (int l = border * chunk; l < low; ++l) {
-      const float raw = ToFloat(delta_of[unsigned(l) * stride]) + bias, delta = p.delta_softplus ? Softplus<T>(raw) : raw;
-      const float step = delta * ToFloat(u_of[unsigned(l) * stride]), cut = l % segment == 0 ? -INFINITY : 0.0f;
+      const int64_t row = at.sequence + int64_t(l) * dim + at.e;
+      const float raw = ToFloat(p.delta[row]) + bias, delta = p.delta_softplus ? Softplus<T>(raw) : raw;
+      const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
 #pragma unroll
       for (int n = 0; n < N; ++n) {
         const float B = n < p.state ? ToFloat(p.b[(int64_t(at.b) * length + l) * p.state + n]) : 0.0f;
-        h[n] = Exp2(delta * a[n] + cut) * h[n] + B * step;
+        h[n] = Exp2(delta * a[n] + cut_here) * h[n] + B * step;
       }
     }
     // A position behind the last one has a step of zero: it changes no state and reaches nothing.
-    for (int i = 0; i < kChunk; i += kTile) {
-      float delta[kTile], step[kTile];
+#pragma unroll 1
+    for (int i = 0; i < kChunk; i += kSide) {
+      float delta[kSide], step[kSide];
 #pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        const unsigned row = unsigned(min(low + i + t, high - 1)) * stride;
-        delta[t] = ToFloat(delta_of[row]) + bias, step[t] = ToFloat(u_of[row]);
+      for (int t = 0; t < kSide; ++t) {
+        const float raw = delta_rows(i + t) + bias;
+        delta[t] = low + i + t >= high ? 0.0f : p.delta_softplus ? Softplus<T>(raw) : raw;
+        step[t] = delta[t] * u_rows(i + t);
+        deltas[(i + t) * kWarp] = delta[t];
       }
 #pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        if (p.delta_softplus) delta[t] = Softplus<T>(delta[t]);
-        if (low + i + t >= high) delta[t] = 0.0f;
-        step[t] *= delta[t];
-      }
-#pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        const float cut = starts >> (i + t) & 1 ? -INFINITY : 0.0f;
+      for (int t = 0; t < kSide; ++t) {
         float B[N];
         LoadShared(projection + (i + t) * 2 * N, B);
-        kept.Put(i + t, h);
+        if (t % kPair == 0) kept.Put((i + t) / kPair, h);
 #pragma unroll
-        for (int n = 0; n < N; ++n) h[n] = Exp2(delta[t] * a[n] + cut) * h[n] + B[n] * step[t];
+        for (int n = 0; n < N; ++n) h[n] = Exp2(delta[t] * a[n] + cut(i + t)) * h[n] + B[n] * step[t];
       }
     }
+    __pipeline_wait_prior(0);
+    __syncwarp();
 
-    for (int i = kChunk - kTile; i >= 0; i -= kTile) {
-      float delta[kTile], u[kTile], dy[kTile], slope[kTile], gate[kTile], gate_slope[kTile];
-      unsigned token[kTile];
+    // One position: `after` and `before` are its states, `decay` what passes from one to the other.
+    const auto back = [&](int i, float delta, const float(&after)[N], const float(&before)[N], const auto& decay) {
+      float B[N], C[N];
+      float* const row = projection + i * 2 * N;
+      LoadShared(row + N, C);
+      const bool there = low + i < high;
+      const float u = u_rows(i), dy = there ? counts * dy_rows(i) : 0.0f, z = p.z ? z_rows(i) : 0.0f, s = Sigmoid(z);
+      const float gate = p.z ? z * s : 1.0f, grad = dy * gate, step = delta * u;
+      if (g.dz) {
+        float y[4] = {skip * u, 0.0f, 0.0f, 0.0f};
 #pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        const int l = min(low + i + t, high - 1);
-        const unsigned row = unsigned(l) * stride;
-        token[t] = unsigned(Token(p.permutation, l, length)) * stride;
-        delta[t] = ToFloat(delta_of[row]) + bias, u[t] = ToFloat(u_of[row]);
-        dy[t] = counts * ToFloat(dy_of[token[t]]);
-        gate[t] = z_of ? ToFloat(z_of[token[t]]) : 0.0f;
+        for (int n = 0; n < N; ++n) y[n % 4] += C[n] * after[n];
+        z_rows.Put(i, dy * ((y[0] + y[1]) + (y[2] + y[3])) * s * (1.0f + z * (1.0f - s)));
+      }
+      LoadShared(row, B);
+      float along_b[2] = {}, along_a[2] = {}, sum;
+#pragma unroll
+      for (int n = 0; n < N; ++n) dh[n] += C[n] * grad, along_b[n % 2] += dh[n] * B[n];
+      if constexpr (kTensorCores) {
+        sum = tensor_sum(dh, step, after, grad);
+      } else {
+        float values[2 * N];
+#pragma unroll
+        for (int n = 0; n < N; ++n) values[n] = dh[n] * step, values[N + n] = grad * after[n];
+        SumOverLanes(values);
+        sum = values[0];
       }
 #pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        const float raw = delta[t], z = gate[t], s = Sigmoid(z);
-        if (p.delta_softplus) delta[t] = Softplus<T>(raw);
-        slope[t] = !p.delta_softplus || raw > 20.0f ? 1.0f : 1.0f - Exp2(-kLog2E * delta[t]);
-        if (low + i + t >= high) delta[t] = 0.0f, dy[t] = 0.0f;
-        gate[t] = z_of ? z * s : 1.0f;
-        gate_slope[t] = s * (1.0f + z * (1.0f - s));
+      for (int n = 0; n < N; ++n) {
+        dh[n] *= decay(n);
+        const float through = dh[n] * before[n];
+        along_a[n % 2] += through * a[n];
+        d_a[n] += through * delta;
       }
+      d_skip += grad * u;
+      const float slope = p.delta_softplus ? 1.0f - Exp2(-kLog2E * delta) : 1.0f;  // of softplus, seen from its result
+      const float sum_b = along_b[0] + along_b[1], d_delta = (u * sum_b + kLn2 * (along_a[0] + along_a[1])) * slope;
+      if (there) d_bias += d_delta;
+      u_rows.Put(i, skip * grad + delta * sum_b);
+      delta_rows.Put(i, d_delta);
+      return sum;
+    };
+#pragma unroll 1
+    for (int i = kChunk - kPair; i >= 0; i -= kPair) {
+      float before[N], between[N], decay[N], B[N];
+      const float delta = deltas[i * kWarp], next = deltas[(i + 1) * kWarp], step = delta * u_rows(i);
+      LoadShared(projection + i * 2 * N, B);
+      kept.Get(i / kPair, before);
 #pragma unroll
-      for (int t = kTile - 1; t >= 0; --t) {
-        const bool writes = at.inside && low + i + t < high;
-        float* const row = projection + (i + t) * 2 * N;
-        float B[N], C[N], before[N];
-        LoadShared(row + N, C);
-        const float grad = dy[t] * gate[t], step = delta[t] * u[t];
-        if (g.dz) {
-          float y[4] = {skip * u[t], 0.0f, 0.0f, 0.0f};
-#pragma unroll
-          for (int n = 0; n < N; ++n) y[n % 4] += C[n] * h[n];
-          if (writes) g.dz[at.sample + token[t]] = FromFloat<T>(dy[t] * ((y[0] + y[1]) + (y[2] + y[3])) * gate_slope[t]);
-        }
-        LoadShared(row, B);
-        kept.Get(i + t, before);
-        float along_b[2] = {}, along_a[2] = {}, sum;
-        const float cut = starts >> (i + t) & 1 ? -INFINITY : 0.0f;  // nothing reaches back over the start of a segment
-#pragma unroll
-        for (int n = 0; n < N; ++n) dh[n] += C[n] * grad, along_b[n % 2] += dh[n] * B[n];
-        if constexpr (kTensorCores) {
-          sum = tensor_sum(dh, step, h, grad);
-        } else {
-          float values[2 * N];
-#pragma unroll
-          for (int n = 0; n < N; ++n) values[n] = dh[n] * step, values[N + n] = grad * h[n];
-          SumOverLanes(values);
-          sum = values[0];
-        }
-#pragma unroll
-        for (int n = 0; n < N; ++n) {
-          dh[n] *= Exp2(delta[t] * a[n] + cut);
-          const float through = dh[n] * before[n];
-          along_a[n % 2] += through * a[n];
-          d_a[n] += through * delta[t];
-          h[n] = before[n];
-        }
-        d_skip += grad * u[t];
-        const float sum_b = along_b[0] + along_b[1], d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * slope[t];
-        if (writes) {
-          const unsigned to = unsigned(low + i + t) * stride;
-          d_bias += d_delta;
-          du_of[to] = FromFloat<T>(skip * grad + delta[t] * sum_b);
-          d_delta_of[to] = FromFloat<T>(d_delta);
-        }
-        __syncwarp();
-        row[kTensorCores ? TensorSum::Index() : at.lane * 2 * N / kWarp] = sum;
+      for (int n = 0; n < N; ++n) {
+        decay[n] = Exp2(delta * a[n] + cut(i));
+        between[n] = decay[n] * before[n] + B[n] * step;
       }
+      const float second = back(i + 1, next, h, between, [&](int n) { return Exp2(next * a[n] + cut(i + 1)); });
+      const float first = back(i, delta, between, before, [&](int n) { return decay[n]; });
+#pragma unroll
+      for (int n = 0; n < N; ++n) h[n] = before[n];
+      __syncwarp();
+      const int index = kTensorCores ? TensorSum::Index() : at.lane * 2 * N / kWarp;
+      projection[i * 2 * N + index] = first, projection[(i + 1) * 2 * N + index] = second;
+      if (i == kChunk - kPair && more) fetch_border(low - kChunk), __pipeline_commit();
     }
+    if (more) bc.Fetch(p, at.b, low - kChunk, at.last);
+    __syncwarp();
+    unsigned rows[Rows::kEach];
+    rows_of(low, rows);
+    const auto writes = [&](int row) { return low + row < high; };
+    u_rows.Store(g.du + at.sequence, rows, at.columns, writes);
+    delta_rows.Store(g.d_delta + at.sequence, rows, at.columns, writes);
+    if (g.dz) z_rows.Store(g.dz + at.sequence, tokens, at.columns, writes);
     __syncthreads();
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
       float total = 0;
 #pragma unroll
-      for (int w = 0; w < kBlockWarps; ++w) total += all_projections[w * kChunk * 2 * N + i];
+      for (int w = 0; w < kBlockWarps; ++w) total += rooms[w].projection[i];
       shares[((int64_t(blockIdx.x) * gridDim.z + at.b) * length + low) * 2 * N + i] = total;
     }
     __syncthreads();
@@ -383,7 +444,7 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
-  constexpr int bytes = kBlockWarps * (kChunk * 2 * N * 4 + Kept<T, N>::kBytes);
+  constexpr int bytes = kBlockWarps * sizeof(Room<T, N>);
   static const cudaError_t allowed = cudaFuncSetAttribute(Backward<T, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (allowed != cudaSuccess) return allowed;
   Backward<T, N><<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
