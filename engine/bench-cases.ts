@@ -19,19 +19,19 @@ export function gpuCases(): GpuCase[] {
   const [small, large, text] = [named('zigzag8_b1_pe2'), named('s1024_zigzag8_b2_old'), named('zigzag8_b1_pe2_text')]
   const sized = (pixels: number): Recipe => ({ ...large, model: { ...large.model, height: pixels, width: pixels, patchSize: 1 } })
   const identity: Recipe = { ...small, model: { ...small.model, scan: { kind: 'raster', count: 1 } } }
-  type Row = [work: GpuCase['work'], recipe: Recipe, batchSize: number, peerMs: number | null, what?: string]
+  type Row = [work: GpuCase['work'], recipe: Recipe, batchSize: number, peerMs: number | null, what?: string, base?: string]
   const rows: Row[] = [
-    ['train', small, 32, 186.4],
     ['train', identity, 32, null, 'identity order'],
-    ['train', { ...small, recompute: 'balanced' }, 32, null, 'balanced'],
-    ['train', { ...small, recompute: 'memory' }, 32, null, 'memory'],
-    ['train', { ...small, precision: 'f16' }, 32, null, 'f16'],
+    ['train', small, 32, 186.4, '', 'identity order'],
+    ['train', { ...small, recompute: 'balanced' }, 32, null, 'balanced', ''],
+    ['train', { ...small, recompute: 'memory' }, 32, null, 'memory', ''],
+    ['train', { ...small, precision: 'f16' }, 32, null, 'f16', ''],
     ['train', text, 32, 209.2, 'text'],
     ['train', large, 4, 99.3],
     ['train', sized(128), 4, 392.8],
     ['train', small, 1, 15.0],
-    ['sample', small, 32, 48.9],
     ['sample', identity, 32, null, 'identity order'],
+    ['sample', small, 32, 48.9, '', 'identity order'],
     ['sample', text, 32, 56.3, 'text'],
     ['sample', small, 1, 2.63],
     ['sample', text, 1, 4.38, 'text'],
@@ -41,10 +41,9 @@ export function gpuCases(): GpuCase[] {
     ['sample', sized(256), 1, null],
     ['train', sized(256), 1, null],
   ]
-  return rows.map(([work, recipe, batchSize, peerMs, what]) => {
-    const plain = `${work} ${tokensOf(recipe)} x ${batchSize}`
-    const name = what ? `${plain}, ${what}` : plain
-    return { name, work, recipe: { ...recipe, batchSize }, peerMs, base: what && what !== 'text' ? plain : null }
+  return rows.map(([work, recipe, batchSize, peerMs, what = '', base]) => {
+    const nameOf = (what: string) => `${work} ${tokensOf(recipe)} x ${batchSize}${what && `, ${what}`}`
+    return { name: nameOf(what), work, recipe: { ...recipe, batchSize }, peerMs, base: base === undefined ? null : nameOf(base) }
   })
 }
 

@@ -1,6 +1,7 @@
 import type { Recipe } from '#contracts/recipe.ts'
 import { tokensOf, type GpuCase } from './bench-cases.ts'
 import { example, weightLike } from './bench-inputs.ts'
+import { measureKernels, type KernelTable } from './bench-kernels.ts'
 import { floorOf, type Ceilings, type Floor } from './floor.ts'
 import { stepBytes } from './forecast.ts'
 import { velocityGraph } from './generation/velocity-graph.ts'
@@ -86,31 +87,45 @@ export type CaseReport = { name: string; work: GpuCase['work']; tokens: number; 
       share: number
       /** This time over that of the case it is held against, where that was measured too. */
       relative: { base: string; ratio: number } | null
+      /** Its operations one by one, where they were asked for. */
+      kernels: KernelTable | null
     } & StepTime)
 )
+
+export interface CaseOptions {
+  ceilings: Ceilings
+  /** Whether the operations of a case are timed one by one as well. */
+  withKernels?: (one: GpuCase) => boolean
+  onReport?: (report: CaseReport) => void
+}
 
 /** Measures one case after the other; one that fails is told in its report, and the others go on. */
 export async function measureCases(
   runtime: NativeRuntime,
   cases: readonly GpuCase[],
-  { ceilings, onReport }: { ceilings: Ceilings; onReport: (report: CaseReport) => void },
+  { ceilings, withKernels = () => false, onReport = () => {} }: CaseOptions,
 ): Promise<CaseReport[]> {
   const reports: CaseReport[] = []
   for (const one of cases) {
-    const report = await measureCase(runtime, one, ceilings, reports)
+    const report = await measureCase(runtime, one, { ceilings, withKernels: withKernels(one), others: reports })
     reports.push(report)
     onReport(report)
   }
   return reports
 }
 
-async function measureCase(runtime: NativeRuntime, one: GpuCase, ceilings: Ceilings, others: readonly CaseReport[]): Promise<CaseReport> {
+async function measureCase(
+  runtime: NativeRuntime,
+  one: GpuCase,
+  { ceilings, withKernels, others }: { ceilings: Ceilings; withKernels: boolean; others: readonly CaseReport[] },
+): Promise<CaseReport> {
   const { name, work, recipe, peerMs } = one
   const [tokens, batchSize] = [tokensOf(recipe), recipe.batchSize]
   const known = { name, work, tokens, batchSize, peerMs }
   try {
     const time = await (work === 'train' ? measureTraining : measureSampling)(runtime, recipe)
-    const floor = floorOfParts(partsOf(one, precisionOf(runtime, recipe)), ceilings)
+    const parts = partsOf(one, precisionOf(runtime, recipe))
+    const floor = floorOfParts(parts, ceilings)
     const base = others.find((other) => other.name === one.base)
     return {
       ...known,
@@ -122,6 +137,7 @@ async function measureCase(runtime: NativeRuntime, one: GpuCase, ceilings: Ceili
       floor,
       share: floor.ms / time.ms,
       relative: base?.error === null ? { base: base.name, ratio: time.ms / base.ms } : null,
+      kernels: withKernels ? await measureKernels(runtime, parts, { ceilings, stepMs: time.ms }) : null,
     }
   } catch (error) {
     return { ...known, error: error instanceof Error ? error.message : String(error) }

@@ -1,25 +1,34 @@
 import { sizeOf } from './graph/shape.ts'
-import type { DType, Shape } from './graph/value.ts'
+import { elementBytes, type DType, type Shape } from './graph/value.ts'
 import { initialValues } from './models/initialization.ts'
-import { normal } from './random/philox.ts'
+import { normal, uniform } from './random/philox.ts'
 import { encode } from './runtime/elements.ts'
 
-const table = normal(2 ** 16 + 1, { seed: 1, stream: 1 })
+// The same few numbers over and over: billions would take longer to draw than to measure with.
+const few = 2 ** 16 + 1
+const normals = normal(few, { seed: 1, stream: 1 })
+const uniforms = uniform(few, { seed: 1, stream: 3 })
 
-/** Normal numbers of a standard deviation; the same few over and over, for billions would take longer to draw than to measure with. */
-export function gaussian(count: number, deviation: number): Float32Array {
-  const numbers = new Float32Array(count)
-  for (let at = 0; at < count; at += table.length) numbers.set(table.subarray(0, Math.min(table.length, count - at)), at)
-  if (deviation !== 1) for (let i = 0; i < count; i++) numbers[i]! *= deviation
-  return numbers
+/** The bytes of uniform numbers from `low` to `high`. */
+export function spread(dtype: DType, count: number, [low, high]: readonly [low: number, high: number]): ArrayBufferView {
+  const table = uniforms.map((u) => low + u * (high - low))
+  return overAndOver(encode(table, dtype), count * elementBytes[dtype])
+}
+
+function overAndOver({ buffer, byteOffset, byteLength }: ArrayBufferView, sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const table = new Uint8Array(buffer, byteOffset, byteLength)
+  const bytes = new Uint8Array(sizeBytes)
+  for (let at = 0; at < sizeBytes; at += byteLength) bytes.set(table.subarray(0, sizeBytes - at), at)
+  return bytes
 }
 
 /** What is not zero at the start as it starts; matrices and zeros as small normal numbers: on zeros a product would run faster. */
 export function weightLike(name: string, shape: Shape, depth: number): Float32Array {
   const count = sizeOf(shape)
-  if (count > table.length) return gaussian(count, 0.02)
-  const values = initialValues(name, shape, depth, { seed: 1, stream: 2 })
-  return values.every((x) => x === 0) ? gaussian(count, 0.02) : values
+  const values = count > few ? null : initialValues(name, shape, depth, { seed: 1, stream: 2 })
+  if (values?.some((x) => x !== 0)) return values
+  const small = normals.map((x) => 0.02 * x)
+  return new Float32Array(overAndOver(small, count * elementBytes.f32).buffer)
 }
 
 /** The bytes of a tensor: normal numbers, bytes of pictures, counters, or indices from 0 to `limit`, not included. */
@@ -28,5 +37,5 @@ export function example(dtype: DType, count: number, limit = 64): ArrayBufferVie
   if (dtype === 'i32') return Int32Array.from({ length: count }, (_, i) => i % limit)
   if (dtype === 'u8') return Uint8Array.from({ length: count }, (_, i) => (i * 37) % 256)
   if (dtype === 'bool') return Uint8Array.from({ length: count }, (_, i) => i % 2)
-  return encode(gaussian(count, 1), dtype)
+  return overAndOver(encode(normals, dtype), count * elementBytes[dtype])
 }

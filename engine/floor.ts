@@ -50,9 +50,17 @@ export function floorOf(g: Graph, ceilings: Ceilings): Floor {
   return { ...total, leanMs: products + updateBytes / ceilings.copyGBps / 1e6 }
 }
 
+/** Milliseconds that each of the three takes. */
+export function timesOf(
+  { bytes, flops, specials }: Work,
+  { copyGBps, productTflops, exponentialGps }: Ceilings,
+): Record<keyof Work, number> {
+  return { bytes: bytes / copyGBps / 1e6, flops: flops / productTflops / 1e9, specials: specials / exponentialGps / 1e6 }
+}
+
 /** Milliseconds that the scarcest of the three takes. */
-export function floorMs({ bytes, flops, specials }: Work, { copyGBps, productTflops, exponentialGps }: Ceilings): number {
-  return Math.max(bytes / copyGBps / 1e6, flops / productTflops / 1e9, specials / exponentialGps / 1e6)
+export function floorMs(work: Work, ceilings: Ceilings): number {
+  return Math.max(...Object.values(timesOf(work, ceilings)))
 }
 
 /** The operations that a run of a lowered graph computes, with their work; views and what depends on constants alone are none. */

@@ -209,6 +209,7 @@ bench
   .command('gpu')
   .description('whole steps of the official configurations on the GPU, beside their floors')
   .option('--only <regex>', 'only configurations whose names this regular expression finds')
+  .option('--kernels', 'time the operations of two configurations, or of those that --only finds, one by one')
   .addOption(json())
   .action(run(benchGpu))
 bench

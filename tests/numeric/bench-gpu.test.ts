@@ -20,11 +20,13 @@ const one = (name: string, work: GpuCase['work'], more: Partial<Recipe> = {}, ba
   base,
 })
 
-async function bench(cases: GpuCase[], on = runtime) {
+async function bench(cases: GpuCase[], { on = runtime, kernels = '' } = {}) {
   const lines: string[] = []
   let document: unknown
   const output = { line: (text: string) => void lines.push(text), answer: (answer: unknown) => void (document = answer) }
-  const failure: unknown = await benchCases(output, on, { cases, sizes }).catch((error: unknown) => error)
+  const failure: unknown = await benchCases(output, on, { cases, sizes, withKernels: ({ name }) => name === kernels }).catch(
+    (error: unknown) => error,
+  )
   return { lines, failure, answer: document as { ceilings: Record<string, number>; cases: CaseReport[] } }
 }
 
@@ -39,11 +41,14 @@ test('2^-x over and over comes to the one number that is its own, for every leng
 })
 
 test('each case is told with its time, its memory, its floor and the share of it; a batch in pieces costs its update once', async () => {
-  const { answer, lines, failure } = await bench([
-    one('whole', 'train'),
-    one('pieces', 'train', { microBatch: 2 }, 'whole'),
-    one('identity', 'sample', { model: { ...small.model, scan: { kind: 'raster', count: 1 } } }, 'a case that was not measured'),
-  ])
+  const { answer, lines, failure } = await bench(
+    [
+      one('whole', 'train'),
+      one('pieces', 'train', { microBatch: 2 }, 'whole'),
+      one('identity', 'sample', { model: { ...small.model, scan: { kind: 'raster', count: 1 } } }, 'a case that was not measured'),
+    ],
+    { kernels: 'identity' },
+  )
   expect(failure).toBeUndefined()
   for (const ceiling of ['copyGBps', 'productTflops', 'exponentialGps']) expect(answer.ceilings[ceiling]).toBeGreaterThan(0)
   const [whole, pieces, identity] = answer.cases as Extract<CaseReport, { error: null }>[]
@@ -59,6 +64,10 @@ test('each case is told with its time, its memory, its floor and the share of it
   expect(whole!.relative).toBeNull()
   expect(pieces!.relative).toEqual({ base: 'whole', ratio: pieces!.ms / whole!.ms })
   expect(identity).toMatchObject({ ratio: null, relative: null, forecastBytes: null })
+  expect([whole!.kernels, pieces!.kernels]).toEqual([null, null])
+  expect(identity!.kernels!.stepMs).toBe(identity!.ms)
+  expect(identity!.kernels!.kernels.find(({ operation }) => operation === 'SelectiveScan')).toMatchObject({ count: 2, error: null })
+  expect(lines.filter((line) => / SelectiveScan f32\[4,64,64\] /.test(line))).toHaveLength(1)
   expect(lines.filter((line) => /^(whole|pieces|identity)/.test(line))).toHaveLength(3)
 })
 
@@ -72,7 +81,9 @@ test('a case that fails is told in its place, the others go on, and the command 
   const full = failingRuntime(runtime, ({ inputs }) =>
     inputs.get('images')?.[0] === 3 ? Object.assign(new Error('out of memory: 12 GiB wanted'), { code: 'OutOfMemory' }) : null,
   )
-  const { answer, failure } = await bench([one('small', 'train'), one('large', 'train', { batchSize: 3 }), one('last', 'sample')], full)
+  const { answer, failure } = await bench([one('small', 'train'), one('large', 'train', { batchSize: 3 }), one('last', 'sample')], {
+    on: full,
+  })
   expect(answer.cases.map(({ name, error }) => [name, error])).toEqual([
     ['small', null],
     ['large', 'out of memory: 12 GiB wanted'],
@@ -86,8 +97,11 @@ test('configurations have names of their own, name what they are held against be
   const names = cases.map(({ name }) => name)
   expect(new Set(names).size).toBe(names.length)
   cases.forEach(({ base }, i) => expect(base === null || names.slice(0, i).includes(base)).toBe(true))
+  const baseOf = (name: string) => cases.find((one) => one.name === name)!.base
+  expect(baseOf('train 1024 x 32')).toBe('train 1024 x 32, identity order')
+  expect(baseOf('train 1024 x 32, memory')).toBe('train 1024 x 32')
   expect(chosen(cases, '65536').map(({ name }) => name)).toEqual(['sample 65536 x 1', 'train 65536 x 1'])
   expect(chosen(cases, undefined)).toEqual(cases)
-  expect(() => chosen(cases, 'no such')).toThrow(/^--only "no such" finds none of the configurations: train 1024 x 32 · /)
+  expect(() => chosen(cases, 'no such')).toThrow(/^--only "no such" finds none of the configurations: train 1024 x 32, identity order · /)
   expect(() => chosen(cases, '(')).toThrow(/^--only must be a regular expression/)
 })
