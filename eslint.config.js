@@ -57,7 +57,13 @@ const rooms = [
   room(['main/store/safe-fs*.ts'], [relative, '#contracts/', outside], 'main/store imports contracts and packages.', { writesFiles: true }),
   room(
     ['main/cli/**'],
-    [relative, '#contracts/', '#engine/(parity|bench|bench-gpu|bench-memory|self-test)\\.ts$', '#native-ops/load\\.ts$', outside],
+    [
+      relative,
+      '#contracts/',
+      '#engine/(parity|bench|bench-(gpu|cases|ceilings|kernels|memory)|self-test)\\.ts$',
+      '#native-ops/load\\.ts$',
+      outside,
+    ],
     'the command line may check and measure the engine in its own process; all else goes through the services.',
   ),
   room(

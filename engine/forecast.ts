@@ -67,17 +67,21 @@ function slowness(recipe: Recipe, device: Place['device'], { recompute, size }: 
 function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast, 'memoryBytes' | 'parameters'> {
   const precision = precisionOf({ device }, recipe)
   const graph = trainGraph(recipe, precision)
-  const copies = 1 + trainedCopies.length + Number(microBatchOf(recipe) < recipe.batchSize)
   const programs = [
-    graph,
     lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: pictureForm(recipe), ...precision }).graph,
   ]
   const prompts = recipe.samplePrompts.length
   if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
-  const parameters = numbers(graph.parameters.values())
   const running = programs.reduce((sum, program) => sum + runBytes(program, device), 0)
+  return { parameters: numbers(graph.parameters.values()), memoryBytes: stepBytes(recipe, graph, device) + running }
+}
+
+/** What training steps alone hold: weights and their copies, and what a step takes beside them. `graph` is what runs for every step. */
+export function stepBytes(recipe: Recipe, graph: Graph, device: Place['device']): number {
+  const copies = 1 + trainedCopies.length + Number(microBatchOf(recipe) < recipe.batchSize)
   const shadowBytes = [...shadowsOf(graph).values()].reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * elementBytes[dtype], 0)
-  return { parameters, memoryBytes: copies * elementBytes.f32 * parameters + shadowBytes + running + (device === 'cuda' ? gpuBytes : 0) }
+  const weightBytes = copies * elementBytes.f32 * numbers(graph.parameters.values()) + shadowBytes
+  return weightBytes + runBytes(graph, device) + (device === 'cuda' ? gpuBytes : 0)
 }
 
 /** What a program takes beside its inputs and outputs. A processor's arena takes more than it touches. */

@@ -14,7 +14,7 @@ export interface MemoryPlan {
 }
 
 /** Operations whose result is the memory of their first input. */
-const views = new Set(['Reshape', 'After'])
+export const views = new Set(['Reshape', 'After'])
 /** Operations that write over an input of the same shape when nothing reads it any more. */
 const inPlace = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Tanh', 'Sigmoid', 'Softplus'])
 
@@ -53,7 +53,7 @@ export function planMemory(g: Graph, growth: Growth): MemoryPlan {
 }
 
 /** ONNX Runtime computes what depends on constants alone once, when the program is made; adds it to them. */
-function isConstant({ inputs, outputs }: Node, constants: Set<Value>): boolean {
+export function isConstant({ inputs, outputs }: Node, constants: Set<Value>): boolean {
   if (!inputs.every((input) => !input || constants.has(input))) return false
   for (const output of outputs) constants.add(output)
   return true

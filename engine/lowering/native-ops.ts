@@ -18,6 +18,7 @@ const optionalOutputs: Readonly<Record<string, readonly number[]>> = {
   AdamW: [],
   Philox: [],
   After: [],
+  PowerChain: [],
 }
 
 /** Whether an output of an operation is not even computed: it may be left out, and nothing reads it. */

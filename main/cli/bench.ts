@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { StudioError } from '#contracts/errors.ts'
-import { gpuCases, measureCeilings, measureSampling, measureTraining } from '#engine/bench-gpu.ts'
 import { measureMemory, memoryRecipes } from '#engine/bench-memory.ts'
 import { measureEngine } from '#engine/bench.ts'
 import { openRuntime } from '#native-ops/load.ts'
@@ -46,24 +45,4 @@ export async function benchMemory(output: Output): Promise<void> {
   const worst = Math.max(...cases.map(({ ratio }) => Math.abs(ratio - 1)))
   output.answer({ worst, cases }, `${cases.length} configurations, the forecast at most ${(100 * worst).toFixed(1)} % off.`)
   if (worst > 0.1) throw new StudioError('internal', 'A forecast is more than a tenth off.')
-}
-
-/** `zigma bench gpu`: whole steps of the official configurations in bfloat16, beside the best that was measured of the official code. */
-export async function benchGpu(output: Output): Promise<void> {
-  const runtime = openRuntime({ device: 'cuda' })
-  const precision = { compute: 'bf16', scanChunk: 16 } as const
-  const gpu = runtime.describeGpu()
-  const ceilings = await measureCeilings(runtime, precision.compute)
-  output.line(`${gpu?.name}: copy ${ceilings.copyGBps.toFixed(0)} GB/s, product ${ceilings.productTflops.toFixed(0)} TFLOP/s.`)
-  const cases = []
-  for (const { name, work, recipe, batchSize, peerMs } of gpuCases()) {
-    const measure = work === 'train' ? measureTraining : measureSampling
-    const time = await measure(runtime, recipe, batchSize, precision)
-    const tokens = (recipe.model.height / recipe.model.patchSize) * (recipe.model.width / recipe.model.patchSize)
-    cases.push({ name, ...time, tokensPerSecond: (1000 * batchSize * tokens) / time.ms, peerMs, ratio: peerMs / time.ms })
-    output.line(
-      `${name.padEnd(24)} ${time.ms.toFixed(2).padStart(8)} ms  ${(time.memoryBytes / 2 ** 30).toFixed(2).padStart(6)} GiB  ${(peerMs / time.ms).toFixed(2)} times the peer`,
-    )
-  }
-  output.answer({ gpu, ceilings, precision, cases }, `${cases.length} configurations measured.`)
 }

@@ -4,8 +4,9 @@ import { ledgerReason, ledgerState, sourceLayout } from '#contracts/dataset.ts'
 import { exportLayout, exportPlan } from '#contracts/export.ts'
 import { engineVersion } from '#engine/version.ts'
 import { autoencoderCommand } from './autoencoder.ts'
-import { benchCpu, benchGpu, benchMemory } from './bench.ts'
+import { benchCpu, benchMemory } from './bench.ts'
 import { benchData } from './bench-data.ts'
+import { benchGpu } from './bench-gpu.ts'
 import { captionCommand } from './caption.ts'
 import { cacheCommand } from './cache.ts'
 import { clipsCommand } from './clips.ts'
@@ -204,7 +205,13 @@ bench
   .description('training steps: the memory they were foretold to take, and took')
   .addOption(json())
   .action(run(benchMemory))
-bench.command('gpu').description('whole steps of the official configurations on the GPU').addOption(json()).action(run(benchGpu))
+bench
+  .command('gpu')
+  .description('whole steps of the official configurations on the GPU, beside their floors')
+  .option('--only <regex>', 'only configurations whose names this regular expression finds')
+  .option('--kernels', 'time the operations of two configurations, or of those that --only finds, one by one')
+  .addOption(json())
+  .action(run(benchGpu))
 bench
   .command('data')
   .description('how fast sources become training data, as ratios to programs that do no more')

@@ -179,4 +179,11 @@ struct PhiloxParams {
   const int64_t* sample;  // [batch]
 };
 
+// What a device does at best, not part of any network: y is x after `rounds` times x <- 2^-x. All of them stay in registers.
+struct PowerChainParams {
+  int64_t size, rounds;
+  const float* x;  // [size], not below -64
+  float* y;
+};
+
 }  // namespace zigma

@@ -16,5 +16,6 @@ void GateAddGrad(const GateAddGradParams<float>& p, const Workers& workers);
 void Attention(const AttentionParams<float>& p, const Workers& workers);
 void AttentionGrad(const AttentionGradParams<float>& p, const Workers& workers);
 void AdamW(const AdamWParams<float>& p, const Workers& workers);
+void PowerChain(const PowerChainParams& p, const Workers& workers);
 
 }  // namespace zigma::cpu::ZIGMA_ISA

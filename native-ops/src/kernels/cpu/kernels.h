@@ -19,6 +19,7 @@ struct Kernels {
   void (*attention)(const AttentionParams<float>&, const Workers&);
   void (*attention_grad)(const AttentionGradParams<float>&, const Workers&);
   void (*adam_w)(const AdamWParams<float>&, const Workers&);
+  void (*power_chain)(const PowerChainParams&, const Workers&);
 };
 
 namespace baseline { extern const Kernels kKernels; }

@@ -9,7 +9,7 @@ namespace zigma::cpu::ZIGMA_ISA {
 extern const Kernels kKernels;
 const Kernels kKernels = {
     ZIGMA_NAME(ZIGMA_ISA), ScanConv, ScanConvGrad, SelectiveScan, SelectiveScanGrad, AddNormModulate, AddNormModulateGrad,
-    GateAdd,               GateAddGrad, Attention,  AttentionGrad, AdamW,
+    GateAdd,               GateAddGrad, Attention,  AttentionGrad, AdamW, PowerChain,
 };
 
 }  // namespace zigma::cpu::ZIGMA_ISA

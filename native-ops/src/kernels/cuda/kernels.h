@@ -38,4 +38,6 @@ cudaError_t AdamW(const TrainedTensor* tensors, int64_t count, const float* hype
 // As PhiloxParams, with seed and step [1] and sample [batch] on the device.
 cudaError_t Philox(const PhiloxParams& p, const int64_t* seed, const int64_t* step, float* out, const Device& device);
 
+cudaError_t PowerChain(const PowerChainParams& p, const Device& device);
+
 }  // namespace zigma::cuda

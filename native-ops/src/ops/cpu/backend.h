@@ -31,6 +31,8 @@ struct CpuBackend {
   ZIGMA_COMPUTE(AttentionGrad, attention_grad)
 #undef ZIGMA_COMPUTE
 
+  static void PowerChain(const PowerChainParams& p, const Call& call) { cpu::BestKernels().power_chain(p, call.Threads()); }
+
   static void Copy(void* to, const void* from, size_t size_bytes, const Call&) { std::memcpy(to, from, size_bytes); }
 };
 

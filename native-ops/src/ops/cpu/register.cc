@@ -1,4 +1,5 @@
 // libzigma_ops: the operations on the CPU.
+#include "../bench_ops.h"
 #include "../block_ops.h"
 #include "../library.h"
 #include "../order_ops.h"
@@ -24,5 +25,6 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     zigma::ops::AddAll<float>(domain);
     zigma::ops::AddAll<double>(domain);
     zigma::ops::AddRandom(domain);
+    zigma::ops::AddBench<zigma::ops::CpuBackend>(domain);
   });
 }

@@ -52,6 +52,11 @@ struct CudaBackend {
   ZIGMA_COMPUTE(AttentionGrad)
 #undef ZIGMA_COMPUTE
 
+  static void PowerChain(const PowerChainParams& p, const Call& call) {
+    const DeviceCall at(call);
+    at.Check(cuda::PowerChain(p, at.device()));
+  }
+
   static void Copy(void* to, const void* from, size_t size_bytes, const Call& call) {
     const DeviceCall at(call);
     at.Check(cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToDevice, at.device().stream));

@@ -1,4 +1,5 @@
 // libzigma_ops_cuda: the operations on an NVIDIA GPU.
+#include "../bench_ops.h"
 #include "../block_ops.h"
 #include "../library.h"
 #include "../order_ops.h"
@@ -25,5 +26,6 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     zigma::ops::AddAll<__nv_bfloat16>(domain);
     zigma::ops::AddOptimizer(domain);
     zigma::ops::AddRandom(domain);
+    zigma::ops::AddBench<zigma::ops::CudaBackend>(domain);
   });
 }
