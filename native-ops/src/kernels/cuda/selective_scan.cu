@@ -1,4 +1,6 @@
 // h[l] = exp(delta[l] A) h[l-1] + delta[l] B[l] u[l];   y[l] = dot(C[l], h[l]) + D u[l], gated by silu(z)
+#include <climits>
+
 #include "selective_scan.cuh"
 
 namespace zigma::cuda {
@@ -15,6 +17,8 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   __shared__ __align__(16) T tiles[kBlockWarps][2][kStates ? 2 : 3][Rows::kSize];
   float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
   auto& tile = tiles[threadIdx.x / kWarp];
+  using States = Tile<T, (N < 16 ? N : 16)>;
+  __shared__ __align__(16) T states[kBlockWarps][kStates ? 8 : States::kSize];
   const Place at = PlaceOf(p, span);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk);
 
@@ -24,7 +28,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
 #pragma unroll
   for (int n = 0; n < N; ++n) h[n] = !kStates && ends ? ends[(carried + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
-  const int64_t chunks = (p.length + p.chunk - 1) / p.chunk;
+  const auto next = [&](int every) { return (at.first + every - 1) / every * every; };
+  int next_start = next(segment), next_border = kStates || !p.borders ? INT_MAX : next(chunk);
+  T* border = p.borders ? p.borders + (at.b * ((p.length + p.chunk - 1) / p.chunk) + next_border / chunk) * p.state * dim : nullptr;
+  unsigned state_rows[States::kEach];
+  States::Offsets(state_rows, [&](int n) { return unsigned(n) * unsigned(dim); });
 
   // Positions behind the last one are read again from it; what comes of them is not kept. Offsets inside a sequence have 32 bits.
   Projections<T, N, kTile> bc;
@@ -41,14 +49,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     if (!kStates && p.z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, at.columns);
     __pipeline_commit();
   };
-  const auto reset = [&] {
+  float sum = 0;
+  const auto start = [&] {
 #pragma unroll
     for (int n = 0; n < N; ++n) h[n] = 0;
+    sum = -1.0f, next_start += segment;
   };
 
   tokens_of(at.first, tokens), tokens_of(at.first + kTile, next_tokens);
   fetch(at.first, tokens, tile[0]);
-  float sum = 0;
   const bool even = segment % kTile == 0;  // then a state starts anew at the beginning of a tile only
   for (int first = at.first, turn = 0; first < at.last; first += kTile, turn ^= 1) {
     bc.Put(projection[turn]);
@@ -56,11 +65,18 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     __syncwarp();
     unsigned later_tokens[Rows::kEach];
     if (first + kTile < at.last) fetch(first + kTile, next_tokens, tile[turn ^ 1]), tokens_of(first + 2 * kTile, later_tokens);
-    if (first % segment == 0) reset(), sum = -1.0f;
-    if (!kStates && p.borders && first % chunk == 0 && at.inside) {
+    if (first == next_start) start();
+    if (!kStates && first == next_border) {
+      const States rows{states[threadIdx.x / kWarp]};
 #pragma unroll
-      for (int n = 0; n < N; ++n)
-        if (n < p.state) p.borders[((int64_t(at.b) * chunks + first / chunk) * p.state + n) * dim + at.e] = FromFloat<T>(h[n]);
+      for (int from = 0; from < N; from += States::kRows) {
+#pragma unroll
+        for (int n = 0; n < States::kRows; ++n) rows.Put(n, h[from + n]);
+        __syncwarp();
+        rows.Store(border + int64_t(from) * dim, state_rows, at.columns, [&](int n) { return from + n < p.state; });
+        if (N > States::kRows) __syncwarp();
+      }
+      border += p.state * dim, next_border += chunk;
     }
 
     const Rows u_rows{tile[turn][0]}, delta_rows{tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
@@ -95,7 +111,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
 #pragma unroll
       for (int t = 0; t < kTile; ++t) {
         if (first + t >= at.last) continue;
-        if (t > 0 && (first + t) % segment == 0) reset(), sum = -1.0f;
+        if (t > 0 && first + t == next_start) start();
         advance(t);
         if (kStates && sum >= 0.0f) sum += delta[t];
       }

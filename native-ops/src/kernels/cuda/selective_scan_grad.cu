@@ -13,41 +13,37 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTile = 8;  // positions fetched together by `States`
+constexpr int kTile = 8;  // positions fetched together by `Reaching`
 constexpr int kSide = 4;  // positions whose steps are computed side by side
 constexpr int kPair = 2;
 
-// The states before every other position of a chunk, a thread's own; 16-bit elements are kept in pairs.
-template <typename T, int N>
-struct Kept {
+constexpr int kPairs = kChunk / kPair;
+
+// States of 32 channels, N each, in shared memory: of a thread's own channel, 16-bit elements in pairs.
+template <typename T, int N, bool kTensorCores>
+struct States {
   static constexpr int kWords = sizeof(T) == 2 ? N / 2 : N;
-  static constexpr int kSlots = kChunk / kPair;
-  static constexpr int kBytes = kSlots * kWords * kWarp * 4;
-  uint32_t* words;  // [kSlots, kWords, 32]
+  static constexpr int kSize = kWords * kWarp;  // words
+  uint32_t* const words;                        // [kWords, 32]
 
-  // The slot of the chunk's last pair: read first, and free from then on. It has room for a state in rows of 32 channels.
-  __device__ T* Last() const { return reinterpret_cast<T*>(words + (kSlots - 1) * kWords * kWarp); }
-
-  __device__ void Put(int slot, const float (&h)[N]) {
-    uint32_t* to = words + slot * kWords * kWarp + threadIdx.x % kWarp;
+  __device__ void Put(int lane, const float (&h)[N]) const {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
       if constexpr (sizeof(T) == 2) {
         uint32_t pair;
         T* parts = reinterpret_cast<T*>(&pair);
         parts[0] = FromFloat<T>(h[2 * i]), parts[1] = FromFloat<T>(h[2 * i + 1]);
-        to[i * kWarp] = pair;
+        words[i * kWarp + lane] = pair;
       } else {
-        to[i * kWarp] = __float_as_uint(h[i]);
+        words[i * kWarp + lane] = __float_as_uint(h[i]);
       }
     }
   }
 
-  __device__ void Get(int slot, float (&h)[N]) const {
-    const uint32_t* from = words + slot * kWords * kWarp + threadIdx.x % kWarp;
+  __device__ void Get(int lane, float (&h)[N]) const {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
-      const uint32_t word = from[i * kWarp];
+      const uint32_t word = words[i * kWarp + lane];
       if constexpr (sizeof(T) == 2) {
         const T* parts = reinterpret_cast<const T*>(&word);
         h[2 * i] = ToFloat(parts[0]), h[2 * i + 1] = ToFloat(parts[1]);
@@ -58,14 +54,49 @@ struct Kept {
   }
 };
 
-// Adds each of 2 N values over the 32 lanes by halves: at every step a lane gives away one half of its values and takes the other's share of the
-// half it keeps. Lane i ends with the sum of value i * 2 N / 32; there are 32 values at most.
+// 16 states of 16 bits as the tensor cores take them: a channel's 32 bytes together, its two halves changing places every four channels, so that
+// neither threads nor matrices meet in a bank.
+template <typename T>
+struct States<T, 16, true> {
+  static constexpr int kSize = 8 * kWarp;
+  uint32_t* const words;
+
+  __device__ uint4* Half(int channel, int half) const { return reinterpret_cast<uint4*>(words) + channel * 2 + (half ^ (channel >> 2 & 1)); }
+
+  template <typename As = T>
+  __device__ void Put(int lane, const float (&h)[16]) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float* const x = h + 8 * half;
+      *Half(lane, half) = make_uint4(Pair<As>(x[0], x[1]), Pair<As>(x[2], x[3]), Pair<As>(x[4], x[5]), Pair<As>(x[6], x[7]));
+    }
+  }
+
+  __device__ void Get(int lane, float (&h)[16]) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint4 raw = *Half(lane, half);
+      const T* const parts = reinterpret_cast<const T*>(&raw);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) h[8 * half + k] = ToFloat(parts[k]);
+    }
+  }
+
+  // Channels 16 `part` to 16 `part` + 15 as right factor [16, 16]: states 0-7 are (f[0], f[1]), states 8-15 (f[2], f[3]).
+  __device__ void Load(int lane, int part, uint32_t (&f)[4]) const {
+    const unsigned at = unsigned(__cvta_generic_to_shared(Half(part * 16 + lane % 16, lane / 16)));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(f[0]), "=r"(f[1]), "=r"(f[2]), "=r"(f[3]) : "r"(at) : "memory");
+  }
+};
+
+// Adds each of M values over the 32 lanes by halves: at every step a lane gives away one half of its values and takes the other's share of the
+// half it keeps. Lane i ends with the sum of value i * M / 32; there are 32 values at most.
 template <int M>
-__device__ inline void SumOverLanes(float (&v)[M]) {
+__device__ inline void SumOverLanes(int lane, float (&v)[M]) {
   int many = M;
 #pragma unroll
   for (int bit = kWarp / 2; bit > 0; bit /= 2) {
-    const bool upper = threadIdx.x & bit;
+    const bool upper = lane & bit;
     if (many > 1) {
       many /= 2;
 #pragma unroll
@@ -80,59 +111,39 @@ __device__ inline void SumOverLanes(float (&v)[M]) {
   }
 }
 
-// The same for 32 products on the tensor cores, which add four lanes' values at once: rows of ones and zeros pick the value. Factors and products
-// are rounded to bfloat16; the sums are float. A lane ends with the sum `Index()`.
-struct TensorSum {
-  uint32_t low[2], high[2];
+// What the two positions of a pair give every channel's states on the tensor cores: row `position` of the left factor are the 32 channels' steps, row
+// 8 + `position` their gradients. Of a product with dh the upper rows are then dB, of one with the states the lower rows dC; the others mean nothing.
+struct Factors {
+  uint4 quads[kPair][2][4];  // of a position and 16 channels: a lane's four registers
+  uint4 zeros;
 
-  __device__ TensorSum() {
-    const int lane = threadIdx.x % kWarp, row = lane / 4, slot = row % 4;
-    const uint32_t first = 0x00003f80u, second = 0x3f800000u;  // bfloat16 1 in the lower, in the upper half
-    const uint32_t one = slot == 0 ? first : slot == 1 ? second : 0u, other = slot == 2 ? first : slot == 3 ? second : 0u;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) low[i] = row / 4 == i ? one : 0u, high[i] = row / 4 == i ? other : 0u;
+  template <typename T>
+  __device__ void Put(int lane, int position, float step, float grad) {
+    const int part = lane / 16, upper = lane / 8 % 2, column = lane % 8 / 2, second = lane % 2;
+    uint16_t* const at = reinterpret_cast<uint16_t*>(&quads[position][part][column]) + upper * 4 + second;
+    reinterpret_cast<__nv_bfloat16&>(at[0]) = __float2bfloat16_rn(step);
+    reinterpret_cast<T&>(at[2]) = FromFloat<T>(grad);
   }
 
-  __device__ static uint32_t Product(uint32_t a, uint32_t b) {
-    uint32_t product;
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));  // plus -0: a product alone needs 9.0
-    return product;
-  }
-
-  // Sums over the lanes of x[n] times `with`: of states n = lane / 4 and n = lane / 4 + 8, these not yet over the lane's neighbors of four.
-  __device__ void Sum(const float (&x)[16], float with, float& sum, float& sum8) const {
-    const uint32_t factor = Pair<__nv_bfloat16>(with, with);
-    float d[4] = {};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const uint32_t b0 = Product(Pair<__nv_bfloat16>(x[4 * i], x[4 * i + 1]), factor), b1 = Product(Pair<__nv_bfloat16>(x[4 * i + 2], x[4 * i + 3]), factor);
-      if (i < 2) Multiply<__nv_bfloat16>(d, low[i], 0u, high[i], 0u, b0, b1);
-      else Multiply<__nv_bfloat16>(d, 0u, low[i - 2], 0u, high[i - 2], b0, b1);
-    }
-    sum = d[0] + d[1], sum8 = d[2] + d[3];
-  }
-
-  // Value n < 16: the sum of x[n] with; value 16 + n: the sum of y[n] along.
-  __device__ float operator()(const float (&x)[16], float with, const float (&y)[16], float along) const {
-    float sums[4];
-    Sum(x, with, sums[0], sums[1]);
-    Sum(y, along, sums[2], sums[3]);
-    const bool two = threadIdx.x & 2, one = threadIdx.x & 1;
-    const float give0 = two ? sums[0] : sums[2], give1 = two ? sums[1] : sums[3];
-    const float keep0 = (two ? sums[2] : sums[0]) + __shfl_xor_sync(kAllLanes, give0, 2);
-    const float keep1 = (two ? sums[3] : sums[1]) + __shfl_xor_sync(kAllLanes, give1, 2);
-    return (one ? keep1 : keep0) + __shfl_xor_sync(kAllLanes, one ? keep0 : keep1, 1);
-  }
-
-  __device__ static int Index() {
-    const int lane = threadIdx.x % kWarp;
-    return (lane & 2) * 8 + (lane & 1) * 8 + lane / 4;
-  }
+  __device__ uint4 Get(int lane, int position, int part) const { return lane / 4 == position ? quads[position][part][lane % 4] : zeros; }
 };
+
+// d += rows of `position` times the states of 32 channels, whose elements are As.
+template <typename As, typename Tile>
+__device__ inline void AddProduct(float (&d)[2][4], const Factors& factors, int lane, int position, const Tile& states) {
+#pragma unroll
+  for (int part = 0; part < 2; ++part) {
+    const uint4 a = factors.Get(lane, position, part);
+    uint32_t f[4];
+    states.Load(lane, part, f);
+    Multiply<As>(d[0], a.x, a.y, a.z, a.w, f[0], f[1]);
+    Multiply<As>(d[1], a.x, a.y, a.z, a.w, f[2], f[3]);
+  }
+}
 
 // What reaches the position before each span when nothing reaches its end.
 template <typename T, int N>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) States(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
@@ -199,31 +210,41 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) States(SelectiveScanGra
   steps[part * dim + at.e] = sum;
 }
 
+template <typename T, int N>
+constexpr bool kOnTensorCores = kHasTensorCores && sizeof(T) == 2 && N == 16;
+
 // What a warp of `Backward` has in shared memory.
 template <typename T, int N>
 struct Room {
-  float projection[kChunk * 2 * N];         // B and C; then the warp's share of their gradients takes their place
-  float delta[kChunk * kWarp];              // time steps
-  uint32_t kept[Kept<T, N>::kBytes / 4];
-  T u[2][kChunk * kWarp], delta_raw[2][kChunk * kWarp];  // of this chunk and of the next; then du and ddelta take their places
-  T z[kChunk * kWarp], dy[kChunk * kWarp];               // then dz takes z's place
+  using Kept = States<T, N, kOnTensorCores<T, N>>;
+  float projection[kChunk * 2 * N];    // B and C; then the warp's share of their gradients takes their place
+  float delta[kChunk * kWarp];         // time steps; then ddelta, in its elements' type, takes the place of the upper half from behind
+  uint32_t kept[kPairs + 1][Kept::kSize];  // the states before every other position and behind the last one
+  T u[2][kChunk * kWarp];              // of this chunk and of the next; then du takes its place
+  T delta_raw[kChunk * kWarp];         // of the next chunk as soon as this one's steps are known
+  T z[kChunk * kWarp], dy[kChunk * kWarp];  // then dz takes z's place
+  Factors factors;
 };
 
 template <typename T, int N>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
     Backward(SelectiveScanGradParams<T> g, int span, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
-  constexpr bool kTensorCores = kHasTensorCores && sizeof(T) == 2 && N == 16;
+  using Border = Tile<T, N>;
+  constexpr bool kTensorCores = kOnTensorCores<T, N>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
-  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk);
+  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk), lane = at.lane;
   extern __shared__ __align__(16) char shared[];
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
   float* const projection = room.projection;
-  float* const deltas = room.delta + at.lane;
-  Kept<T, N> kept = {room.kept};
-  const Rows z_rows{room.z}, dy_rows{room.dy};
+  float* const deltas = room.delta + lane;
+  const auto kept = [&](int pair) { return typename Room<T, N>::Kept{room.kept[pair]}; };
+  const Border border_rows{reinterpret_cast<T*>(room.kept[kPairs - 1])};  // of the next chunk, once the states there are read
+  const Rows z_rows{room.z}, dy_rows{room.dy}, raw_rows{room.delta_raw};
+  const Rows d_delta_rows{reinterpret_cast<T*>(room.delta) + (kChunk * kWarp * int(sizeof(float) - sizeof(T)) / int(sizeof(T)))};
+  if (lane == 0) room.factors.zeros = make_uint4(0, 0, 0, 0);
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay(p, at, a);
@@ -233,12 +254,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   for (int n = 0; n < N; ++n) dh[n] = incoming ? counts * incoming[(part * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const int64_t chunks = (p.length + p.chunk - 1) / p.chunk;
-  const TensorSum tensor_sum;
 
   // Positions behind the last one are read again from it. Offsets inside a sequence have 32 bits.
   Projections<T, N, kChunk> bc;
   const auto position = [&](int low, int row) { return min(max(low + row, 0), at.last - 1); };
-  unsigned tokens[Rows::kEach], next_tokens[Rows::kEach];
   const auto tokens_of = [&](int low, unsigned(&offsets)[Rows::kEach]) {
     Rows::Offsets(offsets, [&](int row) { return unsigned(Token(p.permutation, position(low, row), length)) * unsigned(dim); });
   };
@@ -249,17 +268,17 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     unsigned rows[Rows::kEach];
     rows_of(low, rows);
     Rows{room.u[turn]}.Fetch(p.u + at.sequence, rows, at.columns);
-    Rows{room.delta_raw[turn]}.Fetch(p.delta + at.sequence, rows, at.columns);
+    raw_rows.Fetch(p.delta + at.sequence, rows, at.columns);
   };
   const auto fetch_border = [&](int low) {
-    using States = Tile<T, N>;
-    unsigned rows[States::kEach];
-    States::Offsets(rows, [&](int n) { return unsigned(min(n, int(p.state) - 1)) * unsigned(dim); });
-    States{kept.Last()}.Fetch(p.borders + (int64_t(at.b) * chunks + low / chunk) * p.state * dim, rows, at.columns);
+    unsigned rows[Border::kEach];
+    Border::Offsets(rows, [&](int n) { return unsigned(min(n, int(p.state) - 1)) * unsigned(dim); });
+    border_rows.Fetch(p.borders + (at.b * chunks + low / chunk) * p.state * dim, rows, at.columns);
   };
 
   int low = (at.last - 1) / kChunk * kChunk;
   bc.Fetch(p, at.b, low, at.last);
+  unsigned next_tokens[Rows::kEach];
   tokens_of(low, next_tokens);
   fetch_steps(low, 0);
   fetch_border(low);
@@ -267,7 +286,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   for (int turn = 0; low >= at.first; low -= kChunk, turn ^= 1) {
     const int high = min(low + kChunk, at.last), border = low / chunk;
     const bool more = low - kChunk >= at.first;
-    const Rows u_rows{room.u[turn]}, delta_rows{room.delta_raw[turn]};
+    const Rows u_rows{room.u[turn]};
     unsigned starts = 0;  // bit i: a segment starts at position low + i
     for (int l = (low + segment - 1) / segment * segment; l < high; l += segment) starts |= 1u << (l - low);
     const auto cut = [&](int i) { return starts >> i & 1 ? -INFINITY : 0.0f; };  // nothing passes the start of a segment
@@ -276,14 +295,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     __syncwarp();
     float h[N];
 #pragma unroll
-    for (int n = 0; n < N; ++n) h[n] = n < p.state ? Tile<T, N>{kept.Last()}(n) : 0.0f;
+    for (int n = 0; n < N; ++n) h[n] = n < p.state ? border_rows(n) : 0.0f;
     __syncwarp();
+    unsigned tokens[Rows::kEach];
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
     dy_rows.Fetch(g.dy + at.sequence, tokens, at.columns);
     if (p.z) z_rows.Fetch(p.z + at.sequence, tokens, at.columns);
-    if (more) fetch_steps(low - kChunk, turn ^ 1), tokens_of(low - kChunk, next_tokens);
     __pipeline_commit();
+    if (more) tokens_of(low - kChunk, next_tokens);
 
     // Borders farther apart than the chunks: the way from the border to here once more.
     for (int l = border * chunk; l < low; ++l) {
@@ -302,7 +322,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       float delta[kSide], step[kSide];
 #pragma unroll
       for (int t = 0; t < kSide; ++t) {
-        const float raw = delta_rows(i + t) + bias;
+        const float raw = raw_rows(i + t) + bias;
         delta[t] = low + i + t >= high ? 0.0f : p.delta_softplus ? Softplus<T>(raw) : raw;
         step[t] = delta[t] * u_rows(i + t);
         deltas[(i + t) * kWarp] = delta[t];
@@ -311,75 +331,120 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       for (int t = 0; t < kSide; ++t) {
         float B[N];
         LoadShared(projection + (i + t) * 2 * N, B);
-        if (t % kPair == 0) kept.Put((i + t) / kPair, h);
+        if (t % kPair == 0) kept((i + t) / kPair).Put(lane, h);
 #pragma unroll
         for (int n = 0; n < N; ++n) h[n] = Exp2(delta[t] * a[n] + cut(i + t)) * h[n] + B[n] * step[t];
       }
     }
+    kept(kPairs).Put(lane, h);
+    const auto output = [&](int i, const float(&after)[N]) {  // dot(C, h) of a position
+      float C[N], y[4] = {};
+      LoadShared(projection + i * 2 * N + N, C);
+#pragma unroll
+      for (int n = 0; n < N; ++n) y[n % 4] += C[n] * after[n];
+      return (y[0] + y[1]) + (y[2] + y[3]);
+    };
+    float y = output(kChunk - 1, h);  // of the pair's second position
     __pipeline_wait_prior(0);
     __syncwarp();
+    if (more) fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
 
-    // One position: `after` and `before` are its states, `decay` what passes from one to the other.
-    const auto back = [&](int i, float delta, const float(&after)[N], const float(&before)[N], const auto& decay) {
-      float B[N], C[N];
-      float* const row = projection + i * 2 * N;
-      LoadShared(row + N, C);
-      const bool there = low + i < high;
-      const float u = u_rows(i), dy = there ? counts * dy_rows(i) : 0.0f, z = p.z ? z_rows(i) : 0.0f, s = Sigmoid(z);
-      const float gate = p.z ? z * s : 1.0f, grad = dy * gate, step = delta * u;
-      if (g.dz) {
-        float y[4] = {skip * u, 0.0f, 0.0f, 0.0f};
-#pragma unroll
-        for (int n = 0; n < N; ++n) y[n % 4] += C[n] * after[n];
-        z_rows.Put(i, dy * ((y[0] + y[1]) + (y[2] + y[3])) * s * (1.0f + z * (1.0f - s)));
-      }
-      LoadShared(row, B);
-      float along_b[2] = {}, along_a[2] = {}, sum;
-#pragma unroll
-      for (int n = 0; n < N; ++n) dh[n] += C[n] * grad, along_b[n % 2] += dh[n] * B[n];
-      if constexpr (kTensorCores) {
-        sum = tensor_sum(dh, step, after, grad);
-      } else {
-        float values[2 * N];
-#pragma unroll
-        for (int n = 0; n < N; ++n) values[n] = dh[n] * step, values[N + n] = grad * after[n];
-        SumOverLanes(values);
-        sum = values[0];
-      }
-#pragma unroll
-      for (int n = 0; n < N; ++n) {
-        dh[n] *= decay(n);
-        const float through = dh[n] * before[n];
-        along_a[n % 2] += through * a[n];
-        d_a[n] += through * delta;
-      }
-      d_skip += grad * u;
-      const float slope = p.delta_softplus ? 1.0f - Exp2(-kLog2E * delta) : 1.0f;  // of softplus, seen from its result
-      const float sum_b = along_b[0] + along_b[1], d_delta = (u * sum_b + kLn2 * (along_a[0] + along_a[1])) * slope;
-      if (there) d_bias += d_delta;
-      u_rows.Put(i, skip * grad + delta * sum_b);
-      delta_rows.Put(i, d_delta);
-      return sum;
-    };
 #pragma unroll 1
-    for (int i = kChunk - kPair; i >= 0; i -= kPair) {
-      float before[N], between[N], decay[N], B[N];
-      const float delta = deltas[i * kWarp], next = deltas[(i + 1) * kWarp], step = delta * u_rows(i);
-      LoadShared(projection + i * 2 * N, B);
-      kept.Get(i / kPair, before);
+    for (int pair = kPairs - 1; pair >= 0; --pair) {
+      const int i = pair * kPair;
+      float delta[kPair], u[kPair], dy[kPair], grad[kPair], slope[kPair];
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
-        decay[n] = Exp2(delta * a[n] + cut(i));
-        between[n] = decay[n] * before[n] + B[n] * step;
+      for (int t = 0; t < kPair; ++t) {
+        delta[t] = deltas[(i + t) * kWarp], u[t] = u_rows(i + t);
+        dy[t] = low + i + t < high ? counts * dy_rows(i + t) : 0.0f;
+        const float z = p.z ? z_rows(i + t) : 0.0f, s = Sigmoid(z);
+        grad[t] = p.z ? dy[t] * z * s : dy[t];
+        slope[t] = dy[t] * s * (1.0f + z * (1.0f - s));
       }
-      const float second = back(i + 1, next, h, between, [&](int n) { return Exp2(next * a[n] + cut(i + 1)); });
-      const float first = back(i, delta, between, before, [&](int n) { return decay[n]; });
+      float before[N], between[N], decay[N];
+      kept(pair).Get(lane, before);
+      {
+        float B[N];
+        LoadShared(projection + i * 2 * N, B);
 #pragma unroll
-      for (int n = 0; n < N; ++n) h[n] = before[n];
+        for (int n = 0; n < N; ++n) {
+          decay[n] = Exp2(delta[0] * a[n] + cut(i));
+          between[n] = decay[n] * before[n] + B[n] * (delta[0] * u[0]);
+        }
+      }
+      if (g.dz) {
+        z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
+        z_rows.Put(i, (output(i, between) + skip * u[0]) * slope[0]);
+        if (i > 0) y = output(i - 1, before);
+      }
+
+      float d_b[2][4] = {}, d_c[2][4] = {}, values[kPair];
+      if constexpr (kTensorCores) {
+#pragma unroll
+        for (int t = 0; t < kPair; ++t) room.factors.template Put<T>(lane, t, delta[t] * u[t], grad[t]);
+        __syncwarp();
+        AddProduct<T>(d_c, room.factors, lane, 1, kept(pair + 1));
+        __syncwarp();
+        kept(kPairs).Put(lane, between);
+        __syncwarp();
+        AddProduct<T>(d_c, room.factors, lane, 0, kept(kPairs));
+      }
+      // `from` and `to`: the states before and behind the position.
+      const auto back = [&](int t, const float(&from)[N], const auto& decay_of, const auto& to) {
+        const float* const row = projection + (i + t) * 2 * N;
+        float along_b[2] = {}, along_a[2] = {};
+        {
+          float B[N], C[N];
+          LoadShared(row + N, C);
+          LoadShared(row, B);
+#pragma unroll
+          for (int n = 0; n < N; ++n) dh[n] += C[n] * grad[t], along_b[n % 2] += dh[n] * B[n];
+        }
+        if constexpr (kTensorCores) {
+          __syncwarp();
+          kept(kPairs).template Put<__nv_bfloat16>(lane, dh);
+          __syncwarp();
+          AddProduct<__nv_bfloat16>(d_b, room.factors, lane, t, kept(kPairs));
+        } else {
+          float shares[2 * N];
+#pragma unroll
+          for (int n = 0; n < N; ++n) shares[n] = dh[n] * (delta[t] * u[t]), shares[N + n] = grad[t] * to[n];
+          SumOverLanes(lane, shares);
+          values[t] = shares[0];
+        }
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+          dh[n] *= decay_of(n);
+          const float through = dh[n] * from[n];
+          along_a[n % 2] += through * a[n];
+          d_a[n] += through * delta[t];
+        }
+        d_skip += grad[t] * u[t];
+        const float rise = p.delta_softplus ? 1.0f - Exp2(-kLog2E * delta[t]) : 1.0f;  // the slope of softplus, seen from its result
+        const float sum_b = along_b[0] + along_b[1], d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * rise;
+        if (low + i + t < high) d_bias += d_delta;
+        u_rows.Put(i + t, skip * grad[t] + delta[t] * sum_b);
+        d_delta_rows.Put(i + t, d_delta);
+      };
+      float after[N];
+      if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
+      back(1, between, [&](int n) { return Exp2(delta[1] * a[n] + cut(i + 1)); }, after);
+      back(0, before, [&](int n) { return decay[n]; }, between);
       __syncwarp();
-      const int index = kTensorCores ? TensorSum::Index() : at.lane * 2 * N / kWarp;
-      projection[i * 2 * N + index] = first, projection[(i + 1) * 2 * N + index] = second;
-      if (i == kChunk - kPair && more) fetch_border(low - kChunk), __pipeline_commit();
+      if constexpr (kTensorCores) {
+        if (lane / 4 < kPair) {  // the rows of d_b and d_c that mean something
+          float* const to = projection + (i + lane / 4) * 2 * N + lane % 4 * 2;
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            *reinterpret_cast<float2*>(to + 8 * half) = make_float2(d_b[half][0], d_b[half][1]);
+            *reinterpret_cast<float2*>(to + N + 8 * half) = make_float2(d_c[half][2], d_c[half][3]);
+          }
+        }
+      } else {
+#pragma unroll
+        for (int t = 0; t < kPair; ++t) projection[(i + t) * 2 * N + lane * 2 * N / kWarp] = values[t];
+      }
+      if (pair == kPairs - 2 && more) fetch_border(low - kChunk), __pipeline_commit();
     }
     if (more) bc.Fetch(p, at.b, low - kChunk, at.last);
     __syncwarp();
@@ -387,7 +452,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     rows_of(low, rows);
     const auto writes = [&](int row) { return low + row < high; };
     u_rows.Store(g.du + at.sequence, rows, at.columns, writes);
-    delta_rows.Store(g.d_delta + at.sequence, rows, at.columns, writes);
+    d_delta_rows.Store(g.d_delta + at.sequence, rows, at.columns, writes);
     if (g.dz) z_rows.Store(g.dz + at.sequence, tokens, at.columns, writes);
     __syncthreads();
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
@@ -439,7 +504,7 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   if (spans.count > 1) {
     incoming = device.Scratch<float>(size_t(parts) * N * p.dim);
     float* steps = device.Scratch<float>(size_t(parts) * p.dim);
-    States<T, N><<<grid, block, 0, device.stream>>>(g, spans.span, incoming, steps);
+    Reaching<T, N><<<grid, block, 0, device.stream>>>(g, spans.span, incoming, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, spans.count, int(p.state), int(p.dim), -1);
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);

@@ -16,6 +16,7 @@ struct Columns {
 
 template <typename T, int Rows>
 struct Tile {
+  static constexpr int kRows = Rows;
   static constexpr int kPieces = kWarp / kVector<T>;                      // of a row
   static constexpr int kEach = (Rows * kPieces + kWarp - 1) / kWarp;      // of a lane
   static constexpr int kSize = Rows * kWarp;                              // elements
