@@ -1,6 +1,10 @@
 // Attention on the tensor cores (Dao, "FlashAttention-2", 2023): a warp has 16 queries and meets the keys a tile at a time; scores and weights stay in
 // its registers. Backward makes the weights again from the kept logarithm of the sum, once by queries, for dq, and once by keys, for dk and dv:
 // seven products instead of five, and no sum in an order left to chance. Weights and their gradients are rounded to T before they are multiplied.
+#include <cuda_pipeline_primitives.h>
+
+#include <algorithm>
+
 #include "attention.cuh"
 #include "kernels.h"
 #include "tensor_cores.cuh"
@@ -8,7 +12,7 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kWarps = 4, kThreads = kWarps * kWarp;
+constexpr int kMostWarps = 8;  // of a block
 constexpr int kOwn = 16;      // rows of a warp
 constexpr int kPad = 8;       // elements after each row of shared memory: eight rows lie in different banks
 template <int D> constexpr int kTile = D <= 64 ? 32 : 16;  // rows that a block reads at a time
@@ -18,14 +22,13 @@ struct Tile {
   static constexpr int kStride = D + kPad;
   __align__(16) T rows[Rows][kStride];
 
-  // Rows first.. of a head, by `threads` threads of which this is `thread`; zeros beyond `count` rows and the head's own channels.
-  __device__ void Load(const T* from, int64_t width, int first, int count, int head_dim, int thread, int threads) {
+  // Begins to fetch rows first.. of a head, by `threads` threads of which this is `thread`; zeros beyond `count` rows and the head's own channels.
+  __device__ void Fetch(const T* from, int64_t width, int first, int count, int head_dim, int thread, int threads) {
     constexpr int vectors = D / kVector<T>;
     for (int i = thread; i < Rows * vectors; i += threads) {
       const int row = i / vectors, c = i % vectors * kVector<T>;
-      uint4 value = {};
-      if (first + row < count && c < head_dim) value = *reinterpret_cast<const uint4*>(from + int64_t(first + row) * width + c);
-      *reinterpret_cast<uint4*>(&rows[row][c]) = value;
+      const bool there = first + row < count && c < head_dim;
+      __pipeline_memcpy_async(&rows[row][c], there ? from + int64_t(first + row) * width + c : from, 16, there ? 0 : 16);
     }
   }
 };
@@ -37,9 +40,15 @@ template <typename T, int D>
 struct OwnRows {
   Tile<T, kOwn, D> tile;
 
+  __device__ void Fetch(const T* from, int64_t width, int first, int count, int head_dim) {
+    tile.Fetch(from, width, first, count, head_dim, threadIdx.x % kWarp, kWarp);
+  }
+
   __device__ void Load(const T* from, int64_t width, int first, int count, int head_dim) {
     __syncwarp();
-    tile.Load(from, width, first, count, head_dim, threadIdx.x % kWarp, kWarp);
+    Fetch(from, width, first, count, head_dim);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
     __syncwarp();
   }
 
@@ -103,6 +112,33 @@ __device__ void AddWeighted(Own (&sum)[D / 8], const Own (&weights)[R / 8], cons
   }
 }
 
+// What a block has in shared memory: two pairs of tiles, one read while the next is fetched, and each warp's own rows.
+template <typename T, int D>
+struct Room {
+  struct Pair {
+    Tile<T, kTile<D>, D> first, second;
+  };
+  Pair pairs[2];
+  OwnRows<T, D> owns[1];  // as many as there are warps, and where keys own as many again
+
+  static size_t Bytes(int owns) { return sizeof(Room) + (owns - 1) * sizeof(OwnRows<T, D>); }
+};
+
+// Meets the rows of two tensors a tile at a time: `fetch(pair, first)` begins to read, `meet(pair, first)` computes.
+template <typename T, int D, typename FetchTiles, typename Meet>
+__device__ inline void ForEachTile(Room<T, D>& room, int count, const FetchTiles& fetch, const Meet& meet) {
+  fetch(room.pairs[0], 0);
+  __pipeline_commit();
+  for (int first = 0, turn = 0; first < count; first += kTile<D>, turn ^= 1) {
+    __pipeline_wait_prior(0);
+    __syncthreads();
+    if (first + kTile<D> < count) fetch(room.pairs[turn ^ 1], first + kTile<D>), __pipeline_commit();
+    meet(room.pairs[turn], first);
+  }
+}
+
+extern __shared__ __align__(16) char attention_room[];
+
 // Over the four lanes that hold a row.
 __device__ inline float RowSum(float x) {
   x += __shfl_xor_sync(kAllLanes, x, 1);
@@ -114,12 +150,12 @@ __device__ inline float RowMax(float x) {
 }
 
 template <typename T, int D>
-__global__ void __launch_bounds__(kThreads) Forward(AttentionParams<T> p) {
+__global__ void __launch_bounds__(kMostWarps* kWarp) Forward(AttentionParams<T> p) {
   constexpr int R = kTile<D>;
-  __shared__ OwnRows<T, D> owns[kWarps];
-  __shared__ Tile<T, R, D> keys, values;
+  Room<T, D>& room = *reinterpret_cast<Room<T, D>*>(attention_room);
   const Head head(p);
-  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * kWarps + warp) * kOwn;
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * (blockDim.x / kWarp) + warp) * kOwn;
+  OwnRows<T, D>* const owns = room.owns;
   const int queries = int(p.queries), key_count = int(p.keys), head_dim = int(p.head_dim);
   const float scale = float(p.scale) * kLog2E;
   uint32_t q[D / 16][4];
@@ -127,13 +163,13 @@ __global__ void __launch_bounds__(kThreads) Forward(AttentionParams<T> p) {
   owns[warp].Fragments(q);
   Own o[D / 8] = {};
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {};
-  for (int first = 0; first < key_count; first += R) {
-    __syncthreads();
-    keys.Load(p.k + head.keys, head.width, first, key_count, head_dim, threadIdx.x, kThreads);
-    values.Load(p.v + head.keys, head.width, first, key_count, head_dim, threadIdx.x, kThreads);
-    __syncthreads();
+  const auto fetch = [&](auto& pair, int first) {
+    pair.first.Fetch(p.k + head.keys, head.width, first, key_count, head_dim, threadIdx.x, blockDim.x);
+    pair.second.Fetch(p.v + head.keys, head.width, first, key_count, head_dim, threadIdx.x, blockDim.x);
+  };
+  ForEachTile(room, key_count, fetch, [&](const auto& pair, int first) {
     Own s[R / 8];
-    Scores<T, R, D>(s, q, keys);
+    Scores<T, R, D>(s, q, pair.first);
     float top[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int n = 0; n < R / 8; ++n)
@@ -153,8 +189,8 @@ __global__ void __launch_bounds__(kThreads) Forward(AttentionParams<T> p) {
     for (int n = 0; n < R / 8; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i) s[n][i] = Exp2(s[n][i] - largest[i / 2]), total[i / 2] += s[n][i];
-    AddWeighted<T, R, D>(o, s, values);
-  }
+    AddWeighted<T, R, D>(o, s, pair.second);
+  });
   total[0] = RowSum(total[0]), total[1] = RowSum(total[1]);
   owns[warp].Store(p.o + head.queries, head.width, own, queries, head_dim, o, 1.0f / total[0], 1.0f / total[1]);
   if (p.log_sum_exp && lane % 4 == 0) {
@@ -167,12 +203,12 @@ __global__ void __launch_bounds__(kThreads) Forward(AttentionParams<T> p) {
 
 // along [batch, heads, queries] = dot(dO, o)
 template <typename T, int D>
-__global__ void __launch_bounds__(kThreads) QueryGrad(AttentionGradParams<T> p, float* along) {
+__global__ void __launch_bounds__(kMostWarps* kWarp) QueryGrad(AttentionGradParams<T> p, float* along) {
   constexpr int R = kTile<D>;
-  __shared__ OwnRows<T, D> owns[kWarps];
-  __shared__ Tile<T, R, D> keys, values;
+  Room<T, D>& room = *reinterpret_cast<Room<T, D>*>(attention_room);
   const Head head(p);
-  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * kWarps + warp) * kOwn;
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * (blockDim.x / kWarp) + warp) * kOwn;
+  OwnRows<T, D>* const owns = room.owns;
   const int queries = int(p.queries), key_count = int(p.keys), head_dim = int(p.head_dim);
   const float scale = float(p.scale) * kLog2E;
   uint32_t q[D / 16][4], d_o[D / 16][4];
@@ -199,14 +235,14 @@ __global__ void __launch_bounds__(kThreads) QueryGrad(AttentionGradParams<T> p, 
     if (lane % 4 == 0 && i < queries) along[row] = dots[r];
   }
   Own dq[D / 8] = {};
-  for (int first = 0; first < key_count; first += R) {
-    __syncthreads();
-    keys.Load(p.k + head.keys, head.width, first, key_count, head_dim, threadIdx.x, kThreads);
-    values.Load(p.v + head.keys, head.width, first, key_count, head_dim, threadIdx.x, kThreads);
-    __syncthreads();
+  const auto fetch = [&](auto& pair, int first) {
+    pair.first.Fetch(p.k + head.keys, head.width, first, key_count, head_dim, threadIdx.x, blockDim.x);
+    pair.second.Fetch(p.v + head.keys, head.width, first, key_count, head_dim, threadIdx.x, blockDim.x);
+  };
+  ForEachTile(room, key_count, fetch, [&](const auto& pair, int first) {
     Own s[R / 8], ds[R / 8];
-    Scores<T, R, D>(s, q, keys);
-    Scores<T, R, D>(ds, d_o, values);
+    Scores<T, R, D>(s, q, pair.first);
+    Scores<T, R, D>(ds, d_o, pair.second);
 #pragma unroll
     for (int n = 0; n < R / 8; ++n)
 #pragma unroll
@@ -214,72 +250,80 @@ __global__ void __launch_bounds__(kThreads) QueryGrad(AttentionGradParams<T> p, 
         const bool inside = first + 8 * n + lane % 4 * 2 + i % 2 < key_count;
         ds[n][i] = inside ? Exp2(s[n][i] * scale - log_sum[i / 2]) * (ds[n][i] - dots[i / 2]) : 0.0f;
       }
-    AddWeighted<T, R, D>(dq, ds, keys);
-  }
+    AddWeighted<T, R, D>(dq, ds, pair.first);
+  });
   owns[warp].Store(p.dq + head.queries, head.width, own, queries, head_dim, dq, float(p.scale), float(p.scale));
 }
 
 template <typename T, int D>
-__global__ void __launch_bounds__(kThreads) KeyGrad(AttentionGradParams<T> p, const float* along) {
+__global__ void __launch_bounds__(kMostWarps* kWarp) KeyGrad(AttentionGradParams<T> p, const float* along) {
   constexpr int R = kTile<D>;
-  __shared__ OwnRows<T, D> own_keys[kWarps];
-  __shared__ OwnRows<T, D> own_values[kWarps];
-  __shared__ Tile<T, R, D> queries, gradients;
-  __shared__ float log_sums[R], dots[R];
+  Room<T, D>& room = *reinterpret_cast<Room<T, D>*>(attention_room);
+  __shared__ float log_sums[2][R], dots[2][R];
   const Head head(p);
-  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * kWarps + warp) * kOwn;
+  const int warps = blockDim.x / kWarp, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, own = (blockIdx.x * warps + warp) * kOwn;
   const int query_count = int(p.queries), keys = int(p.keys), head_dim = int(p.head_dim);
   const int64_t rows = (int64_t(blockIdx.z) * p.heads + blockIdx.y) * p.queries;
   const float scale = float(p.scale) * kLog2E;
-  own_keys[warp].Load(p.k + head.keys, head.width, own, keys, head_dim);
-  own_values[warp].Load(p.v + head.keys, head.width, own, keys, head_dim);
+  OwnRows<T, D>&own_keys = room.owns[warp], &own_values = room.owns[warps + warp];
+  own_keys.Fetch(p.k + head.keys, head.width, own, keys, head_dim);
+  own_values.Fetch(p.v + head.keys, head.width, own, keys, head_dim);
   Own dk[D / 8] = {}, dv[D / 8] = {};
-  for (int first = 0; first < query_count; first += R) {
-    __syncthreads();
-    queries.Load(p.q + head.queries, head.width, first, query_count, head_dim, threadIdx.x, kThreads);
-    gradients.Load(p.d_o + head.queries, head.width, first, query_count, head_dim, threadIdx.x, kThreads);
-    if (int(threadIdx.x) < R) {
-      const int i = first + threadIdx.x;
-      log_sums[threadIdx.x] = i < query_count ? p.log_sum_exp[rows + i] * kLog2E : INFINITY;
-      dots[threadIdx.x] = i < query_count ? along[rows + i] : 0.0f;
+  const auto fetch = [&](auto& pair, int first) {
+    pair.first.Fetch(p.q + head.queries, head.width, first, query_count, head_dim, threadIdx.x, blockDim.x);
+    pair.second.Fetch(p.d_o + head.queries, head.width, first, query_count, head_dim, threadIdx.x, blockDim.x);
+    const int turn = &pair == room.pairs ? 0 : 1;
+    for (int i = threadIdx.x; i < R; i += blockDim.x) {
+      const bool there = first + i < query_count;
+      log_sums[turn][i] = there ? p.log_sum_exp[rows + first + i] * kLog2E : INFINITY;
+      dots[turn][i] = there ? along[rows + first + i] : 0.0f;
     }
-    __syncthreads();
+  };
+  ForEachTile(room, query_count, fetch, [&](const auto& pair, int) {
+    const int turn = &pair == room.pairs ? 0 : 1;
     uint32_t f[D / 16][4];
     Own w[R / 8], ds[R / 8];
-    own_keys[warp].Fragments(f);
-    Scores<T, R, D>(w, f, queries);
-    own_values[warp].Fragments(f);
-    Scores<T, R, D>(ds, f, gradients);
+    own_keys.Fragments(f);
+    Scores<T, R, D>(w, f, pair.first);
+    own_values.Fragments(f);
+    Scores<T, R, D>(ds, f, pair.second);
 #pragma unroll
     for (int n = 0; n < R / 8; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int query = 8 * n + lane % 4 * 2 + i % 2;
-        w[n][i] = Exp2(w[n][i] * scale - log_sums[query]);
-        ds[n][i] = w[n][i] * (ds[n][i] - dots[query]);
+        w[n][i] = Exp2(w[n][i] * scale - log_sums[turn][query]);
+        ds[n][i] = w[n][i] * (ds[n][i] - dots[turn][query]);
       }
-    AddWeighted<T, R, D>(dv, w, gradients);
-    AddWeighted<T, R, D>(dk, ds, queries);
-  }
-  own_keys[warp].Store(p.dk + head.keys, head.width, own, keys, head_dim, dk, float(p.scale), float(p.scale));
-  own_values[warp].Store(p.dv + head.keys, head.width, own, keys, head_dim, dv, 1.0f, 1.0f);
+    AddWeighted<T, R, D>(dv, w, pair.second);
+    AddWeighted<T, R, D>(dk, ds, pair.first);
+  });
+  own_keys.Store(p.dk + head.keys, head.width, own, keys, head_dim, dk, float(p.scale), float(p.scale));
+  own_values.Store(p.dv + head.keys, head.width, own, keys, head_dim, dv, 1.0f, 1.0f);
 }
 
-template <typename P>
-dim3 Grid(const P& p, int64_t rows) { return dim3(DivideUp(rows, kWarps * kOwn), unsigned(p.heads), unsigned(p.batch)); }
+// One block has all rows of a head where they are few; else as many as eight warps own, or four, `tensors` of them at a time in shared memory.
+template <typename T, int D, typename P, typename... Arguments>
+cudaError_t Launch(void (*kernel)(P, Arguments...), const Device& device, int64_t rows, int most, int tensors, const P& p, Arguments... arguments) {
+  const int warps = std::min(most, DivideUp(rows, kOwn));
+  const size_t bytes = Room<T, D>::Bytes(tensors * warps);
+  const cudaError_t allowed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  if (allowed != cudaSuccess) return allowed;
+  kernel<<<dim3(DivideUp(rows, warps * kOwn), unsigned(p.heads), unsigned(p.batch)), warps * kWarp, bytes, device.stream>>>(p, arguments...);
+  return cudaGetLastError();
+}
 
 template <typename T, int D>
 cudaError_t Run(const AttentionParams<T>& p, const Device& device) {
-  Forward<T, D><<<Grid(p, p.queries), kThreads, 0, device.stream>>>(p);
-  return cudaGetLastError();
+  return Launch<T, D>(Forward<T, D>, device, p.queries, 4, 1, p);
 }
 
 template <typename T, int D>
 cudaError_t Run(const AttentionGradParams<T>& p, const Device& device) {
   float* along = device.Scratch<float>(p.batch * p.heads * p.queries);
-  QueryGrad<T, D><<<Grid(p, p.queries), kThreads, 0, device.stream>>>(p, along);
-  KeyGrad<T, D><<<Grid(p, p.keys), kThreads, 0, device.stream>>>(p, along);
-  return cudaGetLastError();
+  const cudaError_t launched = Launch<T, D>(QueryGrad<T, D>, device, p.queries, 4, 1, p, along);
+  if (launched != cudaSuccess) return launched;
+  return Launch<T, D>(KeyGrad<T, D>, device, p.keys, kMostWarps, 2, p, static_cast<const float*>(along));
 }
 
 }  // namespace

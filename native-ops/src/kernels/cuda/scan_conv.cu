@@ -1,8 +1,9 @@
-// Depthwise causal convolution in scan order. A thread has a few channels (16 bytes of a row) and a run of positions, so that each row of
+// Depthwise causal convolution in scan order. A thread has a few channels (8 bytes of a row, one channel in the gradient) and a run of positions, so that each row of
 // tokens is read once, whole, whatever the order; the window slides through registers.
 #include <algorithm>
 
 #include "kernels.h"
+#include "tile.cuh"
 #include "types.cuh"
 
 namespace zigma::cuda {
@@ -11,6 +12,8 @@ namespace {
 constexpr int kLongestRun = 32, kShortestRun = 8;  // positions of a thread
 constexpr int kTile = 4;                           // positions loaded together
 constexpr int kBusy = 512;                         // threads that keep a multiprocessor busy
+constexpr int kGradWarps = 4, kGradTile = 8;       // warps of a block, positions fetched together by the gradient
+constexpr int kLongestGrad = 8, kShortestGrad = 2;  // tiles of a run
 
 template <typename T>
 struct Shape {
@@ -30,8 +33,8 @@ struct Shape {
 template <int W>
 constexpr int kWindow = W - 1 + kTile;
 
-template <int W, int V>
-__device__ float ConvSum(const float (&weight)[V][W], const float (&bias)[V], const float (&window)[kWindow<W>][V], int t, int c) {
+template <int W, int V, int Count>
+__device__ float ConvSum(const float (&weight)[V][W], const float (&bias)[V], const float (&window)[Count][V], int t, int c) {
   float sum = bias[c];
 #pragma unroll
   for (int k = 0; k < W; ++k) sum += weight[c][k] * window[t + k][c];
@@ -39,8 +42,8 @@ __device__ float ConvSum(const float (&weight)[V][W], const float (&bias)[V], co
 }
 
 // A segment that starts at position t of the tile sees nothing before it.
-template <int W, int V>
-__device__ void Forget(float (&window)[kWindow<W>][V], int t) {
+template <int W, int V, int Count>
+__device__ void Forget(float (&window)[Count][V], int t) {
 #pragma unroll
   for (int k = 0; k < W - 1; ++k)
 #pragma unroll
@@ -120,76 +123,79 @@ __global__ void Forward(ScanConvParams<T> p, int run) {
   }
 }
 
-// g = dy silu'(sum) at position j reaches the tokens of positions j - (W - 1) .. j. The thread owns the tokens of its run, so it also looks at the
-// W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window.
-template <typename T, int W, int V>
-__global__ void Backward(ScanConvGradParams<T> p, int run, float* shares) {
-  const int vector = blockIdx.x * blockDim.x + threadIdx.x;
-  const int channel = vector * V;
-  if (channel >= p.dim) return;
-  float weight[V][W], bias[V], window[kWindow<W>][V], reach[kWindow<W>][V] = {}, d_weight[W][V] = {}, d_bias[V] = {};
-  LoadFilter<W, V>(p, channel, weight, bias);
-  const int64_t sample = int64_t(blockIdx.z) * p.length * p.dim;
-  const T* x = p.x + sample;
-  const T* dy = p.dy + sample + channel;
-  const T* dy_more = p.dy_more ? p.dy_more + sample + channel : nullptr;
-  T* dx = p.dx + sample + channel;
-  const int segment = int(p.segment), length = int(p.length);
-  const unsigned stride = unsigned(p.dim);
+// g = dy silu'(sum) at position j reaches the tokens of positions j - (W - 1) .. j. A thread has one channel and owns the tokens of its run, so it also
+// looks at the W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window. A warp's rows are fetched a tile ahead.
+template <typename T, int W>
+__global__ void __launch_bounds__(kGradWarps* kWarp) Backward(ScanConvGradParams<T> p, int run, float* shares) {
+  using Rows = Tile<T, kGradTile>;
+  constexpr int kLength = W - 1 + kGradTile;
+  __shared__ __align__(16) T tiles[kGradWarps][2][3][Rows::kSize];
+  auto& tile_rows = tiles[threadIdx.x / kWarp];
+  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = threadIdx.x % kWarp;
+  const int first_channel = (blockIdx.x * kGradWarps + threadIdx.x / kWarp) * kWarp, channel = min(first_channel + lane, dim - 1);
+  const Columns columns = {min(first_channel, dim), max(dim - first_channel, 0), dim % kVector<T> == 0};
+  const int64_t sequence = int64_t(blockIdx.z) * p.length * p.dim;
+  float weight[1][W], bias[1], window[kLength][1], reach[kLength] = {}, d_weight[W] = {}, d_bias = 0;
+  LoadFilter<W, 1>(p, channel, weight, bias);
   const int first = blockIdx.y * run, last = min(length, first + run), end = last + W - 1;
-  Fill<W>(p, x, first, channel, window);
+
+  const auto token_of = [&](int j) { return unsigned(Token(p.permutation, min(max(j, 0), length - 1), length)) * unsigned(dim); };
+  unsigned tokens[Rows::kEach];
+  const auto fetch = [&](int tile, auto& to) {
+    unsigned rows[Rows::kEach];
+    Rows::Offsets(rows, [&](int row) { return unsigned(min(tile + row, length - 1)) * unsigned(dim); });
+    Rows{to[0]}.Fetch(p.x + sequence, tokens, columns);
+    Rows{to[1]}.Fetch(p.dy + sequence, rows, columns);
+    if (p.dy_more) Rows{to[2]}.Fetch(p.dy_more + sequence, rows, columns);
+    __pipeline_commit();
+    Rows::Offsets(tokens, [&](int row) { return token_of(tile + kGradTile + row); });
+  };
+  Rows::Offsets(tokens, [&](int row) { return token_of(first + row); });
+  fetch(first, tile_rows[0]);
+  Fill<W>(p, p.x + sequence, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
-  for (int tile = first; tile < end; tile += kTile) {
-    float(&rows)[kTile][V] = *reinterpret_cast<float(*)[kTile][V]>(window + (W - 1));
-    float gradients[kTile][V];
-    LoadRows<V>(p, x, tile, channel, rows);
+  for (int tile = first, turn = 0; tile < end; tile += kGradTile, turn ^= 1) {
+    __pipeline_wait_prior(0);
+    __syncwarp();
+    unsigned owners[Rows::kEach];  // of the rows that are complete at the end of this tile
+    Rows::Offsets(owners, [&](int row) { return token_of(tile - (W - 1) + row); });
+    if (tile + kGradTile < end) fetch(tile + kGradTile, tile_rows[turn ^ 1]);
+    const Rows x_rows{tile_rows[turn][0]}, dy_rows{tile_rows[turn][1]}, more_rows{tile_rows[turn][2]};  // dx takes the place of x
+    float gradients[kGradTile];
 #pragma unroll
-    for (int t = 0; t < kTile; ++t) Load<V>(dy + unsigned(min(tile + t, length - 1)) * stride, gradients[t]);
-    if (dy_more) {
-#pragma unroll
-      for (int t = 0; t < kTile; ++t) {
-        float more[V];
-        Load<V>(dy_more + unsigned(min(tile + t, length - 1)) * stride, more);
-#pragma unroll
-        for (int c = 0; c < V; ++c) gradients[t][c] += more[c];
-      }
+    for (int t = 0; t < kGradTile; ++t) {
+      window[W - 1 + t][0] = x_rows(t);
+      gradients[t] = dy_rows(t) + (p.dy_more ? more_rows(t) : 0.0f);
     }
 #pragma unroll
-    for (int t = 0; t < kTile; ++t) {
+    for (int t = 0; t < kGradTile; ++t) {
       const int j = tile + t;
-      if (back == 0) Forget<W, V>(window, t);
+      if (back == 0) Forget<W, 1>(window, t);
       // A position behind the run counts as far as it reaches back into it: not when its segment starts behind the run too.
       const float counts = j < length && (j < last || j - back < last) ? 1.0f : 0.0f, own = j < last ? 1.0f : 0.0f;
+      const float sum = ConvSum<W, 1>(weight, bias, window, t, 0), s = Sigmoid(sum);
+      const float g = counts * gradients[t] * s * (1.0f + sum * (1.0f - s)), mine = own * g;
+      d_bias += mine;
 #pragma unroll
-      for (int c = 0; c < V; ++c) {
-        const float sum = ConvSum<W, V>(weight, bias, window, t, c);
-        const float s = Sigmoid(sum);
-        const float g = counts * gradients[t][c] * s * (1.0f + sum * (1.0f - s)), mine = own * g;
-        d_bias[c] += mine;
-#pragma unroll
-        for (int k = 0; k < W; ++k) {
-          d_weight[k][c] += mine * window[t + k][c];
-          reach[t + k][c] += W - 1 - k > back ? 0.0f : g * weight[c][k];
-        }
+      for (int k = 0; k < W; ++k) {
+        d_weight[k] += mine * window[t + k][0];
+        reach[t + k] += W - 1 - k > back ? 0.0f : g * weight[0][k];
       }
       back = back + 1 == segment ? 0 : back + 1;
     }
 #pragma unroll
-    for (int t = 0; t < kTile; ++t) {
-      const int done = tile + t - (W - 1);
-      if (done >= first && done < last) Store<V>(dx + unsigned(Token(p.permutation, done, length)) * stride, reach[t]);
-    }
-    KeepLast<W, V>(window);
-    KeepLast<W, V>(reach);
+    for (int t = 0; t < kGradTile; ++t) x_rows.Put(t, reach[t]);
+    __syncwarp();
+    x_rows.Store(p.dx + sequence, owners, columns, [&](int row) { return tile - (W - 1) + row >= first && tile - (W - 1) + row < last; });
+    KeepLast<W, 1>(window);
 #pragma unroll
-    for (int k = W - 1; k < kWindow<W>; ++k)
-#pragma unroll
-      for (int c = 0; c < V; ++c) reach[k][c] = 0;
+    for (int k = 0; k < kLength; ++k) reach[k] = k < W - 1 ? reach[k + kGradTile] : 0.0f;
   }
-  float* share = shares + (int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * (W + 1) * p.dim + channel;
+  if (first_channel + lane >= dim) return;
+  float* const share = shares + (int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * (W + 1) * dim + channel;
 #pragma unroll
-  for (int k = 0; k < W; ++k) Store<V>(share + int64_t(k) * p.dim, d_weight[k]);
-  Store<V>(share + int64_t(W) * p.dim, d_bias);
+  for (int k = 0; k < W; ++k) share[k * dim] = d_weight[k];
+  share[W * dim] = d_bias;
 }
 
 // shares [parts, (W + 1), dim] -> d_weight [dim, W], d_bias [dim]. A block adds 32 columns; its warps take the parts in turn.
@@ -217,20 +223,23 @@ cudaError_t Run(const ScanConvParams<T>& p, const Device& device) {
   return cudaGetLastError();
 }
 
-template <typename T, int W, int V>
+template <typename T, int W>
 cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
-  const Shape<T> shape(p.batch, p.length, p.dim, V, device.processors);
-  const int parts = int(p.batch) * shape.runs;
+  // Tiles begin with a run's first position and end with the W - 1 behind its last.
+  const auto run_of = [](int tiles) { return tiles * kGradTile - (W - 1); };
+  int tiles = kLongestGrad;
+  while (tiles > kShortestGrad && p.batch * p.dim * DivideUp(p.length, run_of(tiles)) < int64_t(device.processors) * kBusy) tiles /= 2;
+  const int runs = DivideUp(p.length, run_of(tiles)), parts = int(p.batch) * runs;
   float* shares = device.Scratch<float>(size_t(parts) * (W + 1) * p.dim);
-  Backward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p, shape.run, shares);
+  Backward<T, W><<<dim3(DivideUp(p.dim, kGradWarps * kWarp), runs, unsigned(p.batch)), kGradWarps * kWarp, 0, device.stream>>>(p, run_of(tiles), shares);
   AddShares<T><<<DivideUp((W + 1) * p.dim, 32), dim3(32, 32), 0, device.stream>>>(shares, parts, W, p.dim, p);
   return cudaGetLastError();
 }
 
-// V: channels of a thread. The gradient holds three windows of them, so it takes half as many.
-template <typename T, int V, template <typename> typename P>
-cudaError_t Dispatch(const P<T>& p, const Device& device) {
-  if (p.width == 4) return p.dim % kVector<T> == 0 ? Run<T, 4, V>(p, device) : Run<T, 4, 1>(p, device);
+// As many channels of a thread as registers allow.
+template <typename T>
+cudaError_t Dispatch(const ScanConvParams<T>& p, const Device& device) {
+  if (p.width == 4) return p.dim % kVector<T> == 0 ? Run<T, 4, kVector<T> / 2>(p, device) : Run<T, 4, 1>(p, device);
   switch (p.width) {
     case 1: return Run<T, 1, 1>(p, device);
     case 2: return Run<T, 2, 1>(p, device);
@@ -242,12 +251,26 @@ cudaError_t Dispatch(const P<T>& p, const Device& device) {
   }
 }
 
+template <typename T>
+cudaError_t Dispatch(const ScanConvGradParams<T>& p, const Device& device) {
+  switch (p.width) {
+    case 1: return Run<T, 1>(p, device);
+    case 2: return Run<T, 2>(p, device);
+    case 3: return Run<T, 3>(p, device);
+    case 4: return Run<T, 4>(p, device);
+    case 5: return Run<T, 5>(p, device);
+    case 6: return Run<T, 6>(p, device);
+    case 7: return Run<T, 7>(p, device);
+    default: return Run<T, 8>(p, device);
+  }
+}
+
 }  // namespace
 
 template <typename T>
-cudaError_t ScanConv(const ScanConvParams<T>& p, const Device& device) { return Dispatch<T, kVector<T>>(p, device); }
+cudaError_t ScanConv(const ScanConvParams<T>& p, const Device& device) { return Dispatch(p, device); }
 template <typename T>
-cudaError_t ScanConvGrad(const ScanConvGradParams<T>& p, const Device& device) { return Dispatch<T, kVector<T> / 2>(p, device); }
+cudaError_t ScanConvGrad(const ScanConvGradParams<T>& p, const Device& device) { return Dispatch(p, device); }
 
 #define ZIGMA_INSTANTIATE(T)                                                         \
   template cudaError_t ScanConv<T>(const ScanConvParams<T>&, const Device&);         \
