@@ -84,8 +84,7 @@ struct States<T, 16, true> {
 
   // Channels 16 `part` to 16 `part` + 15 as right factor [16, 16]: states 0-7 are (f[0], f[1]), states 8-15 (f[2], f[3]).
   __device__ void Load(int lane, int part, uint32_t (&f)[4]) const {
-    const unsigned at = unsigned(__cvta_generic_to_shared(Half(part * 16 + lane % 16, lane / 16)));
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(f[0]), "=r"(f[1]), "=r"(f[2]), "=r"(f[3]) : "r"(at) : "memory");
+    LoadMatricesTransposed(f, Half(part * 16 + lane % 16, lane / 16));
   }
 };
 

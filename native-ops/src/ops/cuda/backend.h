@@ -31,7 +31,7 @@ class DeviceCall {
 };
 
 struct CudaBackend {
-  static constexpr const char* kProvider = "CUDAExecutionProvider";
+  static constexpr const char* kProvider = ZIGMA_PROVIDER;  // CUDA's, or on the emulated device the CPU's
   static constexpr bool kOnHost = false;
 
 #define ZIGMA_COMPUTE(Name)                                        \
