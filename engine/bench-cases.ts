@@ -25,6 +25,7 @@ export function gpuCases(): GpuCase[] {
     ['train', small, 32, 186.4, '', 'identity order'],
     ['train', { ...small, recompute: 'balanced' }, 32, null, 'balanced', ''],
     ['train', { ...small, recompute: 'memory' }, 32, null, 'memory', ''],
+    ['train', { ...small, recompute: 'memory', microBatch: 16 }, 32, null, 'memory, pieces of 16', ''],
     ['train', { ...small, precision: 'f16' }, 32, null, 'f16', ''],
     ['train', text, 32, 209.2, 'text'],
     ['train', large, 4, 99.3],

@@ -8,10 +8,10 @@ export type RecomputePolicy = Recipe['recompute']
 /** Whether the results of an operation in the segment of that number stay in memory until its gradient is taken. */
 const keeps: Readonly<Record<RecomputePolicy, (node: Node, segment: number) => boolean>> = {
   speed: () => true,
-  /** What takes the longest for the memory that its results fill: products that narrow, attention, and every second scan. */
+  /** What takes the longest for the memory that its results fill: products that narrow, attention, and every third scan. */
   balanced: ({ op, inputs: [a], outputs: [y], attributes }, segment) => {
     if (op === 'Gemm') return a!.shape[attributes.transA === 1 ? 0 : 1]! > y!.shape[1]!
-    return op === 'Attention' || (op === 'SelectiveScan' && segment % 2 === 0)
+    return op === 'Attention' || (op === 'SelectiveScan' && segment % 3 === 0)
   },
   memory: () => false,
 }

@@ -1,6 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { presets } from '#engine/presets.ts'
+import { normal, uniform } from '#engine/random/philox.ts'
+import { relativeError } from '#engine/relative-error.ts'
+import type { NativeRuntime } from '#engine/runtime/native.ts'
 import { checkKernels } from '#engine/self-test.ts'
+import { Trainer } from '#engine/training/trainer.ts'
 import { openRuntime } from '#native-ops/load.ts'
+import { numbers } from '#tests/support/differences.ts'
+import { drawnOn } from '#tests/support/drawn-on.ts'
 import { buildEmulatedGpu, noEmulatedGpu, openEmulatedGpu } from '#tests/support/emulated-gpu.ts'
 
 // What a kernel computes does not depend on the chip, but how its work is cut does: many spans of a sequence or one, tensor cores or none.
@@ -9,6 +16,8 @@ const chips = [
   { name: 'a small GPU', processors: 1, capability: 90, dtypes: ['f32', 'bf16'] },
   { name: 'a GPU without tensor cores for bfloat16', processors: 40, capability: 75, dtypes: ['f16'] },
 ] as const
+
+const largeChip = chips[0]
 
 describe('the CUDA kernels, their threads in an order drawn at random', () => {
   beforeAll(async () => {
@@ -26,4 +35,38 @@ describe('the CUDA kernels, their threads in an order drawn at random', () => {
       expect(checks.length).toBeGreaterThanOrEqual(16 * dtypes.length)
     },
   )
+
+  test.for(['uniform', 'normal'] as const)('draw the same %s bits as every other device', async (distribution, { skip }) => {
+    if (noEmulatedGpu !== null) skip(noEmulatedGpu)
+    const counter = { seed: 9007199254740881, stream: 5, step: 123456, sample: 7 }
+    expect(await drawnOn(openEmulatedGpu(largeChip), 4099, distribution, counter)).toEqual(
+      (distribution === 'uniform' ? uniform : normal)(4099, counter),
+    )
+  })
+
+  test('train as the kernels of the processor do, but for rounding', { timeout: 300_000 }, async ({ skip }) => {
+    if (noEmulatedGpu !== null) skip(noEmulatedGpu)
+    const [expected, actual] = [await trained(openRuntime()), await trained(openEmulatedGpu(largeChip))]
+    expect(actual.losses.map((loss, i) => loss / expected.losses[i]!)).toEqual(expected.losses.map((): unknown => expect.closeTo(1, 5)))
+    // Adding one number to all scores of a row changes no weight: the gradient of a key's bias is rounding alone.
+    const trainedNames = [...expected.state.keys()].filter((name) => !name.endsWith('to_k.bias'))
+    const errors = trainedNames.map(
+      (name) => [name, relativeError(actual.state.get(name)!.values, expected.state.get(name)!.values)] as const,
+    )
+    expect(errors.filter(([, error]) => !(error < 1e-3))).toEqual([])
+  })
 })
+
+/** Three steps of a small network with text, from the same weights on the same pictures. */
+async function trained(runtime: NativeRuntime) {
+  const tiny = presets.find(({ name }) => name === 'tiny')!.recipe
+  const model = { ...tiny.model, embedDim: 32, depth: 2, height: 16, width: 16, dropPath: 0.2 }
+  using trainer = await Trainer.create(runtime, { ...tiny, seed: 7, batchSize: 2, model }, null)
+  const losses: number[] = []
+  for (let step = 1; step <= 3; step++) {
+    const images = Uint8Array.from(numbers(2 * 3 * 16 * 16, { seed: step, low: 0, high: 256 }))
+    const ids = Int32Array.from(numbers(2 * tiny.textEncoder!.tokens, { seed: step, low: 0, high: 60 }), Math.floor)
+    losses.push((await trainer.step(step, { images, ids })).loss)
+  }
+  return { losses, state: trainer.capture() }
+}

@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { GraphBuilder } from '#engine/graph/graph-builder.ts'
-import { philox } from '#engine/graph/fused.ts'
 import { normal, permutation, philoxBlock, streams, uniform } from '#engine/random/philox.ts'
-import { evaluate } from '#engine/runtime/evaluate.ts'
-import { runtime } from '../support/differences.ts'
+import { runtime } from '#tests/support/differences.ts'
+import { drawnOn } from '#tests/support/drawn-on.ts'
 
 const hex = (words: Uint32Array) => [...words].map((word) => word.toString(16).padStart(8, '0')).join(' ')
 
@@ -15,15 +13,7 @@ describe('Philox 4x32-10', () => {
   test.each(['uniform', 'normal'] as const)('gives the same %s bits in TypeScript and in the native kernel', async (distribution) => {
     const counter = { seed: 9007199254740881, stream: streams.noise, step: 123456, sample: 7 }
     const size = 4099
-    const g = new GraphBuilder('f32')
-    const [seed, step, sample] = ['seed', 'step', 'sample'].map((name) => g.input(name, [1], 'i64'))
-    g.output('x', philox(g, { seed: seed!, step: step!, sample: sample! }, { shape: [size], distribution, stream: counter.stream }))
-    const feeds = {
-      seed: BigInt64Array.of(BigInt(counter.seed)),
-      step: BigInt64Array.of(BigInt(counter.step)),
-      sample: BigInt64Array.of(BigInt(counter.sample)),
-    }
-    const native = (await evaluate(runtime, g, feeds)).x as Float32Array
+    const native = await drawnOn(runtime, size, distribution, counter)
     const ours = (distribution === 'uniform' ? uniform : normal)(size, counter)
     expect(Buffer.from(native.buffer).equals(Buffer.from(ours.buffer))).toBe(true)
   })
