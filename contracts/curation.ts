@@ -24,6 +24,8 @@ export const crop = z.discriminatedUnion('kind', [
 export type Crop = z.infer<typeof crop>
 
 const captionText = z.string().max(2000)
+/** So many further captions may an item have. */
+export const mostCaptions = 20
 
 /** A tag in its one form: lower case, single spaces, no commas; 1 to 100 characters. */
 export const tag = z
@@ -42,7 +44,7 @@ const tags = z.array(tag).max(200)
 export const marks = z.object({
   caption: captionText,
   /** Further captions, as other ways to say the same. */
-  captions: z.array(captionText).max(20),
+  captions: z.array(captionText).max(mostCaptions),
   tags,
   /** 0 to 5; 0 is not rated. */
   rating: z.number().int().min(0).max(5),
