@@ -155,10 +155,10 @@ export const en = {
   wizard: {
     step: { choose: 'Choose', recognize: 'What it is', options: 'How to bring it in', check: 'Check', import: 'Import', ledger: 'Ledger' },
     change: 'Change',
-    drop: 'Drop a folder, an archive or pictures here',
+    drop: 'Drop a folder, an archive, pictures or videos here',
     dropping: 'Let go to take them',
     kinds:
-      'Folders, zip and tar archives, Hugging Face image folders, WebDataset, kohya folders, TOML files of kohya and diffusion-pipe, single pictures.',
+      'Folders, zip and tar archives, Hugging Face image folders, WebDataset, kohya folders, TOML files of kohya and diffusion-pipe, single pictures and videos.',
     browse: 'Browse…',
     pickFolder: 'Choose a folder…',
     pickFile: 'Choose a file…',
@@ -175,6 +175,7 @@ export const en = {
       tar: 'A tar archive',
       toml: 'A TOML file that names folders, as kohya and diffusion-pipe have it',
       picture: 'One picture',
+      video: 'One video',
       sample: 'The sample pictures',
     },
     layout: {

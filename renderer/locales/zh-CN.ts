@@ -146,9 +146,10 @@ export const zhCN: typeof en = {
   wizard: {
     step: { choose: '选择', recognize: '识别', options: '导入方式', check: '检查', import: '导入', ledger: '清单' },
     change: '更改',
-    drop: '把文件夹、压缩包或图片拖到这里',
+    drop: '把文件夹、压缩包、图片或视频拖到这里',
     dropping: '松手即可',
-    kinds: '文件夹、zip 和 tar 压缩包、Hugging Face 图片文件夹、WebDataset、kohya 文件夹、kohya 与 diffusion-pipe 的 TOML 文件、单张图片。',
+    kinds:
+      '文件夹、zip 和 tar 压缩包、Hugging Face 图片文件夹、WebDataset、kohya 文件夹、kohya 与 diffusion-pipe 的 TOML 文件、单张图片、单个视频。',
     browse: '浏览…',
     pickFolder: '选择文件夹…',
     pickFile: '选择文件…',
@@ -165,6 +166,7 @@ export const zhCN: typeof en = {
       tar: 'tar 压缩包',
       toml: '列出文件夹的 TOML 文件（kohya 与 diffusion-pipe 的格式）',
       picture: '一张图片',
+      video: '一个视频',
       sample: '示例图片',
     },
     layout: {
