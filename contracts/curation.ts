@@ -71,12 +71,14 @@ export const measures = z.object({
   /** Share of pixels with luma at most 2 of 255, and of those with at least 253. */
   clippedDark: z.number(),
   clippedBright: z.number(),
+  /** How much it looks as if words were laid over it: a half is eight letters in a row. Null where an older studio measured. */
+  watermark: z.number().nullable().default(null),
   /** Where there is most to see, as shares of width and height. */
   focus: z.object({ x: z.number(), y: z.number() }),
 })
 export type Measures = z.infer<typeof measures>
 
-/** What a histogram can be drawn of. Blur to clippedBright and `nearest` need a measured item. */
+/** What a histogram can be drawn of. Blur to watermark and `nearest` need a measured item. */
 export const measureName = z.enum([
   'width',
   'height',
@@ -88,6 +90,7 @@ export const measureName = z.enum([
   'brightness',
   'clippedDark',
   'clippedBright',
+  'watermark',
   'nearest',
 ])
 export type MeasureName = z.infer<typeof measureName>

@@ -38,6 +38,7 @@ export const queryExamples: readonly string[] = [
   'repeats>1',
   'width<512',
   'blur>=0.5',
+  'watermark>=0.5',
   'captioned:no',
   'duplicate:yes',
   'leak:yes',

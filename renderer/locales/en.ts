@@ -528,6 +528,7 @@ export const en = {
       brightness: 'Brightness',
       clippedDark: 'Clipped dark',
       clippedBright: 'Clipped bright',
+      watermark: 'Watermark-like',
       nearest: 'Look-alike',
     },
     help: {
@@ -541,6 +542,7 @@ export const en = {
       brightness: 'Mean of all pixels; 0 is black.',
       clippedDark: 'Share of pixels that are black.',
       clippedBright: 'Share of pixels that are white.',
+      watermark: 'Rows of letters; above 0.5 looks stamped. A hint, no proof.',
       nearest: 'Bits of 64 that differ from the nearest; 0 is alike.',
     },
   },

@@ -514,6 +514,7 @@ export const zhCN: typeof en = {
       brightness: '亮度',
       clippedDark: '暗部溢出',
       clippedBright: '亮部溢出',
+      watermark: '疑似水印',
       nearest: '近似',
     },
     help: {
@@ -527,6 +528,7 @@ export const zhCN: typeof en = {
       brightness: '所有像素的平均值；0 为黑。',
       clippedDark: '全黑像素所占比例。',
       clippedBright: '全白像素所占比例。',
+      watermark: '成行的文字；高于 0.5 像有水印。仅供参考。',
       nearest: '与最近一张在 64 位中相差的位数；0 为相同。',
     },
   },
