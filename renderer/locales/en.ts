@@ -387,7 +387,9 @@ export const en = {
     leak: 'also held out for checking',
     empty: 'No pictures yet',
     emptyHelp: 'Import a folder of pictures, or the sample pictures.',
-    nothing: 'No picture has these words.',
+    nothing: 'Nothing here is like that.',
+    unmeasured:
+      '1 picture is not measured yet: how sharp and bright it is and what looks like it is not known. | {n} pictures are not measured yet: how sharp and bright they are and which look alike is not known.',
     select: 'Select a picture to see its caption.',
     preview: 'Exactly as the trainer sees it',
   },
@@ -657,6 +659,7 @@ export const en = {
     cut: 'Cut',
     ledger: 'Ledger',
     ledgerLead: 'Every video of this folder that was cut, what became of it, and its clips exactly as a trainer gets them.',
+    clipsNote: 'Clips are kept and shown; no model here trains on clips yet, and a training on pictures leaves them out.',
     chooseFolder: 'Choose a folder…',
     choose: 'Choose this folder',
     videosHere: '{n} video here | {n} videos here',

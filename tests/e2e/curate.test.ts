@@ -95,6 +95,17 @@ describe('the Curate stage', () => {
     await found('2,000')
   })
 
+  test('says where nothing is found because nothing was measured, and offers to', async () => {
+    await query().fill('tag:nowhere')
+    await page.getByText('Nothing here is like that.').waitFor()
+    expect(await page.getByRole('button', { name: 'Measure all pictures' }).count()).toBe(0)
+    await query().fill('duplicate:yes')
+    await page.getByText(/^2,000 pictures are not measured yet/).waitFor()
+    await look('curate-unmeasured')
+    await query().fill('')
+    await found('2,000 pictures')
+  })
+
   test('takes a stretch with Shift and all with Ctrl+A', async () => {
     await tile(0).click()
     await tile(4).click({ modifiers: ['Shift'] })
