@@ -24,6 +24,8 @@ export const crop = z.discriminatedUnion('kind', [
 export type Crop = z.infer<typeof crop>
 
 const captionText = z.string().max(2000)
+/** So many further captions may an item have. */
+export const mostCaptions = 20
 
 /** A tag in its one form: lower case, single spaces, no commas; 1 to 100 characters. */
 export const tag = z
@@ -42,7 +44,7 @@ const tags = z.array(tag).max(200)
 export const marks = z.object({
   caption: captionText,
   /** Further captions, as other ways to say the same. */
-  captions: z.array(captionText).max(20),
+  captions: z.array(captionText).max(mostCaptions),
   tags,
   /** 0 to 5; 0 is not rated. */
   rating: z.number().int().min(0).max(5),
@@ -69,12 +71,14 @@ export const measures = z.object({
   /** Share of pixels with luma at most 2 of 255, and of those with at least 253. */
   clippedDark: z.number(),
   clippedBright: z.number(),
+  /** How much it looks as if words were laid over it: a half is eight letters in a row. Null where an older studio measured. */
+  watermark: z.number().nullable().default(null),
   /** Where there is most to see, as shares of width and height. */
   focus: z.object({ x: z.number(), y: z.number() }),
 })
 export type Measures = z.infer<typeof measures>
 
-/** What a histogram can be drawn of. Blur to clippedBright and `nearest` need a measured item. */
+/** What a histogram can be drawn of. Blur to watermark and `nearest` need a measured item. */
 export const measureName = z.enum([
   'width',
   'height',
@@ -86,6 +90,7 @@ export const measureName = z.enum([
   'brightness',
   'clippedDark',
   'clippedBright',
+  'watermark',
   'nearest',
 ])
 export type MeasureName = z.infer<typeof measureName>

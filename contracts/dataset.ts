@@ -23,7 +23,7 @@ const sourceWishes = {
 /** Where pictures come from. Paths are checked against the allowed roots of the host before anything is read. */
 export const importSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('folder'), ...sourceWishes }),
-  /** One file: a zip or tar, a TOML file of kohya or diffusion-pipe that names folders, or a picture. */
+  /** One file: a zip or tar, a TOML file of kohya or diffusion-pipe that names folders, a picture or a video. */
   z.object({ kind: z.literal('file'), ...sourceWishes }),
   z.object({ kind: z.literal('sample') }),
 ])
@@ -31,7 +31,7 @@ export type ImportSource = z.infer<typeof importSource>
 
 /** What a path was recognized as, before anything of it is imported. */
 export const recognizedSource = z.object({
-  container: z.enum(['folder', 'zip', 'tar', 'toml', 'picture', 'sample']),
+  container: z.enum(['folder', 'zip', 'tar', 'toml', 'picture', 'video', 'sample']),
   layout: sourceLayout,
   /** The same in words. */
   description: z.string(),

@@ -101,7 +101,12 @@ export const folderListing = z.object({
   places: z.array(z.string()),
   /** Files that can be imported on their own; of very many the first by name. */
   files: z.array(
-    z.object({ name: z.string(), path: z.string(), kind: z.enum(['archive', 'toml', 'picture']), sizeBytes: z.number().nullable() }),
+    z.object({
+      name: z.string(),
+      path: z.string(),
+      kind: z.enum(['archive', 'toml', 'picture', 'video']),
+      sizeBytes: z.number().nullable(),
+    }),
   ),
 })
 export type FolderListing = z.infer<typeof folderListing>

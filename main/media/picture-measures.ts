@@ -1,5 +1,6 @@
 import sharp from 'sharp'
 import type { Measures } from '#contracts/curation.ts'
+import { lettering } from './lettering.ts'
 import { perceptualHash } from './perceptual-hash.ts'
 import { openPicture, secondsLimit } from './picture.ts'
 
@@ -22,6 +23,7 @@ export async function measurePicture(bytes: Uint8Array): Promise<Measures & { lo
   return {
     blur: 1 / (1 + laplacianVariance(gray, width, height) / halfBlurred),
     ...exposure(gray),
+    watermark: lettering(gray, width, height),
     focus: await focusOf(data, width, height),
     looks: perceptualHash(gray, width, height),
   }

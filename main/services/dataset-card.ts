@@ -49,7 +49,9 @@ export function datasetCard(
       : '- All pictures were compared with each other for near duplicates.',
     ...(facts.clips > 0 ? ['- Clips are compared byte for byte only; no model here trains on them yet.'] : []),
     `- ${facts.duplicates} have a duplicate; ${facts.leaks} have one in another split, so that what is held back was seen while training.`,
-    '- Nobody looked for watermarks: no measure of them that can be trusted without a model is known to this studio.',
+    facts.lookedThrough === 0
+      ? '- Nobody looked for watermarks.'
+      : `- ${facts.lettered} of ${facts.lookedThrough} that were looked through have rows of letters, as watermarks have; letters of the scene count too, and faint or turned stamps are not seen.`,
     '',
   ]
   return lines.join('\n')

@@ -67,9 +67,9 @@ async function pick(context: StudioContext, ask: (() => Promise<string | null>) 
   return path
 }
 
-/** The files of a folder that can be imported on their own; archives and TOML files before pictures. */
+/** The files of a folder that can be imported on their own; archives and TOML files before pictures, and those before videos. */
 async function importable(folder: string, names: readonly string[]): Promise<FolderListing['files']> {
-  const kinds = { archive: archiveNames, toml: /\.toml$/i, picture: pictureNames } as const
+  const kinds = { archive: archiveNames, toml: /\.toml$/i, picture: pictureNames, video: videoNames } as const
   const found = Object.entries(kinds).flatMap(([kind, pattern]) =>
     names
       .filter((name) => pattern.test(name) && !name.startsWith('.'))

@@ -12,12 +12,12 @@ export class AlikeStore {
     this.#db = db
   }
 
-  /** Items that were never measured, with the files they came from. */
+  /** Items that were never measured, or not in every way that there is now, with the files they came from. */
   unmeasured(): { id: ItemId; root: string; source: string; fileHash: string; copied: string | null }[] {
     return this.#db
       .prepare(
         `SELECT id, root, files.source AS source, fileHash, copied FROM items JOIN files ON files.itemId = items.id
-         WHERE here AND blur IS NULL AND fileHash IS NOT NULL ORDER BY position`,
+         WHERE here AND (blur IS NULL OR watermark IS NULL) AND fileHash IS NOT NULL ORDER BY position`,
       )
       .all() as ReturnType<AlikeStore['unmeasured']>
   }

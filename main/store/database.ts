@@ -236,6 +236,10 @@ const migrations: readonly string[] = [
     FROM items JOIN marks ON marks.row = items.row LEFT JOIN alike ON alike.row = items.row;
   DELETE FROM leaves;
   `,
+  // Lettering that may be a watermark.
+  `
+  ALTER TABLE items ADD COLUMN watermark REAL;
+  `,
 ]
 
 /** Pages kept in memory: a data set of 100,000 items is looked through without going to the disk. */

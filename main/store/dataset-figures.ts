@@ -38,6 +38,9 @@ export interface CardFacts {
   captioned: number
   tagged: number
   measured: number
+  /** Looked through for lettering, and those in which there is as much as a watermark has. */
+  lookedThrough: number
+  lettered: number
   /** How many pictures an epoch of training shows, and how many are shown more than once. */
   shown: number
   repeated: number
@@ -125,15 +128,16 @@ export class DatasetFigures {
       this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all(values) as Tally[]
     const counts = this.#db
       .prepare(
-        `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
+        `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, count(watermark) AS lookedThrough, coalesce(sum(watermark >= 0.5), 0) AS lettered, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
            coalesce(sum(iif(${trained}, repeats, 0)), 0) AS shown, coalesce(sum(${trained} AND repeats > 1), 0) AS repeated,
            coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
       .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
-    const { items, clips, frames, measured, captioned, tagged, shown, repeated, duplicates, leaks, ...sizes } = counts
+    const { items, clips, frames, measured, lookedThrough, lettered, captioned, tagged, shown, repeated, duplicates, leaks, ...sizes } =
+      counts
     return {
-      ...{ items, clips, frames, measured, captioned, tagged, shown, repeated, duplicates, leaks },
+      ...{ items, clips, frames, measured, lookedThrough, lettered, captioned, tagged, shown, repeated, duplicates, leaks },
       rejected: this.#db.prepare(`SELECT count(*) FROM curated WHERE here AND pick = 'reject'`).pluck().get() as number,
       splits: tally('split'),
       consents: tally('consent'),
@@ -204,4 +208,4 @@ export class DatasetFigures {
 const trained = `(frames IS NULL AND split = 'train')`
 
 /** Measures whose histogram always goes from 0 to 1, so that a threshold keeps its place. */
-const shares: ReadonlySet<MeasureName> = new Set(['blur', 'brightness', 'clippedDark', 'clippedBright'])
+const shares: ReadonlySet<MeasureName> = new Set(['blur', 'brightness', 'clippedDark', 'clippedBright', 'watermark'])

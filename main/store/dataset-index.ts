@@ -371,10 +371,10 @@ function prepareAll(db: Db) {
       )
       .pluck(),
     measures: db.prepare(
-      `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, focusX, focusY, looks)
-       VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @x, @y, @looks)
+      `INSERT INTO items (id, blur, brightness, clippedDark, clippedBright, watermark, focusX, focusY, looks)
+       VALUES (@id, @blur, @brightness, @clippedDark, @clippedBright, @watermark, @x, @y, @looks)
        ON CONFLICT (id) DO UPDATE SET blur = @blur, brightness = @brightness, clippedDark = @clippedDark, clippedBright = @clippedBright,
-         focusX = @x, focusY = @y, looks = @looks`,
+         watermark = @watermark,         focusX = @x, focusY = @y, looks = @looks`,
     ),
   }
 }

@@ -28,6 +28,7 @@ export interface Row {
   brightness: number
   clippedDark: number
   clippedBright: number
+  watermark: number | null
   focusX: number
   focusY: number
   nearest: number | null
@@ -46,7 +47,7 @@ export interface Row {
 }
 
 export const itemColumns = `id, source, state, width, height, caption, captions, tags, rating, pick, split, setSplit, crop, author, licence, consent, origin, repeats,
-  blur, brightness, clippedDark, clippedBright, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak, pixelHash, madeCrop, madeAway,
+  blur, brightness, clippedDark, clippedBright, watermark, focusX, focusY, nearest, duplicate, duplicateGroup, ${leakSql()} AS leak, pixelHash, madeCrop, madeAway,
   frames, frameRate, stride, startSeconds, firstFrame, lastFrame`
 
 const square: Size = { width: 1, height: 1 }
@@ -60,9 +61,23 @@ export function toLists({ captions, tags }: Pick<Row, 'captions' | 'tags'>): Pic
 }
 
 export function toItem(row: Row, sizes: readonly Size[]): CurationItem {
-  const { setSplit, leak, blur, brightness, clippedDark, clippedBright, focusX, focusY, captions, tags, crop: part, ...others } = row
+  const {
+    setSplit,
+    leak,
+    blur,
+    brightness,
+    clippedDark,
+    clippedBright,
+    watermark,
+    focusX,
+    focusY,
+    captions,
+    tags,
+    crop: part,
+    ...others
+  } = row
   const { pixelHash, madeCrop, madeAway, frames, frameRate, stride, startSeconds, firstFrame, lastFrame, ...rest } = others
-  const measures = blur === null ? null : { blur, brightness, clippedDark, clippedBright, focus: { x: focusX, y: focusY } }
+  const measures = blur === null ? null : { blur, brightness, clippedDark, clippedBright, watermark, focus: { x: focusX, y: focusY } }
   const framed = { width: row.width, height: row.height, crop: toCrop(part), focus: measures?.focus ?? null }
   const inside = framed.crop.kind === 'rectangle' ? framed.crop : framed
   const bucket = sizes[bucketOf(inside.width, inside.height, sizes)] ?? null

@@ -25,6 +25,11 @@ export function withBound(text: string, measure: MeasureName, side: Side, value:
   return `${withoutBound(text, measure)} ${boundTerm(measure, side, value)}`.trim()
 }
 
+/** Whether a query asks for what only measured pictures have: figures, and who looks like whom. */
+export function asksForMeasures(text: string): boolean {
+  return /(^|[\s(-])(blur|brightness|dark|bright|watermark|nearest|duplicate|leak)\s*[:<>=!]/i.test(text)
+}
+
 /** As many places as a person can tell apart; whole numbers stay whole. */
 export function shortNumber(value: number): string {
   return (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))).toString()
@@ -38,6 +43,7 @@ export const queryExamples: readonly string[] = [
   'repeats>1',
   'width<512',
   'blur>=0.5',
+  'watermark>=0.5',
   'captioned:no',
   'duplicate:yes',
   'leak:yes',

@@ -11,7 +11,7 @@ import { openSnapshot } from '#main/media/dataset-files.ts'
 import { redBlue } from '#tests/fixtures/pictures.ts'
 import { tar } from '../support/archives.ts'
 import { fakeEngine } from '../support/fake-engine.ts'
-import { makeCounter, makePattern } from '../support/made-videos.ts'
+import { makeCounter, makePattern, makePlaylist } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { exactAutoencoder, writeAutoencoder } from '../support/tiny-autoencoders.ts'
 
@@ -96,6 +96,28 @@ test('a folder of pictures and videos is one ledger whose totals add up', async 
     'b/pattern.mov': ['used', null],
   })
   expect(await studio.context.project().dataset.describe()).toEqual(summary)
+})
+
+test('a video on its own is a source, and what is only called like one ends in the ledger with the reason', async () => {
+  const own = join(home, 'single')
+  mkdirSync(own)
+  const other = await newStudio()
+  const film = makePattern(join(own, 'red film.mp4'), { frames: 16 })
+  writeFileSync(join(own, 'red film.txt'), 'a red film')
+  expect(await other.services['dataset.recognize']({ kind: 'file', path: film }, call)).toEqual({
+    container: 'video',
+    layout: 'plain',
+    description: 'one video',
+  })
+  expect(await bringIn(other, film)).toMatchObject({ result: { totals: { found: 1, used: 1, partial: 0, rejected: 0 } } })
+  expect((await found(other, 'kind:clip')).map(({ caption, source }) => [caption, source])).toEqual([
+    ['a red film', 'red film.mp4'],
+    ['a red film', 'red film.mp4'],
+  ])
+  const playlist = makePlaylist(join(own, 'list.mp4'), film)
+  expect(await bringIn(other, playlist)).toMatchObject({ result: { totals: { found: 1, used: 0, partial: 0, rejected: 1 } } })
+  const { entries } = await other.services['dataset.ledger']({ offset: 0, limit: 100, state: 'rejected' }, call)
+  expect(entries).toMatchObject([{ source: 'list.mp4', reason: 'unsupported-format' }])
 })
 
 test('captions and tags of lists and of files beside videos come to the clips', async () => {

@@ -19,6 +19,7 @@ const measuresOf = (n: number): Measured => ({
   brightness: (n % 777) / 777,
   clippedDark: (n % 91) / 91,
   clippedBright: (n % 53) / 53,
+  watermark: (n % 29) / 29,
   focus: { x: 0.5, y: 0.25 },
   // One in ten differs from the one before by a bit.
   looks: (BigInt.asUintN(64, BigInt(n - (n % 10 === 1 ? 1 : 0)) * 0x9e3779b97f4a7c15n) ^ (n % 10 === 1 ? 1n : 0n))

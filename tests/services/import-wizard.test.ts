@@ -169,15 +169,16 @@ test('files and folders that lie apart become one source, whose names do not hid
   await studio.close()
 })
 
-test('folders are browsed with the archives, lists and pictures in them that can be imported on their own', async () => {
+test('folders are browsed with the archives, lists, pictures and videos in them that can be imported on their own', async () => {
   const folder = temporaryFolder()
-  for (const name of ['b.png', 'a.zip', 'list.toml', 'notes.md', '.hidden.png']) writeFileSync(join(folder, name), 'x')
+  for (const name of ['b.png', 'a.zip', 'list.toml', 'notes.md', '.hidden.png', 'film.mp4']) writeFileSync(join(folder, name), 'x')
   const studio = await studioIn(folder)
   const listing = await studio.services['system.browse']({ path: folder }, context)
   expect(listing.files.map(({ name, kind, sizeBytes }) => [name, kind, sizeBytes])).toEqual([
     ['a.zip', 'archive', 1],
     ['list.toml', 'toml', 1],
     ['b.png', 'picture', 1],
+    ['film.mp4', 'video', 1],
   ])
   expect(listing.places.length).toBeGreaterThan(1)
   await studio.close()

@@ -1,11 +1,11 @@
-import { mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { expect, test } from 'vitest'
 import { curationQuery, type CurationItem } from '#contracts/curation.ts'
 import type { Job } from '#contracts/job.ts'
 import type { Studio } from '#main/compose.ts'
-import { plain, scene } from '#tests/fixtures/pictures.ts'
+import { landscape, plain, scene, stamped } from '#tests/fixtures/pictures.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -120,5 +120,25 @@ test('a measuring that is ended keeps what it has done and goes on from there', 
   await studio.services['queue.cancel']({ id: job.id }, context)
   const done = (await ask(studio, 'measured:yes')).length
   expect(await measure(studio)).toMatchObject({ result: { measured: 12 - done, missing: 0 } })
+  await studio.close()
+})
+
+test('pictures that an older studio measured are looked through for watermarks once', async () => {
+  const folder = temporaryFolder()
+  const pictures = join(folder, 'pictures')
+  mkdirSync(pictures)
+  writeFileSync(join(pictures, 'plain.png'), await landscape(640, 480))
+  writeFileSync(join(pictures, 'stock.png'), await stamped(await landscape(640, 480), 'STOCK PHOTO'))
+  const studio = await curatedStudio([], { folder })
+  await importInto(studio, pictures)
+  expect(await measure(studio)).toMatchObject({ result: { measured: 2 } })
+  expect(await ask(studio, 'watermark>=0.5')).toEqual(['stock.png'])
+  const { path } = studio.context.project().index.measureLog
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/"watermark":[\d.]+,/g, ''))
+  expect(await ask(studio, 'watermark>=0.5')).toEqual([])
+  expect((await item(studio, 'stock.png')).measures).toMatchObject({ watermark: null })
+  expect(await measure(studio)).toMatchObject({ result: { measured: 2 } })
+  expect(await ask(studio, 'watermark>=0.5')).toEqual(['stock.png'])
+  expect(await measure(studio)).toMatchObject({ result: { measured: 0 } })
   await studio.close()
 })

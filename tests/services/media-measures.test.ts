@@ -2,7 +2,7 @@ import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { alikeBits } from '#main/media/near-duplicates.ts'
 import { measurePicture } from '#main/media/picture-measures.ts'
-import { plain, scene } from '#tests/fixtures/pictures.ts'
+import { landscape, plain, scene, stamped } from '#tests/fixtures/pictures.ts'
 
 const bitsBetween = (a: string | null, b: string | null) => (BigInt(`0x${a}`) ^ BigInt(`0x${b}`)).toString(2).replaceAll('0', '').length
 
@@ -25,6 +25,38 @@ describe('blur', () => {
       .toBuffer()
     // The Laplacian is +1020 or -1020 everywhere.
     expect((await measurePicture(board)).blur).toBeCloseTo(1 / (1 + 1020 ** 2 / 100), 6)
+  })
+})
+
+describe('what looks like a watermark', () => {
+  const watermarkOf = async (bytes: Uint8Array) => (await measurePicture(bytes)).watermark
+
+  test('is words that were laid over a picture, and the more of them the higher the figure', async () => {
+    const view = await landscape(640, 480)
+    const figures = await Promise.all(['PHOTO', 'STOCK PHOTO'].map(async (words) => watermarkOf(await stamped(view, words))))
+    // Four letters happen by chance. Of five one counts, of ten six; four that count make a half: 1 / (1 + 4) and 6 / (6 + 4).
+    expect([await watermarkOf(view), ...figures]).toEqual([0, 0.2, 0.6])
+    expect(await watermarkOf(await stamped(view, 'SAMPLE STOCK PHOTO'))).toBeGreaterThan(0.6)
+  })
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('is not a picture full of edges: scene %i', async (seed) => {
+    expect(await watermarkOf(await scene(seed, 640, 480))).toBeLessThan(0.5)
+  })
+
+  test('is not in one color, in stripes, in a board or in noise', async () => {
+    const gray = async (level: (x: number, y: number) => number) =>
+      sharp(Buffer.from(Array.from({ length: 256 * 256 }, (_, i) => level(i % 256, i >> 8))), {
+        raw: { width: 256, height: 256, channels: 1 },
+      })
+        .png()
+        .toBuffer()
+    const figures = await Promise.all([
+      plain(64, 64).then(watermarkOf),
+      gray((x) => (x % 12 < 4 ? 255 : 0)).then(watermarkOf),
+      gray((x, y) => (((x >> 3) + (y >> 3)) % 2 ? 255 : 0)).then(watermarkOf),
+      gray((x, y) => (x * 7919 + y * 104_729 + x * y * 31) % 256).then(watermarkOf),
+    ])
+    expect(figures).toEqual([0, 0, 0, 0])
   })
 })
 

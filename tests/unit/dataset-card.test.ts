@@ -19,6 +19,8 @@ const facts: CardFacts = {
   captioned: 2,
   tagged: 3,
   measured: 2,
+  lookedThrough: 2,
+  lettered: 1,
   shown: 32,
   repeated: 1,
   duplicates: 2,
@@ -83,4 +85,9 @@ test('a refused consent is the first thing that is said', () => {
     ],
   })
   expect(card).toContain('## Consent and licences\n\n**Consent was refused for 2 of 3 pictures, and they are in the data set.**')
+})
+
+test('the card tells how many pictures look stamped, or that nobody looked', () => {
+  expect(datasetCard('Study', summary, facts)).toContain('- 1 of 2 that were looked through have rows of letters, as watermarks have;')
+  expect(datasetCard('Study', summary, { ...facts, lookedThrough: 0, lettered: 0 })).toContain('- Nobody looked for watermarks.')
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { boundTerm, shortNumber, withBound, withoutBound } from '#renderer/composables/query-terms.ts'
+import { asksForMeasures, boundTerm, shortNumber, withBound, withoutBound } from '#renderer/composables/query-terms.ts'
 
 test('a threshold becomes a term that says the same', () => {
   expect(boundTerm('blur', 'above', 0.41999)).toBe('blur>=0.42')
@@ -11,6 +11,17 @@ test('a new threshold takes the place of those on the same measure and leaves th
   expect(withBound(text, 'width', 'below', 900)).toBe('red "apple  tree" blur>0.3 tag:cat width<=900')
   expect(withoutBound(text, 'blur')).toBe('red "apple  tree" width>=512 tag:cat')
   expect(withoutBound('width:512..1024 a', 'width')).toBe('a')
+})
+
+test.each([
+  ['duplicate:yes', true],
+  ['red (blur>=0.5 OR leak:yes)', true],
+  ['-watermark>=0.5', true],
+  ['red blur', false],
+  ['tag:bright', false],
+  ['width>=512', false],
+])('asks for what only measured pictures have: %s', (text, expected) => {
+  expect(asksForMeasures(text)).toBe(expected)
 })
 
 test('a width of 1,024 pixels is not shortNumber to 1,020', () => {

@@ -46,7 +46,7 @@ export async function openSource(source: ImportSource, mayRead: (path: string) =
       return { root, description, count: () => countItems(tree, layout), items, close: () => tree.close() }
     }
     const list = container === 'toml' ? readToml(await readBounded(real, tomlLimitBytes)) : null
-    const items = () => (list ? tomlItems(real, list, mayRead) : onePicture(real, mayRead))
+    const items = () => (list ? tomlItems(real, list, mayRead) : oneFile(real, container === 'video', mayRead))
     return { root, description, count: async () => (list ? null : 1), items, close: async () => undefined }
   })
 }
@@ -82,9 +82,10 @@ async function openPath(path: string, wanted: SourceLayout | null): Promise<Open
   if (container === null)
     throw new PictureError(
       'not-a-picture',
-      'This is no source of pictures. Choose a folder, a zip or tar archive, a TOML file or a picture.',
+      'This is no source of pictures or videos. Choose a folder, a zip or tar archive, a TOML file, a picture or a video.',
     )
-  if (container === 'picture' || container === 'toml') return { root, real, container, layout: 'plain', tree: null }
+  if (container === 'picture' || container === 'video' || container === 'toml')
+    return { root, real, container, layout: 'plain', tree: null }
   if (container === 'zip' && wanted === 'webdataset')
     throw new PictureError('not-used', 'WebDataset is read from tars and from folders of tars. Choose another layout.')
   const tree = await openTree(container, real)
@@ -109,10 +110,10 @@ function itemsOf(tree: FileTree, { real, layout, container }: OpenPath): AsyncIt
   return container === 'tar' ? shardItems(tree, real, '') : shardFolder(tree, (name) => TarTree.open(join(real, name)))
 }
 
-async function* onePicture(path: string, mayRead: (path: string) => boolean): AsyncGenerator<SourceItem> {
+async function* oneFile(path: string, isVideo: boolean, mayRead: (path: string) => boolean): AsyncGenerator<SourceItem> {
   const [folder, source] = [dirname(path), basename(path)]
   const beside = mayRead(folder) ? await captionFiles(new FolderTree(folder), source) : null
   const captions = beside && beside.captions.length > 0 ? beside.captions : [nameWords(source)]
-  const said = { tags: beside?.tags ?? [], facts: beside?.facts ?? {}, note: beside?.note ?? null }
-  yield { source, captions, ...said, read: () => readBounded(path, fileLimitBytes) }
+  const said = { source, captions, tags: beside?.tags ?? [], facts: beside?.facts ?? {}, note: beside?.note ?? null }
+  yield isVideo ? { ...said, video: { path } } : { ...said, read: () => readBounded(path, fileLimitBytes) }
 }

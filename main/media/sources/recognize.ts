@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import type { RecognizedSource, SourceLayout } from '#contracts/dataset.ts'
 import { pictureFormat } from '../picture.ts'
+import { isVideoName } from '../video/video-folder.ts'
 import { archiveFormat } from './archive-entry.ts'
 import { openRegular, readHead } from './bounded-file.ts'
 import type { FileTree } from './file-tree.ts'
@@ -25,6 +26,7 @@ export async function containerOf(path: string): Promise<Container | null> {
   if (archive) return archive === 'zip' ? 'zip' : 'tar'
   if (/\.zip$/i.test(path)) return 'zip' // and says itself what is wrong with it
   if (isShard(path)) return 'tar'
+  if (isVideoName(path)) return 'video' // its bytes decide when it is opened
   return /\.toml$/i.test(path) ? 'toml' : null
 }
 
@@ -72,6 +74,7 @@ const containers: Readonly<Record<Container, string>> = {
   tar: 'a tar archive',
   toml: 'a TOML file',
   picture: 'one picture',
+  video: 'one video',
 }
 const layouts: Readonly<Record<SourceLayout, string>> = {
   plain: ' of pictures',
@@ -82,5 +85,5 @@ const layouts: Readonly<Record<SourceLayout, string>> = {
 
 export function describe(container: Container, layout: SourceLayout): string {
   if (container === 'toml') return 'a TOML file that names folders, as kohya and diffusion-pipe have it'
-  return container === 'picture' ? containers.picture : `${containers[container]}${layouts[layout]}`
+  return container === 'picture' || container === 'video' ? containers[container] : `${containers[container]}${layouts[layout]}`
 }

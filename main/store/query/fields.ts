@@ -31,6 +31,7 @@ const fields = {
   brightness: number('brightness', 'brightness>0.8'),
   dark: number('clippedDark', 'dark>0.1'),
   bright: number('clippedBright', 'bright>0.1'),
+  watermark: number('watermark', 'watermark>=0.5'),
   nearest: number('nearest', 'nearest<=4'),
   kind: choice(['picture', 'clip'], 'kind:clip'),
   frames: number('frames', 'frames>=16'),
