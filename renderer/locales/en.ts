@@ -886,6 +886,7 @@ export const en = {
     official1024: 'The official model for 1024-pixel faces and landscapes.',
     official256: 'The official model for 256-pixel pictures.',
     official256Text: 'The official text model for 256-pixel pictures.',
+    officialDemo: 'The text model of the official read-me, on 32 pixels without an autoencoder.',
     sweep2: 'The official two-way baseline.',
   },
   generate: {

@@ -864,6 +864,7 @@ export const zhCN: typeof en = {
     official1024: '官方 1024 像素人脸与风景模型。',
     official256: '官方 256 像素模型。',
     official256Text: '官方 256 像素文本模型。',
+    officialDemo: '官方说明文档中的文本模型，直接用 32 像素图片，无需自编码器。',
     sweep2: '官方双向基线。',
   },
   generate: {
