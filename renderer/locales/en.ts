@@ -868,6 +868,7 @@ export const en = {
     film: 'Film roll',
     filmHelp: 'One row a prompt, one column a checkpoint, always the same noise.',
     noSamples: 'The first samples come at step {step}.',
+    noPrompts: 'This run has no sample prompts.',
     chart: 'Loss by step: raw, smoothed, held out, with the untrained network and the best constant as baselines',
     generate: 'Generate',
     state: {

@@ -846,6 +846,7 @@ export const zhCN: typeof en = {
     film: '胶片',
     filmHelp: '每行一个提示词，每列一个检查点，噪声始终相同。',
     noSamples: '第一批样图将在第 {step} 步出现。',
+    noPrompts: '这次训练没有样图提示词。',
     chart: '损失曲线：原始、平滑、检验集，以及未训练网络和最佳常数两条基线',
     generate: '去生成',
     state: {
