@@ -99,6 +99,16 @@ describe('from the sample project to a picture', () => {
     await expect.poll(() => caption.inputValue()).toBe(before)
   })
 
+  test('what a preset would take is worked out when it is in sight, and no sooner', async () => {
+    await stage('Train')
+    const figures = page.getByText('million parameters')
+    await figures.filter({ hasText: '2.54' }).waitFor()
+    await page.getByRole('meter').waitFor() // the form's own forecast, which is asked for later
+    expect(await figures.count()).toBe(1)
+    await page.getByText('Other presets').click()
+    await expect.poll(() => figures.count(), { timeout: 30_000 }).toBeGreaterThan(5)
+  })
+
   test(
     'twenty steps of training end with a checkpoint',
     async () => {
