@@ -67,7 +67,7 @@ const small = complete({
   samplePrompts,
 })
 
-/** The official configurations for images (spec table 1.10): latents of a fourfold-channel, eightfold-smaller autoencoder space. */
+/** The official configurations for images (spec table 1.10): latents of a fourfold-channel, eightfold-smaller autoencoder space, but for the read-me's. */
 function official(name: string, model: Partial<ModelSpec> & Pick<ModelSpec, 'height' | 'width'>): Recipe {
   return complete({
     schema: 1,
@@ -117,5 +117,11 @@ export const presets: readonly Preset[] = [
     describes: 'preset.sweep2',
     device: 'gpu',
     recipe: official('sweep2_b1_pe2', { height: 32, width: 32, scan: { kind: 'bidirectional', count: 1 } }),
+  },
+  {
+    name: 'readme_demo',
+    describes: 'preset.officialDemo',
+    device: 'gpu',
+    recipe: official('readme_demo', { height: 32, width: 32, channels: 3, embedDim: 640, depth: 18, condition: text(768) }),
   },
 ]

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { delimiter, dirname, join, relative } from 'node:path'
+import { delimiter, dirname, join, relative, resolve } from 'node:path'
 import { findNode24, root } from './node24.mjs'
 import { withLock } from './setup-lock.mjs'
 
@@ -149,6 +149,14 @@ function build({ stamp, products, sources, make }) {
 /** The operations for NVIDIA GPUs take minutes to compile, so they are built where such a GPU is, or where ZIGMA_CUDA=1 asks for them. */
 const wantsCuda = () => process.env.ZIGMA_CUDA === '1' || (process.env.ZIGMA_CUDA !== '0' && existsSync('/proc/driver/nvidia/version'))
 
+/** CMake refuses a build folder that was made at another path, so a checkout that was moved or copied builds anew. */
+function forgetMovedBuild(folder, sources) {
+  const cache = at(folder, 'CMakeCache.txt')
+  if (!existsSync(cache)) return
+  const madeFrom = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1]
+  if (madeFrom === undefined || resolve(madeFrom) !== at(sources)) rmSync(at(folder), { recursive: true })
+}
+
 function buildNative() {
   build({
     stamp: 'build/native/.sources',
@@ -156,6 +164,7 @@ function buildNative() {
     sources: ['native-ops/CMakeLists.txt', 'native-ops/src', 'native-ops/tests', '.cache/ort-headers/.sha512'],
     make() {
       say('building the native library')
+      forgetMovedBuild('build/native', 'native-ops')
       const cuda = `-DZIGMA_CUDA=${wantsCuda() ? 'ON' : 'OFF'}`
       run('Configuring the native build', 'cmake', ['-S', 'native-ops', '-B', 'build/native', '-DCMAKE_BUILD_TYPE=Release', cuda])
       run('Building the native library', 'cmake', ['--build', 'build/native', '--parallel', String(availableParallelism())])

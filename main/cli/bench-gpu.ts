@@ -3,7 +3,7 @@ import { gpuCases, type GpuCase } from '#engine/bench-cases.ts'
 import { measureCases, type CaseOptions, type CaseReport } from '#engine/bench-gpu.ts'
 import type { KernelTable } from '#engine/bench-kernels.ts'
 import { measureCeilings, type CeilingSizes } from '#engine/bench-ceilings.ts'
-import { openRuntime } from '#native-ops/load.ts'
+import { openRuntime } from './native.ts'
 import type { Output } from './output.ts'
 
 export interface GpuBenchOptions {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { StudioError } from '#contracts/errors.ts'
 import { measureMemory, memoryRecipes } from '#engine/bench-memory.ts'
 import { measureEngine } from '#engine/bench.ts'
-import { openRuntime } from '#native-ops/load.ts'
+import { openRuntime } from './native.ts'
 import type { Output } from './output.ts'
 import { presetNamed } from './train.ts'
 

@@ -7,7 +7,7 @@ import { findNative, hasCuda, openRuntime } from '#native-ops/load.ts'
 import { compose } from '../compose.ts'
 import { findCudaLibraries } from '../services/cuda-libraries.ts'
 import { settingsFolder, defaultProjectsFolder } from '../store/registry.ts'
-import type { Output } from './output.ts'
+import { CheckFailed, type Output } from './output.ts'
 
 /** Elements to check the kernels on: the same each time, so that two reports can be compared. */
 const selfTestSeed = 1
@@ -22,7 +22,7 @@ interface Finding {
   remedy: string | null
 }
 
-/** `zigma doctor`: everything the studio stands on, and what to do about what is missing. */
+/** `zigma doctor`: everything the studio stands on, and what to do about what is missing. Exit code 3 when something is. */
 export async function doctor(output: Output): Promise<void> {
   const studio = await compose({ host: 'cli' })
   try {
@@ -58,12 +58,14 @@ export async function doctor(output: Output): Promise<void> {
       { name: 'projects', ok: true, found: defaultProjectsFolder(), remedy: null },
       { name: 'settings', ok: true, found: settingsFolder(), remedy: null },
     ]
+    const wrong = findings.filter(({ ok }) => !ok)
     output.answer(
-      { ok: findings.every(({ ok }) => ok), findings },
+      { ok: wrong.length === 0, findings },
       findings
         .map(({ name, ok, found, remedy }) => `${ok ? '✓' : '✗'} ${name.padEnd(11)} ${found}${remedy ? `\n  → ${remedy}` : ''}`)
         .join('\n'),
     )
+    if (wrong.length > 0) throw new CheckFailed(`Not well: ${wrong.map(({ name }) => name).join(', ')}.`)
   } finally {
     await studio.close()
   }

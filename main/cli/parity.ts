@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 import { checkParity, gradientTolerance, outputTolerances, skippedCase, type ParityCase } from '#engine/parity.ts'
-import { openRuntime, type Device } from '#native-ops/load.ts'
+import type { Device } from '#native-ops/load.ts'
+import { openRuntime } from './native.ts'
 import { CheckFailed, type Output } from './output.ts'
 
 /** `zigma parity DIR [--skip a,b] [--device cpu|cuda]`: a line a case; exit code 3 when one is wrong, or cannot be run and is not named by --skip. */

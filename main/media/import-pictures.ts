@@ -104,9 +104,10 @@ export async function importPictures(source: ImportSource, options: ImportOption
     await flush()
     onProgress({ done, total: done, file: '' })
     if (pictures === 0 && !only) {
+      const others = done === 0 ? '' : `, only ${done === 1 ? 'one other file' : `${done} other files`}`
       throw new StudioError(
         'bad-source',
-        `There is no picture in "${from.root}" and no video (${done} other files). Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
+        `There is no picture in "${from.root}" and no video${others}. Choose a folder with PNG, JPEG, WebP, GIF, TIFF or AVIF pictures, or with videos.`,
       )
     }
     return sum(index.totals(), await videos.end())

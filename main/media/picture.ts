@@ -26,6 +26,8 @@ export const smallestSide = 8
 /** No picture takes longer to decode. */
 export const secondsLimit = 20
 
+export const emptyFile = 'The file has 0 bytes. Copy it again from its source.'
+
 /** A picture that cannot be used, and why, as one sentence. */
 export class PictureError extends Error {
   readonly reason: LedgerReason
@@ -79,7 +81,7 @@ export async function trainingPicture(
 ): Promise<TrainingPicture> {
   const mostPixels = accepted === 'large' ? acceptedPixelLimit : pixelLimit
   const leastSide = accepted === 'small' ? 1 : smallestSide
-  if (bytes.length === 0) throw new PictureError('empty-file', 'The file has 0 bytes. Copy it again from its source.')
+  if (bytes.length === 0) throw new PictureError('empty-file', emptyFile)
   if (!pictureFormat(bytes.subarray(0, 32))) {
     throw new PictureError('unsupported-format', 'The file is not a PNG, JPEG, WebP, GIF, TIFF or AVIF picture. Save it as one of these.')
   }
@@ -115,7 +117,9 @@ export async function trainingPicture(
       )
     if (/timeout/i.test(message))
       throw new PictureError('timed-out', `The picture took longer than ${secondsLimit} seconds to decode. Save it again.`, error)
-    throw new PictureError('corrupt', `The picture is damaged or incomplete (${firstLine(message)}). Copy it again from its source.`, error)
+    // Decoders that run side by side share one place for their words, and one may find it empty.
+    const words = /^Unknown error/i.test(message) ? '' : ` (${firstLine(message)})`
+    throw new PictureError('corrupt', `The picture is damaged or incomplete${words}. Copy it again from its source.`, error)
   }
 }
 

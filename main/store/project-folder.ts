@@ -88,6 +88,15 @@ export function newId(): string {
 export async function createProject(fs: SafeFs, root: string, name: string): Promise<ProjectFile> {
   if (await readProject(root)) throw new StudioError('already-exists', `"${root}" holds a project already. Open it or choose another name.`)
   const project = projectFile.parse({ schema: 1, id: newId() as ProjectId, name, createdAt: new Date().toISOString() })
-  await writeProject(fs, root, project)
+  await writeProject(fs, root, project).catch((cause: unknown) => {
+    const why =
+      isCode(cause, 'EEXIST') || isCode(cause, 'ENOTDIR')
+        ? 'because a file is in its place'
+        : isCode(cause, 'EACCES') || isCode(cause, 'EPERM') || isCode(cause, 'EROFS')
+          ? 'because you may not write there'
+          : null
+    if (why === null) throw cause
+    throw new StudioError('invalid-request', `"${root}" cannot be the folder of a project, ${why}. Choose another folder.`, { cause })
+  })
   return project
 }

@@ -31,6 +31,26 @@ export async function lockProject(fs: SafeFs, root: string): Promise<() => Promi
   const path = projectFolder(root).lock
   const mine: Holder = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid), token: randomUUID() }
   const text = JSON.stringify(mine)
+  held.add(mine.token) // before the file is there: whoever reads it next must find its holder alive
+  try {
+    await takeLock(fs, root, mine, text)
+  } catch (error) {
+    held.delete(mine.token)
+    throw error
+  }
+  const touching = setInterval(() => {
+    const now = new Date()
+    utimes(path, now, now).catch(() => undefined) // a drive that is away for a moment
+  }, touchEveryMs).unref()
+  return async () => {
+    clearInterval(touching)
+    held.delete(mine.token)
+    if ((await readFile(path, 'utf8').catch(ifGone)) === text) await fs.remove(path)
+  }
+}
+
+async function takeLock(fs: SafeFs, root: string, mine: Holder, text: string): Promise<void> {
+  const path = projectFolder(root).lock
   while (!(await fs.createFile(path, text))) {
     const there = await readFile(path, 'utf8').catch(ifGone)
     if (there === null) continue // given back this very moment
@@ -47,16 +67,6 @@ export async function lockProject(fs: SafeFs, root: string): Promise<() => Promi
     // One that came in between was not looked at: it goes back.
     if (![null, there].includes(await readFile(aside, 'utf8').catch(ifGone))) await link(aside, path)
     await fs.remove(aside)
-  }
-  held.add(mine.token)
-  const touching = setInterval(() => {
-    const now = new Date()
-    utimes(path, now, now).catch(() => undefined) // a drive that is away for a moment
-  }, touchEveryMs).unref()
-  return async () => {
-    clearInterval(touching)
-    held.delete(mine.token)
-    if ((await readFile(path, 'utf8').catch(ifGone)) === text) await fs.remove(path)
   }
 }
 

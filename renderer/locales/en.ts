@@ -889,6 +889,7 @@ export const en = {
     film: 'Film roll',
     filmHelp: 'One row a prompt, one column a checkpoint, always the same noise.',
     noSamples: 'The first samples come at step {step}.',
+    noPrompts: 'This run has no sample prompts.',
     chart: 'Loss by step: raw, smoothed, held out, with the untrained network and the best constant as baselines',
     generate: 'Generate',
     state: {
@@ -907,6 +908,7 @@ export const en = {
     official1024: 'The official model for 1024-pixel faces and landscapes.',
     official256: 'The official model for 256-pixel pictures.',
     official256Text: 'The official text model for 256-pixel pictures.',
+    officialDemo: 'The text model of the official read-me, on 32 pixels without an autoencoder.',
     sweep2: 'The official two-way baseline.',
   },
   generate: {

@@ -867,6 +867,7 @@ export const zhCN: typeof en = {
     film: '胶片',
     filmHelp: '每行一个提示词，每列一个检查点，噪声始终相同。',
     noSamples: '第一批样图将在第 {step} 步出现。',
+    noPrompts: '这次训练没有样图提示词。',
     chart: '损失曲线：原始、平滑、检验集，以及未训练网络和最佳常数两条基线',
     generate: '去生成',
     state: {
@@ -885,6 +886,7 @@ export const zhCN: typeof en = {
     official1024: '官方 1024 像素人脸与风景模型。',
     official256: '官方 256 像素模型。',
     official256Text: '官方 256 像素文本模型。',
+    officialDemo: '官方说明文档中的文本模型，直接用 32 像素图片，无需自编码器。',
     sweep2: '官方双向基线。',
   },
   generate: {

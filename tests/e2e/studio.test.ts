@@ -11,6 +11,14 @@ const root = join(import.meta.dirname, '..', '..')
 const screenshots = join(root, 'build', 'screenshots')
 const workMs = 240_000
 const words = { en, 'zh-CN': zhCN }
+/** What a screen is there for: it is looked at when this is there, and all pictures in sight have come. */
+const contents = {
+  import: () => page.getByRole('main').locator('li[aria-posinset="1"]'),
+  curate: () => page.getByRole('listbox').getByRole('option').first(),
+  train: () => page.getByRole('main').locator('canvas, table img').nth(1),
+  generate: () => page.getByRole('img', { name: 'red apple' }).first(),
+  gallery: () => page.getByRole('option', { name: 'red apple' }),
+}
 /** English and dark last: the tests that follow read English. */
 const appearances = [
   ['zh-CN', 'light'],
@@ -91,12 +99,25 @@ describe('from the sample project to a picture', () => {
     await expect.poll(() => caption.inputValue()).toBe(before)
   })
 
+  test('what a preset would take is worked out when it is in sight, and no sooner', async () => {
+    await stage('Train')
+    const figures = page.getByText('million parameters')
+    await figures.filter({ hasText: '2.54' }).waitFor()
+    await page.getByRole('meter').waitFor() // the form's own forecast, which is asked for later
+    expect(await figures.count()).toBe(1)
+    await page.getByText('Other presets').click()
+    await expect.poll(() => figures.count(), { timeout: 30_000 }).toBeGreaterThan(5)
+  })
+
   test(
     'twenty steps of training end with a checkpoint',
     async () => {
       await stage('Train')
+      const start = page.getByRole('button', { name: 'Start training' })
+      await start.waitFor()
+      expect(await start.evaluate(endsItsForm)).toBe(true) // in sight without scrolling, with nothing of the form below it
       await page.getByRole('spinbutton', { name: 'Steps', exact: true }).fill('20')
-      await page.getByRole('button', { name: 'Start training' }).click()
+      await start.click()
       await page.getByText('20 of 20 steps').first().waitFor({ timeout: workMs })
       await page.getByRole('main').getByRole('link', { name: 'Generate' }).waitFor({ timeout: workMs })
     },
@@ -159,6 +180,7 @@ describe('from the sample project to a picture', () => {
       const look = async (screen: string) => expect([screen, await barriers(`${screen}-${language}-${theme}`)]).toEqual([screen, []])
       for (const screen of ['import', 'curate', 'train', 'generate', 'gallery'] as const) {
         await stage(names[screen])
+        await contents[screen]().waitFor()
         if (screen === 'curate' || screen === 'gallery') await page.getByRole('listbox').getByRole('option').first().click()
         await look(screen)
       }
@@ -166,7 +188,7 @@ describe('from the sample project to a picture', () => {
       await page.getByRole('heading', { name: projects.title }).waitFor()
       await look('projects')
     },
-    60_000,
+    workMs,
   )
 
   test('the browser had nothing to complain about', () => {
@@ -190,9 +212,21 @@ async function appear(language: Language, theme: string): Promise<void> {
   expect(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dataset['theme']])).toEqual([language, theme])
 }
 
+/** Whether the bar of a button is the last thing to be seen of its form; runs in the page. */
+function endsItsForm(button: Element): boolean {
+  const { left, bottom } = button.closest('form')!.getBoundingClientRect()
+  return document.elementFromPoint(left + 2, bottom - 2) === button.parentElement && bottom < window.innerHeight
+}
+
+/** Pictures in sight that are not there yet; runs in the page. */
+function picturesToCome(): number {
+  const inSight = ({ top, bottom, width }: DOMRect) => width > 0 && bottom > 0 && top < window.innerHeight
+  return [...document.images].filter((image) => !image.complete && inSight(image.getBoundingClientRect())).length
+}
+
 /** What axe finds serious or critical on the screen, which is kept as a picture under `name`. */
 async function barriers(name: string): Promise<string[]> {
-  await page.waitForTimeout(300) // pictures and charts have come
+  await expect.poll(() => page.evaluate(picturesToCome)).toBe(0)
   await page.screenshot({ path: join(screenshots, `${name}.png`) })
   return barriersOf(page)
 }

@@ -19,9 +19,10 @@ interface Ended {
   stdout: string
   stderr: string
 }
-function zigma(...args: string[]): Promise<Ended> {
+const zigma = (...args: string[]): Promise<Ended> => zigmaWith({}, ...args)
+function zigmaWith(more: Record<string, string>, ...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) =>
+    execFile(process.execPath, [cli, ...args], { env: { ...env, ...more } }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     )
   })
@@ -207,6 +208,8 @@ describe('zigma', { timeout: 60_000 }, () => {
     ['a folder without reference files', ['parity', '/no/such/folder'], 2, '/no/such/folder'],
     ['a layout that nobody reads', ['export', '--project', 'P', '--out', 'P', '--layout', 'zip'], 2, 'Allowed choices are webdataset'],
     ['an export of no project', ['export', '--project', '/no/such/folder', '--out', 'P', '--layout', 'kohya'], 2, 'There is no project in'],
+    ['a project where a file is', ['import', 'sample', '--project', cli], 2, 'because a file is in its place. Choose another folder.'],
+    ['a project beneath a file', ['import', 'sample', '--project', join(cli, 'study')], 2, 'because a file is in its place.'],
     ['an unknown command', ['paint'], 2, "unknown command 'paint'"],
   ])('says in one sentence what is wrong with %s', async (_what, args, code, sentence) => {
     const ended = await zigma(...args.map((arg) => (arg === 'P' ? join(home, 'wrong') : arg)))
@@ -219,6 +222,27 @@ describe('zigma', { timeout: 60_000 }, () => {
     const { code, stdout } = await zigma('train', '--project', join(home, 'wrong'), '--preset', 'huge', '--json')
     expect(code).toBe(2)
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid-request' } })
+  })
+
+  test.each([
+    ['parity', home],
+    ['bench', 'cpu'],
+  ])('%s without its native library names the file and what to do', async (...args) => {
+    const missing = join(home, 'no native files')
+    const { code, stdout, stderr } = await zigmaWith({ ZIGMA_NATIVE: missing }, ...args, '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'native-missing' } })
+    expect(stderr).toBe(`The native file ${join(missing, 'libonnxruntime.so.1')} is missing. Run \`node scripts/setup.mjs\` to build it.\n`)
+    expect(code).toBe(1)
+  })
+
+  test('doctor says no where something is missing, and what to do about it', async () => {
+    const well = await zigma('doctor', '--json')
+    expect((JSON.parse(well.stdout) as { ok: boolean }).ok).toBe(well.code === 0)
+    const { code, stdout, stderr } = await zigmaWith({ ZIGMA_NATIVE: join(home, 'no native files') }, 'doctor', '--json')
+    const engine = expect.objectContaining({ name: 'engine', ok: false, remedy: 'node scripts/setup.mjs' }) as object
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, findings: expect.arrayContaining([engine]) as object[] })
+    expect(stderr).toBe('Not well: engine.\n')
+    expect(code).toBe(3)
   })
 
   test('says what the exit codes mean', async () => {

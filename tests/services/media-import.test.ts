@@ -188,12 +188,20 @@ describe('captions', () => {
 
 describe('a source without pictures', () => {
   test.each([
-    ['an empty folder', {}, /^There is no picture in "[^"]+" and no video \(0 other files\)\. Choose a folder with PNG/],
-    ['a folder of texts', { 'a.md': 'x', 'b.md': 'y' }, /\(2 other files\)/],
+    ['an empty folder', {}, /^There is no picture in "[^"]+" and no video\. Choose a folder with PNG/],
+    ['a folder with a text', { 'a.md': 'x' }, /no video, only one other file\. Choose/],
+    ['a folder of texts', { 'a.md': 'x', 'b.md': 'y' }, /no video, only 2 other files\. Choose/],
   ])('is said to be one: %s', async (_kind, files, message) => {
     await expect(importFrom(folderOf(files))).rejects.toMatchObject({
       code: 'bad-source',
       message: expect.stringMatching(message) as string,
+    })
+  })
+
+  test('that is one file without a byte is said to be empty', async () => {
+    await expect(importFrom(join(folderOf({ 'a.png': '' }), 'a.png'))).rejects.toMatchObject({
+      code: 'bad-source',
+      message: expect.stringMatching(/a\.png": The file has 0 bytes\. Copy it again from its source\.$/) as string,
     })
   })
 

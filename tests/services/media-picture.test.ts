@@ -92,6 +92,15 @@ describe('what is not a good picture', () => {
     expect(error?.message).toMatch(/^[A-Z][^\n]{10,240}\.$/)
   })
 
+  test('says what is wrong, or only that something is, when many are read at once', async () => {
+    const png = await noisy(200, 'png')
+    const torn = Array.from({ length: 60 }, (_, i) => png.subarray(0, 1000 + 500 * i))
+    const sentences = (await Promise.all(torn.map(refusal))).map((error) => error?.message)
+    expect(
+      sentences.filter((sentence) => !/^The picture is damaged or incomplete( \(vips.+\))?\. Copy it again/.test(sentence ?? '')),
+    ).toEqual([])
+  })
+
   test('is always refused as such, however a good one is damaged', async () => {
     const good = await noisy(24, 'png')
     const damage = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 20 })

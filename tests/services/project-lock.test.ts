@@ -23,6 +23,21 @@ test('of many that want a project at the same time, one has it; when that one gi
   )()
 })
 
+test('who has just made the lock holds it, before anything else is done', async () => {
+  const root = temporaryFolder()
+  let later: PromiseSettledResult<unknown> | undefined
+  class Slow extends SafeFs {
+    override async createFile(path: string, text: string): Promise<boolean> {
+      const made = await super.createFile(path, text)
+      if (made) [later] = await Promise.allSettled([lockProject(fs, root)])
+      return made
+    }
+  }
+  const unlock = await lockProject(new Slow(), root)
+  expect(later).toMatchObject({ status: 'rejected', reason: locked })
+  await unlock()
+})
+
 test.each([
   ['a process that lives', (pid: number) => ({ pid, host: hostname() }), true],
   ['a process that is gone', () => ({ pid: 2 ** 22 + 1, host: hostname() }), false],

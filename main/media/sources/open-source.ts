@@ -1,8 +1,8 @@
-import { realpath } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ImportSource, RecognizedSource, SourceLayout } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
-import { PictureError } from '../picture.ts'
+import { emptyFile, PictureError } from '../picture.ts'
 import { readBounded } from './bounded-file.ts'
 import { captionFiles, nameWords } from './caption.ts'
 import { fileLimitBytes, type FileTree } from './file-tree.ts'
@@ -79,11 +79,14 @@ async function openPath(path: string, wanted: SourceLayout | null): Promise<Open
     throw new StudioError('bad-source', `"${root}" cannot be read. Check that it is there and that you may open it.`, { cause })
   })
   const container = await containerOf(real)
-  if (container === null)
+  if (container === null) {
+    const file = await stat(real)
+    if (file.isFile() && file.size === 0) throw new PictureError('empty-file', emptyFile)
     throw new PictureError(
       'not-a-picture',
       'This is no source of pictures or videos. Choose a folder, a zip or tar archive, a TOML file, a picture or a video.',
     )
+  }
   if (container === 'picture' || container === 'video' || container === 'toml')
     return { root, real, container, layout: 'plain', tree: null }
   if (container === 'zip' && wanted === 'webdataset')
