@@ -87,8 +87,14 @@ function convCase(name: string, [batch, length, dim]: [number, number, number], 
   }
 }
 
-function normCase(name: string, norm: 'rms' | 'layer', [b, l, d]: [number, number, number], whole: boolean): Case {
+function normCase(
+  name: string,
+  norm: 'rms' | 'layer',
+  [b, l, d]: [number, number, number],
+  { whole = false, gated = false }: { whole?: boolean; gated?: boolean },
+): Case {
   const stream = { shape: [b, l, d] }
+  const gate: Operands = gated ? { gate: { shape: [b, d] }, y: stream } : {}
   return {
     operation: `AddNormModulate ${name}`,
     operands: whole
@@ -100,8 +106,9 @@ function normCase(name: string, norm: 'rms' | 'layer', [b, l, d]: [number, numbe
           shift: { shape: [b, d] },
           scale: { shape: [b, d] },
           keep: { shape: [b], wide: true, low: 0.5, high: 1.5 },
+          ...gate,
         }
-      : { h: stream, shift: { shape: [b, d] }, scale: { shape: [b, d] } },
+      : { h: stream, shift: { shape: [b, d] }, scale: { shape: [b, d] }, ...gate },
     build: (g, { h, ...rest }) => addNormModulate(g, { h: h!, ...rest }, { norm, epsilon: 1e-5 }).modulated,
   }
 }
@@ -126,10 +133,13 @@ const cases: readonly Case[] = [
   scanCase('of many spans', { batch: 2, length: 400, dim: 40, state: 16 }),
   scanCase('of few states', { batch: 2, length: 45, dim: 33, state: 3 }),
   scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, 24),
-  normCase('rms, all of it', 'rms', [3, 70, 768], true),
-  normCase('layer, all of it', 'layer', [3, 70, 96], true),
-  normCase('layer, modulated only', 'layer', [2, 9, 384], false),
-  normCase('of odd width', 'layer', [2, 9, 27], true),
+  normCase('rms, all of it', 'rms', [3, 70, 768], { whole: true }),
+  normCase('layer, all of it', 'layer', [3, 70, 96], { whole: true }),
+  normCase('layer, modulated only', 'layer', [2, 9, 384], {}),
+  normCase('of odd width', 'layer', [2, 9, 27], { whole: true }),
+  normCase('rms, gated', 'rms', [3, 70, 768], { whole: true, gated: true }),
+  normCase('layer, gated and modulated only', 'layer', [2, 9, 1024], { gated: true }),
+  normCase('of odd width, gated', 'layer', [2, 9, 27], { whole: true, gated: true }),
   {
     operation: 'GateAdd',
     operands: { n: { shape: [3, 70, 768] }, gate: { shape: [3, 768] }, y: { shape: [3, 70, 768] } },
@@ -198,8 +208,9 @@ async function checkKernel(
   return { operation, dtype, error, tolerance, worst, passes: error <= tolerance }
 }
 
-/** The norm hands on three tensors; the others one. */
-const isGraded = (operation: string, output: number): boolean => output === 0 || (operation.startsWith('AddNorm') && output < 3)
+/** The norm hands on three tensors and a gated sum; the others one. */
+const isGraded = (operation: string, output: number): boolean =>
+  output === 0 || (operation.startsWith('AddNorm') && [1, 2, 5].includes(output))
 
 function copyOf(view: ArrayBufferView): ArrayBuffer {
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer

@@ -145,11 +145,11 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     ])
     return [...gradients, null]
   },
-  AddNormModulate: (g, node, [dModulated, dNormalized, dResidual]) => {
-    const [h, residual, weight, bias, shift, scale, keep] = node.inputs
+  AddNormModulate: (g, node, [dModulated, dNormalized, dResidual, , , dGated]) => {
+    const [h, residual, weight, bias, shift, scale, keep, gate, y] = node.inputs
     const [modulated, , r, mean, rstd] = node.outputs
     const mixed = h!.dtype !== r!.dtype
-    const summed = residual || keep || mixed ? r! : h!
+    const summed = residual || keep || mixed || gate ? r! : h!
     const inputs = [
       summed,
       weight!,
@@ -162,17 +162,20 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       dModulated ?? g.zeros(modulated!.shape, modulated!.dtype),
       dNormalized ?? null,
       dResidual ?? null,
+      ...(gate ? [null, gate, y!, dGated ?? null] : []),
     ]
-    const separate = residual !== null && (keep !== null || mixed)
-    const [dh, dResidualIn, ...rest] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
+    const separate = residual !== null && (keep !== null || mixed || dGated)
+    const [dh, dResidualIn, dWeight, dBias, dShift, dScale, dGate, dy] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
       h!,
       separate ? residual! : null,
       weight ?? null,
       bias ?? null,
       shift ?? null,
       scale ?? null,
+      ...(gate ? [gate, y!] : []),
     ])
-    return [dh!, residual ? (separate ? dResidualIn! : dh!) : null, ...rest, null]
+    const dResidualAll = residual ? (separate ? dResidualIn! : dh!) : null
+    return [dh!, dResidualAll, dWeight!, dBias!, dShift!, dScale!, null, dGate ?? null, dy ?? null]
   },
   GateAdd: rule((g, { x: [, gate, y], dy }) => {
     const [dGate, dBranch] = fused(g, 'GateAddGrad', [gate!, y!, dy], {}, [gate!, y!])

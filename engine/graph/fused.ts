@@ -72,14 +72,19 @@ export interface AddNormModulateInputs {
   /** [B,D] */ shift?: Value | null
   /** [B,D] */ scale?: Value | null
   /** [B] factor on h, for stochastic depth */ keep?: Value | null
+  /** [B,D], with y */ gate?: Value | null
+  /** [B,L,D], with gate */ y?: Value | null
 }
 
-/** r = keep * h + residual; normalized = norm(r) * weight + bias; modulated = normalized * (1 + scale) + shift (spec 1.5). All [B,L,D]. */
+/**
+ * gated = h + gate * y; r = keep * gated + residual; normalized = norm(r) * weight + bias; modulated = normalized * (1 + scale) + shift (spec 1.5).
+ * All [B,L,D]; without a gate `gated` is h.
+ */
 export function addNormModulate(
   g: GraphBuilder,
-  { h, residual = null, weight = null, bias = null, shift = null, scale = null, keep = null }: AddNormModulateInputs,
+  { h, residual = null, weight = null, bias = null, shift = null, scale = null, keep = null, gate = null, y = null }: AddNormModulateInputs,
   { norm, epsilon }: { norm: 'rms' | 'layer'; epsilon: number },
-): { modulated: Value; normalized: Value; residual: Value } {
+): { modulated: Value; normalized: Value; residual: Value; gated: Value } {
   const [b, l, d] = rank3('addNormModulate', h)
   if (residual) expectShape('addNormModulate', 'residual', residual, h.shape)
   for (const [name, v] of [
@@ -90,12 +95,15 @@ export function addNormModulate(
   for (const [name, v] of [
     ['shift', shift],
     ['scale', scale],
+    ['gate', gate],
   ] as const)
     if (v) expectShape('addNormModulate', name, v, [b, d])
+  if (!gate !== !y) throw new ShapeError('addNormModulate: gate and y come together. Give both or neither.')
+  if (y) expectShape('addNormModulate', 'y', y, h.shape)
   if (keep) expectShape('addNormModulate', 'keep', keep, [b])
-  const [modulated, normalized, newResidual] = g.node(
+  const [modulated, normalized, newResidual, , , gated] = g.node(
     'AddNormModulate',
-    [h, residual, weight, bias, shift, scale, keep],
+    [h, residual, weight, bias, shift, scale, keep, ...(gate ? [gate, y] : [])],
     { norm, epsilon: { float: epsilon } },
     [
       [h.shape, h.dtype],
@@ -103,9 +111,10 @@ export function addNormModulate(
       [h.shape, wideOf(h.dtype)],
       [[b, l], wideOf(h.dtype)],
       [[b, l], wideOf(h.dtype)],
+      ...(gate ? [[h.shape, h.dtype] as const] : []),
     ],
   )
-  return { modulated: modulated!, normalized: normalized!, residual: newResidual! }
+  return { modulated: modulated!, normalized: normalized!, residual: newResidual!, gated: gated ?? h }
 }
 
 /** n + gate * y, gate [B,D] per sample (spec 1.5). */

@@ -1,5 +1,6 @@
 import { sameShape } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
+import { readersOf } from './readers.ts'
 
 /** Operations that add a second gradient to one they are given: where that is, and where the second goes. */
 const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
@@ -12,13 +13,12 @@ const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
  * order, without those sums.
  */
 export function absorbSums(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
-  const readers = new Map<Value, number>()
-  for (const { inputs } of nodes) for (const input of inputs) if (input) readers.set(input, (readers.get(input) ?? 0) + 1)
+  const readers = readersOf(nodes)
   const absorbed = new Set<Node>()
   const rewritten = nodes.map((node) => {
     const place = taking[node.op]
     const sum = place && node.inputs[place.gradient]
-    if (!place || sum?.node?.op !== 'Add' || readers.get(sum) !== 1 || outputs.has(sum)) return node
+    if (!place || sum?.node?.op !== 'Add' || readers.get(sum)?.length !== 1 || outputs.has(sum)) return node
     const [a, b] = sum.node.inputs
     if (!a || !b || !sameShape(a.shape, b.shape)) return node
     absorbed.add(sum.node)

@@ -1,5 +1,6 @@
 import { ShapeError } from '../graph/shape.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
+import { absorbGates } from './absorb-gates.ts'
 import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
 import { nativeOp } from './native-ops.ts'
@@ -42,11 +43,16 @@ export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
 /** The operations that are written, in their order, and which values something reads. */
 export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (value: Value) => boolean } {
   const outputValues = new Set(g.outputs.values())
-  const nodes = form === 'native' ? absorbSums(g.nodes, outputValues) : g.nodes
   const given = new Set([...g.inputs.values(), ...g.parameters.values()])
-  const needed = neededValues(nodes, outputValues, given)
+  if (form === 'portable') return neededNodes(g.nodes, outputValues, given)
+  const { nodes } = neededNodes(absorbSums(g.nodes, outputValues), outputValues, given)
+  return neededNodes(absorbGates(nodes, outputValues), outputValues, given)
+}
+
+function neededNodes(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): ReturnType<typeof loweredNodes> {
+  const needed = neededValues(nodes, outputs, given)
   const isNeeded = (value: Value) => needed.has(value)
-  return { nodes: nodes.filter(({ outputs }) => outputs.some((value) => isNeeded(value) && !given.has(value))), isNeeded }
+  return { nodes: nodes.filter((node) => node.outputs.some((value) => isNeeded(value) && !given.has(value))), isNeeded }
 }
 
 function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean): Lowering {

@@ -8,7 +8,7 @@ const optionalOutputs: Readonly<Record<string, readonly number[]>> = {
   ScanConvGrad: [],
   SelectiveScan: [1],
   SelectiveScanGrad: [5, 6, 7],
-  AddNormModulate: [1, 2, 3, 4],
+  AddNormModulate: [1, 2, 3, 4, 5],
   AddNormModulateGrad: [1, 2, 3, 4, 5],
   GateAdd: [],
   GateAddGrad: [],

@@ -64,12 +64,15 @@ export const portableOps: Readonly<Record<string, Lowering>> = {
   },
 
   AddNormModulate: (e, node) => {
-    const [h, residual, weight, bias, shift, scale, keep] = node.inputs as [Value, ...(Value | null | undefined)[]]
-    const [modulated, normalized, newResidual] = node.outputs
+    const [h, residual, weight, bias, shift, scale, keep, gate, y] = node.inputs as [Value, ...(Value | null | undefined)[]]
+    const [modulated, normalized, newResidual, , , gated] = node.outputs
     const [b, , d] = h.shape as [number, number, number]
     const perSample = (value: Value) => e.emit('Reshape', [e.name(value), e.ints([b, 1, value.shape.length === 1 ? 1 : d])])
 
-    let r = keep ? e.emit('Mul', [e.name(h), perSample(keep)]) : e.name(h)
+    let r = e.name(h)
+    if (gate && y) r = e.emit('Add', [r, e.emit('Mul', [e.name(y), perSample(gate)])])
+    if (gated) e.define([gated], 'Identity', [r])
+    if (keep) r = e.emit('Mul', [r, perSample(keep)])
     if (residual) r = e.emit('Add', [r, e.name(residual)])
     const axes = e.ints([2])
     const centered = node.attributes.norm === 'layer' ? e.emit('Sub', [r, e.emit('ReduceMean', [r, axes])]) : r

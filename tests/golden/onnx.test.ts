@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { gateAdd, scanConv, selectiveScan } from '#engine/graph/fused.ts'
+import { addNormModulate, gateAdd, scanConv, selectiveScan } from '#engine/graph/fused.ts'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import { meanSquare } from '#engine/interpolant/loss.ts'
 import { lower } from '#engine/lowering/lower.ts'
@@ -40,6 +40,20 @@ function scanGraph(): GraphBuilder {
 
 test('fused operations are one node each in native form, and no output that nobody reads is asked for', async () => {
   await expect(describeGraph(lower(scanGraph()))).toMatchFileSnapshot(golden('scan-native'))
+})
+
+test('a gate in front of a norm is two more inputs of it', async () => {
+  const g = new GraphBuilder()
+  const tokens = (name: string) => g.input(name, [1, 4, 2])
+  const h = gateAdd(g, tokens('n'), g.input('gate', [1, 2]), tokens('y'))
+  const { modulated, residual } = addNormModulate(
+    g,
+    { h, residual: tokens('before'), weight: g.parameter('weight', [2]) },
+    { norm: 'rms', epsilon: 1e-5 },
+  )
+  g.output('modulated', modulated)
+  g.output('residual', residual)
+  await expect(describeGraph(lower(g))).toMatchFileSnapshot(golden('gated-norm'))
 })
 
 test('in portable form they are operations of ONNX alone', async () => {

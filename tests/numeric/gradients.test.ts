@@ -124,6 +124,29 @@ const cases: Record<string, readonly [Record<string, Operand>, Operation][]> = {
         },
       ],
       [{ h: { shape: [1, 2, 7] } }, (g, x) => addNormModulate(g, { h: x.h! }, { norm, epsilon: 1e-6 }).modulated],
+      [
+        { h: { shape: [2, 3, 5] }, residual: { shape: [2, 3, 5] }, gate: { shape: [2, 5] }, y: { shape: [2, 3, 5] } },
+        (g, x) => {
+          const keep = g.floats([2, 0.5], [2])
+          const { modulated, residual, gated } = addNormModulate(
+            g,
+            { h: x.h!, residual: x.residual!, gate: x.gate!, y: x.y!, keep },
+            { norm, epsilon: 1e-5 },
+          )
+          return [modulated, residual, g.square(gated)]
+        },
+      ],
+      [
+        { h: { shape: [2, 3, 5] }, residual: { shape: [2, 3, 5] }, gate: { shape: [2, 5] }, y: { shape: [2, 3, 5] } },
+        (g, x) => addNormModulate(g, { h: x.h!, residual: x.residual!, gate: x.gate!, y: x.y! }, { norm, epsilon: 1e-5 }).modulated,
+      ],
+      [
+        { h: { shape: [2, 3, 5] }, residual: { shape: [2, 3, 5] }, gate: { shape: [2, 5] }, y: { shape: [2, 3, 5] } },
+        (g, x) => {
+          const y = addNormModulate(g, { h: x.h!, residual: x.residual!, gate: x.gate!, y: x.y! }, { norm, epsilon: 1e-5 })
+          return [y.normalized, y.gated]
+        },
+      ],
     ]),
   ],
   GateAdd: [

@@ -29,6 +29,14 @@ const mistakes: Record<string, Mistake> = {
     /addNormModulate: needs tokens \[B, L, D\], got \[2, 3\]/,
     (g, x) => addNormModulate(g, { h: x(2, 3) }, { norm: 'rms', epsilon: 1e-5 }),
   ],
+  'a gate without a branch': [
+    /addNormModulate: gate and y come together/,
+    (g, x) => addNormModulate(g, { h: x(2, 3, 4), gate: x(2, 4) }, { norm: 'rms', epsilon: 1e-5 }),
+  ],
+  'a gate for every token': [
+    /addNormModulate: gate must be \[2, 4\], got \[2, 3, 4\]/,
+    (g, x) => addNormModulate(g, { h: x(2, 3, 4), gate: x(2, 3, 4), y: x(2, 3, 4) }, { norm: 'rms', epsilon: 1e-5 }),
+  ],
   'a loss that is not one number': [
     /the loss has shape \[3\]/,
     (g, x) => {

@@ -80,11 +80,14 @@ struct AddNormModulateParams {
   const T* shift;     // [batch, dim] or null
   const T* scale;     // [batch, dim] or null
   const Wide<T>* keep;      // [batch] or null
+  const T* gate;      // [batch, dim] or null
+  const T* y;         // [batch, length, dim], or null as gate is
   T* modulated;       // [batch, length, dim]
   T* normalized;      // same, or null
   Wide<T>* new_residual;    // same, or null
   Wide<T>* mean;            // [batch, length] or null
   Wide<T>* rstd;            // [batch, length] or null
+  T* gated;           // [batch, length, dim], or null
 };
 
 template <typename T>
@@ -103,12 +106,17 @@ struct AddNormModulateGradParams {
   const T* d_modulated_more;  // same, added to it; or null
   const T* d_normalized;  // same, or null
   const Wide<T>* d_residual;    // same, or null
+  const T* gate;          // [batch, dim] or null
+  const T* y;             // [batch, length, dim], or null as gate is
+  const T* d_gated;       // same, or null
   T* dh;                  // [batch, length, dim]
   Wide<T>* d_residual_in;       // same, or null
   Wide<T>* d_weight;            // [dim] or null
   Wide<T>* d_bias;              // [dim] or null
   T* d_shift;             // [batch, dim] or null
   T* d_scale;             // [batch, dim] or null
+  T* d_gate;              // [batch, dim], or null as gate is
+  T* dy;                  // [batch, length, dim], or null as gate is
 };
 
 template <typename T>

@@ -16,9 +16,13 @@ struct AddNormModulateOp {
   using Backend = B;
   static constexpr const char* kName = "AddNormModulate";
   static Slots Inputs() {
-    return {Required(), Optional(Element::kWide), Optional(Element::kWide), Optional(Element::kWide), Optional(), Optional(), Optional(Element::kWide)};
+    const Slot wide = Optional(Element::kWide);
+    return {Required(), wide, wide, wide, Optional(), Optional(), wide, Optional(), Optional()};
   }
-  static Slots Outputs() { return {Required(), Optional(), Optional(Element::kWide), Optional(Element::kWide), Optional(Element::kWide)}; }
+  static Slots Outputs() {
+    const Slot wide = Optional(Element::kWide);
+    return {Required(), Optional(), wide, wide, wide, Optional()};
+  }
 
   bool layer_norm;
   double epsilon;
@@ -35,11 +39,16 @@ struct AddNormModulateOp {
     p.shift = call.In<T>(4, "shift", {p.batch, p.dim});
     p.scale = call.In<T>(5, "scale", {p.batch, p.dim});
     p.keep = call.In<Wide<T>>(6, "keep", {p.batch});
+    p.gate = call.In<T>(7, "gate", {p.batch, p.dim});
+    p.y = call.In<T>(8, "y", h);
+    if (!p.gate != !p.y) Refuse("AddNormModulate: gate and y come together or not at all.");
     p.modulated = call.Out<T>(0, h);
     p.normalized = call.Out<T>(1, h);
     p.new_residual = call.Out<Wide<T>>(2, h);
     p.mean = call.Out<Wide<T>>(3, {p.batch, p.length});
     p.rstd = call.Out<Wide<T>>(4, {p.batch, p.length});
+    p.gated = call.Out<T>(5, h);
+    if (p.gated && !p.gate) Refuse("AddNormModulate: nothing is gated without gate and y.");
     Backend::AddNormModulate(p, call);
   }
 };
@@ -50,11 +59,12 @@ struct AddNormModulateGradOp {
   static constexpr const char* kName = "AddNormModulateGrad";
   static Slots Inputs() {
     const Slot wide = Optional(Element::kWide);
-    return {Required(Element::kWide), wide, wide, Optional(), Optional(), wide, wide, Required(Element::kWide), Required(), Optional(), wide, Optional()};
+    return {Required(Element::kWide), wide,       wide, Optional(), Optional(), wide,       wide, Required(Element::kWide),
+            Required(),               Optional(), wide, Optional(), Optional(), Optional(), Optional()};
   }
   static Slots Outputs() {
     const Slot wide = Optional(Element::kWide);
-    return {Required(), wide, wide, wide, Optional(), Optional()};
+    return {Required(), wide, wide, wide, Optional(), Optional(), Optional(), Optional()};
   }
 
   bool layer_norm;
@@ -78,12 +88,20 @@ struct AddNormModulateGradOp {
     p.d_normalized = call.In<T>(9, "dNormalized", r);
     p.d_modulated_more = call.In<T>(11, "dModulatedMore", r);
     p.d_residual = call.In<Wide<T>>(10, "dResidual", r);
+    p.gate = call.In<T>(12, "gate", samples);
+    p.y = call.In<T>(13, "y", r);
+    p.d_gated = call.In<T>(14, "dGated", r);
     p.dh = call.Out<T>(0, r);
     p.d_residual_in = call.Out<Wide<T>>(1, r);
     p.d_weight = call.Out<Wide<T>>(2, {p.dim});
     p.d_bias = call.Out<Wide<T>>(3, {p.dim});
     p.d_shift = call.Out<T>(4, samples);
     p.d_scale = call.Out<T>(5, samples);
+    p.d_gate = call.Out<T>(6, samples);
+    p.dy = call.Out<T>(7, r);
+    const bool gated = p.gate && p.y && p.d_gate && p.dy;
+    if (!gated && (p.gate || p.y || p.d_gate || p.dy || p.d_gated))
+      Refuse("AddNormModulateGrad: gate, y and their gradients come together or not at all.");
     Backend::AddNormModulateGrad(p, call);
   }
 };

@@ -7,7 +7,7 @@
 
 namespace zigma::reference {
 
-// r = keep h + residual;   n = (r - mean) rstd weight + bias;   modulated = n (1 + scale) + shift
+// gated = h + gate y;   r = keep gated + residual;   n = (r - mean) rstd weight + bias;   modulated = n (1 + scale) + shift
 template <typename T>
 void AddNormModulate(const AddNormModulateParams<T>& p) {
   std::vector<T> r(p.dim);
@@ -15,7 +15,9 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
     const int64_t b = row / p.length, at = row * p.dim;
     T mean = 0, power = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
-      r[i] = p.h[at + i] * (p.keep ? p.keep[b] : T(1)) + (p.residual ? p.residual[at + i] : T(0));
+      const T gated = p.h[at + i] + (p.gate ? p.gate[b * p.dim + i] * p.y[at + i] : T(0));
+      if (p.gated) p.gated[at + i] = gated;
+      r[i] = gated * (p.keep ? p.keep[b] : T(1)) + (p.residual ? p.residual[at + i] : T(0));
       mean += r[i] / T(p.dim);
     }
     if (!p.layer_norm) mean = 0;
@@ -35,7 +37,8 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
 template <typename T>
 void AddNormModulateGrad(const AddNormModulateGradParams<T>& p) {
   const auto clear = [](T* x, int64_t n) { if (x) std::fill(x, x + n, T(0)); };
-  clear(p.d_weight, p.dim), clear(p.d_bias, p.dim), clear(p.d_shift, p.batch * p.dim), clear(p.d_scale, p.batch * p.dim);
+  clear(p.d_weight, p.dim), clear(p.d_bias, p.dim);
+  clear(p.d_shift, p.batch * p.dim), clear(p.d_scale, p.batch * p.dim), clear(p.d_gate, p.batch * p.dim);
   std::vector<T> g(p.dim), normal(p.dim);
   for (int64_t row = 0; row < p.batch * p.length; ++row) {
     const int64_t b = row / p.length, at = row * p.dim;
@@ -57,8 +60,12 @@ void AddNormModulateGrad(const AddNormModulateGradParams<T>& p) {
     if (!p.layer_norm) mean_g = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
       const T dr = rstd * (g[i] - mean_g - normal[i] * mean_gn) + (p.d_residual ? p.d_residual[at + i] : T(0));
-      p.dh[at + i] = p.keep ? dr * p.keep[b] : dr;
+      const T dh = dr * (p.keep ? p.keep[b] : T(1)) + (p.d_gated ? p.d_gated[at + i] : T(0));
+      p.dh[at + i] = dh;
       if (p.d_residual_in) p.d_residual_in[at + i] = dr;
+      if (!p.gate) continue;
+      p.d_gate[b * p.dim + i] += dh * p.y[at + i];
+      p.dy[at + i] = dh * p.gate[b * p.dim + i];
     }
   }
 }

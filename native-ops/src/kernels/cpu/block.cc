@@ -31,6 +31,16 @@ void AddUp(const std::vector<float>& sums, int64_t first, int64_t last, int64_t 
 
 ZIGMA_INLINE Lanes Or(const float* p, int64_t i, int64_t count, float otherwise) { return p ? LoadSome(p + i, count) : Splat(otherwise); }
 
+// The gate alone and the gate in front of a norm give the same bits: a training step that computes again must not drift from one that keeps.
+ZIGMA_INLINE Lanes Gated(const float* n, const float* gate, const float* y, int64_t count) {
+  return LoadSome(n, count) + LoadSome(gate, count) * LoadSome(y, count);
+}
+
+ZIGMA_INLINE void GradeGate(Lanes d, const float* gate, const float* y, float* d_gate, float* dy, int64_t count) {
+  StoreSome(d_gate, LoadSome(d_gate, count) + d * LoadSome(y, count), count);
+  StoreSome(dy, d * LoadSome(gate, count), count);
+}
+
 }  // namespace
 
 void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& workers) {
@@ -45,7 +55,9 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
       Lanes sum = {}, squares = {};
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
-        Lanes x = LoadSome(p.h + at + i, count) * keep;
+        Lanes x = p.gate ? Gated(p.h + at + i, p.gate + b * p.dim + i, p.y + at + i, count) : LoadSome(p.h + at + i, count);
+        if (p.gated) StoreSome(p.gated + at + i, x, count);
+        x *= keep;
         if (p.residual) x += LoadSome(p.residual + at + i, count);
         StoreSome(r + i, x, count);
         sum += x;
@@ -83,7 +95,7 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
 void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Workers& workers) {
   const RowTasks tasks(p.batch, p.length);
   const auto shares = [&](bool wanted) { return std::vector<float>(wanted ? tasks.count * p.dim : 0); };
-  std::vector<float> weight(shares(p.d_weight)), bias(shares(p.d_bias)), shift(shares(p.d_shift)), scale(shares(p.d_scale));
+  std::vector<float> weight(shares(p.d_weight)), bias(shares(p.d_bias)), shift(shares(p.d_shift)), scale(shares(p.d_scale)), gate(shares(p.d_gate));
   workers.run(tasks.count, [&](int64_t task) {
     const int64_t b = tasks.Sample(task);
     std::vector<float> g(p.dim), normal(p.dim);
@@ -124,8 +136,11 @@ void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Worker
         const int64_t count = std::min(kLanes, p.dim - i);
         Lanes dr = rstd * (LoadSome(g.data() + i, count) - mean_g - LoadSome(normal.data() + i, count) * mean_gn);
         if (p.d_residual) dr += LoadSome(p.d_residual + at + i, count);
-        StoreSome(p.dh + at + i, dr * keep, count);
         if (p.d_residual_in) StoreSome(p.d_residual_in + at + i, dr, count);
+        dr *= keep;
+        if (p.d_gated) dr += LoadSome(p.d_gated + at + i, count);
+        StoreSome(p.dh + at + i, dr, count);
+        if (p.gate) GradeGate(dr, p.gate + b * p.dim + i, p.y + at + i, gate.data() + task * p.dim + i, p.dy + at + i, count);
       }
     }
   });
@@ -134,6 +149,7 @@ void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Worker
   for (int64_t b = 0; b < p.batch; ++b) {
     if (p.d_shift) AddUp(shift, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_shift + b * p.dim);
     if (p.d_scale) AddUp(scale, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_scale + b * p.dim);
+    if (p.d_gate) AddUp(gate, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);
   }
 }
 
@@ -142,7 +158,10 @@ void GateAdd(const GateAddParams<float>& p, const Workers& workers) {
   workers.run(tasks.count, [&](int64_t task) {
     const float* gate = p.gate + tasks.Sample(task) * p.dim;
     for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
-      for (int64_t i = 0; i < p.dim; ++i) p.out[row * p.dim + i] = p.n[row * p.dim + i] + gate[i] * p.y[row * p.dim + i];
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim + i;
+        StoreSome(p.out + at, Gated(p.n + at, gate + i, p.y + at, count), count);
+      }
   });
 }
 
@@ -153,10 +172,9 @@ void GateAddGrad(const GateAddGradParams<float>& p, const Workers& workers) {
     const float* gate = p.gate + tasks.Sample(task) * p.dim;
     float* share = shares.data() + task * p.dim;
     for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
-      for (int64_t i = 0; i < p.dim; ++i) {
-        const float d = p.d_out[row * p.dim + i];
-        share[i] += d * p.y[row * p.dim + i];
-        p.dy[row * p.dim + i] = d * gate[i];
+      for (int64_t i = 0; i < p.dim; i += kLanes) {
+        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim + i;
+        GradeGate(LoadSome(p.d_out + at, count), gate + i, p.y + at, share + i, p.dy + at, count);
       }
   });
   for (int64_t b = 0; b < p.batch; ++b) AddUp(shares, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);

@@ -30,7 +30,7 @@ __device__ inline void StoreRow(T* row, int dim, const float (&from)[K][V]) {
     if (Channel<V>(k) < dim) Store<V>(row + Channel<V>(k), from[k]);
 }
 
-template <typename T, int V, int K>
+template <typename T, int V, int K, bool kGated>
 __global__ void __launch_bounds__(kWarps* kWarp) Norm(AddNormModulateParams<T> p) {
   const int64_t row = int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (row >= p.batch * p.length) return;
@@ -39,6 +39,19 @@ __global__ void __launch_bounds__(kWarps* kWarp) Norm(AddNormModulateParams<T> p
   float r[K][V], other[K][V];
   LoadRow<K, V>(p.h + at, dim, r);
   LoadRow<K, V>(p.residual ? p.residual + at : nullptr, dim, other);
+  if constexpr (kGated) {
+    float y[K][V];
+    LoadRow<K, V>(p.y + at, dim, y);
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+      if (Channel<V>(k) >= dim) continue;
+      float gate[V];
+      Load<V>(p.gate + sample + Channel<V>(k), gate);
+#pragma unroll
+      for (int i = 0; i < V; ++i) r[k][i] += gate[i] * y[k][i];
+    }
+    if (p.gated) StoreRow<K, V>(p.gated + at, dim, r);
+  }
   const float keep = p.keep ? p.keep[b] : 1.0f;
   float sum = 0, power = 0;
 #pragma unroll
@@ -83,15 +96,16 @@ inline int RowsOfBlock(int64_t batch, int64_t length, int processors) {
   return rows;
 }
 
-// Sums of a block's tokens: weight, bias, shift, scale, in this order, each where it is wanted.
-constexpr int kSums = 4;
+// Sums of a block's tokens: weight, bias, shift, scale, gate, in this order, each where it is wanted.
+constexpr int kSums = 5;
 
-template <typename T, int V, int K, bool kBias, bool kModulated>
+template <typename T, int V, int K, bool kBias, bool kModulated, bool kGated>
 __global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
   __shared__ float room[kWarps][kWarp];
   const int dim = int(p.dim), b = blockIdx.y, length = int(p.length);
   const int64_t sample = int64_t(b) * dim;
   float d_weight[K][V] = {}, d_bias[kBias ? K : 1][V] = {}, d_shift[kModulated ? K : 1][V] = {}, d_scale[kModulated ? K : 1][V] = {};
+  float d_gate[kGated ? K : 1][V] = {};
   const float keep = p.keep ? p.keep[b] : 1.0f;
   const int last = min(length, int(blockIdx.x + 1) * rows);
   for (int l = blockIdx.x * rows + threadIdx.x / kWarp; l < last; l += kWarps) {
@@ -135,10 +149,23 @@ __global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradPar
       for (int i = 0; i < V; ++i) g[k][i] = rstd * (g[k][i] - mean_g - normal[k][i] * mean_gn) + direct[k][i];
     if (p.d_residual_in) StoreRow<K, V>(p.d_residual_in + at, dim, g);
 #pragma unroll
-    for (int k = 0; k < K; ++k)
+    for (int k = 0; k < K; ++k) {
+      const int channel = Channel<V>(k);
+      if (channel >= dim) continue;
+      float more[V] = {};
+      if (p.d_gated) Load<V>(p.d_gated + at + channel, more);
 #pragma unroll
-      for (int i = 0; i < V; ++i) g[k][i] *= keep;
-    StoreRow<K, V>(p.dh + at, dim, g);
+      for (int i = 0; i < V; ++i) g[k][i] = g[k][i] * keep + more[i];
+      Store<V>(p.dh + at + channel, g[k]);
+      if constexpr (kGated) {
+        float y[V], gate[V];
+        Load<V>(p.y + at + channel, y);
+        Load<V>(p.gate + sample + channel, gate);
+#pragma unroll
+        for (int i = 0; i < V; ++i) d_gate[k][i] += g[k][i] * y[i], g[k][i] *= gate[i];
+        Store<V>(p.dy + at + channel, g[k]);
+      }
+    }
   }
   const auto add = [&](int which, auto& values, bool wanted) {
     if (!wanted) return;  // the same for all threads
@@ -152,49 +179,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradPar
   add(0, d_weight, p.d_weight);
   if constexpr (kBias) add(1, d_bias, p.d_bias);
   if constexpr (kModulated) add(2, d_shift, p.d_shift), add(3, d_scale, p.d_scale);
-}
-
-template <typename T, int V, int K>
-cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
-  Norm<T, V, K><<<DivideUp(p.batch * p.length, kWarps), kWarps * kWarp, 0, device.stream>>>(p);
-  return cudaGetLastError();
-}
-
-template <typename T, int V, int K>
-cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
-  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
-  const int64_t each = p.batch * parts * p.dim;
-  float* shares = device.Scratch<float>(kSums * each);
-  const dim3 grid(parts, unsigned(p.batch));
-  const bool has_bias = p.bias || p.d_bias, modulated = p.scale || p.shift || p.d_scale || p.d_shift;
-  const auto kernel = has_bias ? modulated ? NormGrad<T, V, K, true, true> : NormGrad<T, V, K, true, false>
-                               : modulated ? NormGrad<T, V, K, false, true> : NormGrad<T, V, K, false, false>;
-  kernel<<<grid, kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
-  if (p.d_weight) AddShares(shares, 1, int(p.batch) * parts, p.dim, p.d_weight, device.stream);
-  if (p.d_bias) AddShares(shares + each, 1, int(p.batch) * parts, p.dim, p.d_bias, device.stream);
-  if (p.d_shift) AddShares(shares + 2 * each, p.batch, parts, p.dim, p.d_shift, device.stream);
-  if (p.d_scale) AddShares(shares + 3 * each, p.batch, parts, p.dim, p.d_scale, device.stream);
-  return cudaGetLastError();
-}
-
-// The fewest pieces that hold a token. Channels that do not fill 16 bytes go one by one.
-template <typename T, template <typename> typename P>
-cudaError_t Dispatch(const P<T>& p, const Device& device) {
-  constexpr int V = kVector<T>;
-  if (p.dim % V == 0) {
-    switch (DivideUp(p.dim, kWarp * V)) {
-      case 1: return Run<T, V, 1>(p, device);
-      case 2: return Run<T, V, 2>(p, device);
-      case 3: return Run<T, V, 3>(p, device);
-      case 4: return Run<T, V, 4>(p, device);
-      case 5: case 6: return Run<T, V, 6>(p, device);
-      case 7: case 8: return Run<T, V, 8>(p, device);
-    }
-  }
-  if (p.dim <= kWarp * 2) return Run<T, 1, 2>(p, device);
-  if (p.dim <= kWarp * 8) return Run<T, 1, 8>(p, device);
-  if (p.dim <= kWarp * 32) return Run<T, 1, 32>(p, device);
-  return cudaErrorInvalidValue;
+  if constexpr (kGated) add(4, d_gate, true);
 }
 
 template <typename T, int V>
@@ -249,6 +234,57 @@ cudaError_t RunGate(const GateAddGradParams<T>& p, const Device& device) {
   GateGrad<T, V><<<dim3(DivideUp(p.dim, kWarp * V), parts, unsigned(p.batch)), kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
   AddShares(shares, p.batch, parts, p.dim, p.d_gate, device.stream);
   return cudaGetLastError();
+}
+
+// Channels a lane up to which the gate's sums fit into registers beside the norm's. Beyond that, and with a bias, its gradient is a kernel of its own.
+constexpr int kGatedChannels = 24;
+
+template <typename T, int V, int K>
+cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
+  const auto kernel = p.gate ? Norm<T, V, K, true> : Norm<T, V, K, false>;
+  kernel<<<DivideUp(p.batch * p.length, kWarps), kWarps * kWarp, 0, device.stream>>>(p);
+  return cudaGetLastError();
+}
+
+template <typename T, int V, int K>
+cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
+  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
+  const int64_t each = p.batch * parts * p.dim;
+  float* shares = device.Scratch<float>(kSums * each);
+  const dim3 grid(parts, unsigned(p.batch));
+  const bool has_bias = p.bias || p.d_bias, modulated = p.scale || p.shift || p.d_scale || p.d_shift;
+  const bool together = p.gate && !has_bias && K * V <= kGatedChannels;
+  const auto kernel = together ? NormGrad<T, V, K, false, true, K * V <= kGatedChannels>
+                      : has_bias ? modulated ? NormGrad<T, V, K, true, true, false> : NormGrad<T, V, K, true, false, false>
+                                 : modulated ? NormGrad<T, V, K, false, true, false> : NormGrad<T, V, K, false, false, false>;
+  kernel<<<grid, kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
+  if (p.d_weight) AddShares(shares, 1, int(p.batch) * parts, p.dim, p.d_weight, device.stream);
+  if (p.d_bias) AddShares(shares + each, 1, int(p.batch) * parts, p.dim, p.d_bias, device.stream);
+  if (p.d_shift) AddShares(shares + 2 * each, p.batch, parts, p.dim, p.d_shift, device.stream);
+  if (p.d_scale) AddShares(shares + 3 * each, p.batch, parts, p.dim, p.d_scale, device.stream);
+  if (together) AddShares(shares + 4 * each, p.batch, parts, p.dim, p.d_gate, device.stream);
+  if (p.gate && !together) return RunGate<T, V>(GateAddGradParams<T>{p.batch, p.length, p.dim, p.gate, p.y, p.dh, p.d_gate, p.dy}, device);
+  return cudaGetLastError();
+}
+
+// The fewest pieces that hold a token. Channels that do not fill 16 bytes go one by one.
+template <typename T, template <typename> typename P>
+cudaError_t Dispatch(const P<T>& p, const Device& device) {
+  constexpr int V = kVector<T>;
+  if (p.dim % V == 0) {
+    switch (DivideUp(p.dim, kWarp * V)) {
+      case 1: return Run<T, V, 1>(p, device);
+      case 2: return Run<T, V, 2>(p, device);
+      case 3: return Run<T, V, 3>(p, device);
+      case 4: return Run<T, V, 4>(p, device);
+      case 5: case 6: return Run<T, V, 6>(p, device);
+      case 7: case 8: return Run<T, V, 8>(p, device);
+    }
+  }
+  if (p.dim <= kWarp * 2) return Run<T, 1, 2>(p, device);
+  if (p.dim <= kWarp * 8) return Run<T, 1, 8>(p, device);
+  if (p.dim <= kWarp * 32) return Run<T, 1, 32>(p, device);
+  return cudaErrorInvalidValue;
 }
 
 }  // namespace

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+import { addNormModulate, gateAdd } from '#engine/graph/fused.ts'
+import { GraphBuilder } from '#engine/graph/graph-builder.ts'
+import { relativeError } from '#engine/relative-error.ts'
+import { evaluate } from '#engine/runtime/evaluate.ts'
+import { runtime } from '#tests/support/differences.ts'
+import { smallFeeds } from '#tests/support/small-networks.ts'
+
+const [b, l, d] = [2, 5, 19]
+
+function gatedNorm(apart: boolean): GraphBuilder {
+  const g = new GraphBuilder()
+  const input = (name: string, ...shape: number[]) => g.input(name, shape)
+  const [n, y, residual] = [input('n', b, l, d), input('y', b, l, d), input('before', b, l, d)]
+  const [gate, shift, scale] = [input('gate', b, d), input('shift', b, d), input('scale', b, d)]
+  const keep = input('keep', b)
+  const h = apart ? gateAdd(g, n, gate, y) : n
+  const sum = addNormModulate(g, { h, residual, shift, scale, keep, ...(apart ? {} : { gate, y }) }, { norm: 'layer', epsilon: 1e-5 })
+  g.output('modulated', sum.modulated)
+  g.output('residual', sum.residual)
+  g.output('gated', apart ? h : sum.gated)
+  return g
+}
+
+test.each(['native', 'portable'] as const)('in %s form a norm with a gate gives what a norm behind a gate gives', async (form) => {
+  const feeds = smallFeeds(gatedNorm(true))
+  const apart = await evaluate(runtime, gatedNorm(true), feeds, 'portable')
+  const together = await evaluate(runtime, gatedNorm(false), feeds, form)
+  for (const name of ['modulated', 'residual', 'gated']) expect(relativeError(together[name]!, apart[name]!), name).toBeLessThan(1e-6)
+})
