@@ -14,7 +14,7 @@ const item: ExportItem = {
   isClip: false,
   original: null,
 }
-const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8 }
+const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8, latents: null }
 
 /** What Windows takes for the name of a file or a folder. */
 const safe = /^(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:"/\\|?*\p{Cc}]*[^<>:"/\\|?*\p{Cc}. ]$/iu
@@ -33,7 +33,7 @@ describe('names in an export', () => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
           const survey = new SurveyCount()
           for (const one of items) survey.add(one)
-          const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0))
+          const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0), null)
           const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
           for (const name of names) for (const part of name.split('/').filter((one) => one !== '')) expect(part).toMatch(safe)
           expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length)
@@ -49,7 +49,7 @@ describe('names in an export', () => {
     const name = (items: readonly ExportItem[]) => {
       const survey = new SurveyCount()
       for (const one of items) survey.add(one)
-      return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0)).files(item, picture)[0]!.name
+      return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0), null).files(item, picture)[0]!.name
     }
     expect(name([item])).toBe(name([{ ...item, id: 'ffff' as ItemId, concept: 'other' }, item]))
   })
