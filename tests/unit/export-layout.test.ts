@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { exportLayout } from '#contracts/export.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
+import { ExportFiles } from '#main/media/export/export-files.ts'
 import { layoutOf } from '#main/media/export/layout.ts'
 import { SurveyCount } from '#main/media/export/survey.ts'
 import { samplesLimit, TarShards } from '#main/media/export/tar-shards.ts'
@@ -70,4 +71,23 @@ test('a tar ends after 10,000 samples, and no sample lies in two', async () => {
   expect([...written.keys()]).toEqual(['0.tar', '1.tar'])
   expect([size('0.tar'), size('1.tar')]).toEqual([samplesLimit * 3 * 512 + 1024, 3 * 512 + 1024])
   expect(shards.sizeBytes).toBe(size('0.tar') + size('1.tar'))
+})
+
+test('when one file of a sample cannot be written, the others have ended before that is told: nothing comes into a folder that is taken away', async () => {
+  const survey = new SurveyCount()
+  survey.add(item)
+  let open = 0
+  const folder = {
+    write: async (name: string) => {
+      if (name.endsWith('.png')) throw new Error('no space')
+      open++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      open--
+    },
+  } as unknown as NewFolder
+  const files = new ExportFiles(folder, layoutOf({ layout: 'kohya', splits: 'folders', tags: 'beside' }, survey.end(0), null))
+  const placed = files.place(item, picture)
+  expect(open).toBeGreaterThan(0)
+  await expect(placed).rejects.toThrow('no space')
+  expect(open).toBe(0)
 })
