@@ -30,6 +30,8 @@ export const exportPlan = z.object({
   splits: z.enum(['folders', 'together']).default('folders'),
   /** in-captions: text files hold "caption, tag, tag", for programs that learn tags and read nothing else. */
   tags: z.enum(['beside', 'in-captions']).default('beside'),
+  /** Beside each picture what the project's autoencoder made of it, not scaled. For ZigMa's layout. */
+  latents: z.boolean().default(false),
 })
 export type ExportPlan = z.infer<typeof exportPlan>
 

@@ -16,11 +16,12 @@ interface Asked {
   pixels: ExportPlan['pixels']
   together?: boolean
   tags?: boolean
+  latents?: boolean
 }
 
 /** `zigma export --project DIR --layout L --out DIR`: ends with what is in the folder and what was left out. */
 export async function exportCommand(output: Output, options: Asked): Promise<void> {
-  const { project, layout, out, query, snapshot, pixels, together, tags } = options
+  const { project, layout, out, query, snapshot, pixels, together, tags, latents } = options
   if (query !== undefined && snapshot !== undefined)
     throw new StudioError('invalid-request', 'Give --query or --snapshot, not both: a snapshot is a list of its own.')
   if (!(await readProject(resolve(project))))
@@ -29,6 +30,7 @@ export async function exportCommand(output: Output, options: Asked): Promise<voi
   await mkdir(dirname(folder), { recursive: true })
   const parsed = exportRequest.safeParse({
     ...{ layout, pixels, folder, splits: together ? 'together' : 'folders', tags: tags ? 'in-captions' : 'beside' },
+    latents: latents ?? false,
     ...(query === undefined ? {} : { what: { kind: 'query', filter: { text: query } } }),
     ...(snapshot === undefined ? {} : { what: { kind: 'snapshot', name: snapshot } }),
   })

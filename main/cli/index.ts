@@ -110,6 +110,7 @@ program
   )
   .option('--together', 'one set, without folders for splits')
   .option('--tags', 'write tags behind the captions of text files')
+  .option('--latents', "zigma: what the project's autoencoder makes of each picture, beside it")
   .addOption(json())
   .action(run(exportCommand))
 

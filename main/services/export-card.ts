@@ -5,7 +5,7 @@ const leftOutWords: Record<LeftOutReason, string> = {
   clip: 'they are clips of videos',
   'original-away': 'their originals could not be reached',
   'format-not-read': 'readers of this layout do not open their format',
-  damaged: 'their training pixels are damaged',
+  damaged: 'their training pixels or their latents are damaged',
 }
 
 /** The README of an export: the card of what is in it, and how it is read. Nothing in it depends on the time. */

@@ -10,6 +10,7 @@ import type { Asked, ListedItems } from '../store/export-list.ts'
 import { readLines } from '../store/line-reader.ts'
 import { exists } from '../store/safe-fs.ts'
 import { datasetCard } from './dataset-card.ts'
+import { checkLatents, latentsOf } from './export-latents.ts'
 import type { OpenProject } from './open-project.ts'
 
 /** What an export is going to write, as it was when it began: later edits do not reach it. */
@@ -29,7 +30,7 @@ export async function freezeExport(
   signal: AbortSignal,
 ): Promise<FrozenExport & { rooms: PictureRooms }> {
   const rooms = await roomsOf(project, plan)
-  const { sample, ...frozen } = await lookUp(project, plan, async (listed) => {
+  const { sample, ...frozen } = await lookUp(project, plan, rooms, async (listed) => {
     const count = new SurveyCount()
     const lines = new LineFile(await project.fs.newFile(listPath))
     try {
@@ -65,21 +66,32 @@ export async function* frozenItems(listPath: string): AsyncGenerator<ExportItem>
 }
 
 /** Looks up what a plan asks for and does work on it, while nobody else changes the data set. @throws StudioError invalid-request; not-found. */
-export async function lookUp<T>(project: OpenProject, plan: ExportPlan, work: (listed: ListedItems) => Promise<T>): Promise<T> {
+export async function lookUp<T>(
+  project: OpenProject,
+  plan: ExportPlan,
+  { latents }: Pick<PictureRooms, 'latents'>,
+  work: (listed: ListedItems) => Promise<T>,
+): Promise<T> {
   if (plan.layout === 'zigma' && plan.pixels === 'originals')
     throw new StudioError(
       'invalid-request',
       "ZigMa's own code reads pictures of one format and size, so its layout takes the training pixels. Choose these, or another layout.",
     )
   const asked = await askedOf(project, plan)
-  return project.index.fresh(() => project.exportList.with(asked, plan.pixels === 'originals' ? 'import' : 'id', work))
+  return project.index.fresh(() =>
+    project.exportList.with(asked, plan.pixels === 'originals' ? 'import' : 'id', async (listed) => {
+      if (latents) await checkLatents(listed, latents)
+      return work(listed)
+    }),
+  )
 }
 
-/** Where the pixels of a plan's items are. @throws StudioError bad-source when there are none. */
-export async function roomsOf(project: OpenProject, plan: Pick<ExportPlan, 'pixels'>): Promise<PictureRooms> {
+/** Where the pixels and latents of a plan's items are. @throws StudioError bad-source when there are none; invalid-request. */
+export async function roomsOf(project: OpenProject, plan: Pick<ExportPlan, 'layout' | 'pixels' | 'latents'>): Promise<PictureRooms> {
   const imageSize = await project.dataset.imageSize()
   if (imageSize === null) throw new StudioError('bad-source', 'The data set is empty. Import pictures first.')
-  return { plan, imageSize, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals }
+  const latents = await latentsOf(project, plan, imageSize)
+  return { plan, imageSize, latents, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals }
 }
 
 async function askedOf(project: OpenProject, { what }: ExportPlan): Promise<Asked> {

@@ -24,7 +24,7 @@ export function exportServices(context: StudioContext): ExportServices {
     'export.forecast': async ({ folder, ...plan }) => {
       const project = context.project()
       const rooms = await roomsOf(project, plan)
-      const { counts, sample } = await lookUp(project, plan, async (listed) => ({
+      const { counts, sample } = await lookUp(project, plan, rooms, async (listed) => ({
         counts: listed.counts(),
         sample: await listed.sample(sampleItems),
       }))
@@ -37,7 +37,8 @@ export function exportServices(context: StudioContext): ExportServices {
     'export.start': async (request) => {
       const project = context.project()
       const folder = await checkTarget(project, request.folder)
-      await lookUp(project, request, async () => undefined) // a mistake in the query is told now, not by the job
+      // A mistake in the query and latents that are not there are told now, not by the job.
+      await lookUp(project, request, await roomsOf(project, request), async () => undefined)
       return project.queue.add(`${request.layout}: ${folder}`, { kind: 'export', request: { ...request, folder } })
     },
     'export.snapshots': () => snapshots(context.project()),

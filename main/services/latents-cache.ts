@@ -42,11 +42,14 @@ export class LatentsCache {
     }
   }
 
-  /** @throws StudioError invalid-request while a training reads the cache. */
+  /** @throws StudioError invalid-request while a training or an export reads the cache. */
   async clean(): Promise<{ entries: number; sizeBytes: number }> {
     const { queue, folder, fs } = this.#project
-    if (queue.list().some(({ state, payload }) => state === 'running' && payload.kind === 'train'))
+    const running = queue.list().flatMap(({ state, payload }) => (state === 'running' ? payload : []))
+    if (running.some(({ kind }) => kind === 'train'))
       throw new StudioError('invalid-request', 'A training reads the cache now. Pause it, or clean when it has ended.')
+    if (running.some((payload) => payload.kind === 'export' && payload.request.latents))
+      throw new StudioError('invalid-request', 'An export reads the cache now. Clean when it has ended.')
     const work = this.#cleaning.then(async () => cleanFeatures(folder.features, await this.#wanted(), fs))
     this.#cleaning = work.catch(() => undefined) // its caller hears of it
     return work

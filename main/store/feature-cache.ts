@@ -102,7 +102,7 @@ export class FeatureCache implements FeatureStore {
     const place = this.#places.get(key)
     if (!place) return null
     const record = this.#recordAt(place)
-    if (record && isSoundRecord(record) && keyOf(record) === key) return record.subarray(headerBytes)
+    if (record && isSoundRecord(record) && keyOf(record) === key) return recordContent(record)
     this.#places.delete(key)
     this.#damaged.add(key)
     return null
@@ -240,11 +240,16 @@ function makeRecord(key: string, bytes: Uint8Array): Buffer {
   return record
 }
 
+/** The numbers of a record. */
+export function recordContent(record: Buffer): Uint8Array {
+  return record.subarray(headerBytes)
+}
+
 /** Whether a record is what was written. */
 export function isSoundRecord(record: Buffer): boolean {
   return record.readUInt32LE(0) === mark && record.readUInt32LE(4) === crc32(record.subarray(8))
 }
 
-function keyOf(record: Buffer): string {
+export function keyOf(record: Buffer): string {
   return record.toString('hex', 8, headerBytes)
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -83,6 +83,23 @@ describe('an autoencoder in the window', () => {
     await page.getByText('nothing lost').waitFor()
     expect(await page.getByRole('img', { name: /^Channel/ }).count()).toBe(12)
     await look('xray-round-trip')
+  })
+
+  test('lends its latents to an export in the layout of ZigMa, and to no other', async () => {
+    await to('Curate')
+    await page.getByRole('button', { name: 'Export…' }).click()
+    const dialog = page.getByRole('dialog')
+    const latents = dialog.getByLabel('Add the latents of “exact”')
+    await dialog.getByText('3 pictures', { exact: true }).waitFor()
+    expect(await latents.isVisible()).toBe(false)
+    await dialog.getByText('ZigMa', { exact: true }).click()
+    await latents.check()
+    await look('export-latents')
+    await dialog.getByRole('button', { name: 'Export', exact: true }).click()
+    await dialog.getByText('Done.').waitFor()
+    const folder = (await dialog.locator('code').textContent())!
+    expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain('`img_feature64.npy` is what the autoencoder "exact" gives')
+    await dialog.getByRole('button', { name: 'Close' }).click()
   })
 
   test('says in decibels what another one loses, and is gone when it is removed', async () => {

@@ -85,6 +85,11 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(JSON.parse(stdout)).toMatchObject({ entries: 4, orphans: 0, cleaned: { entries: 0 } })
     const words = await zigma('cache', '--project', project)
     expect(words.stdout).toMatch(/^The cache holds 4 entries, 48\.\d KiB; nothing asks for 0 of them, 0 bytes\.\n {2}latents-12x16x16-f32/)
+    const out = join(home, 'exports', 'latents')
+    const exported = await zigma('export', '--project', project, '--layout', 'zigma', '--latents', '--out', out, '--together', '--json')
+    expect(JSON.parse(exported.stdout)).toMatchObject({ items: 4, leftOut: [] })
+    const names = execFileSync('tar', ['tf', join(out, 'train-000000.tar')], { encoding: 'utf8' }).trimEnd().split('\n') // prettier-ignore
+    expect(names.filter((name) => name.endsWith('.img_feature32.npy'))).toHaveLength(4)
   })
 
   test('ends with the ledger as JSON, whatever lies in a folder', async () => {

@@ -5,12 +5,15 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { tag } from '#contracts/curation.ts'
 import { consent, datasetSplit } from '#contracts/dataset.ts'
 import type { ExportPlan } from '#contracts/export.ts'
+import { latentsEncoder, latentsSource } from '#engine/ports.ts'
 import { DatasetFiles } from '#main/media/dataset-files.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
+import { ExportLatents } from '#main/media/export/export-latents.ts'
 import { SurveyCount } from '#main/media/export/survey.ts'
 import { writeExport } from '#main/media/export/write-export.ts'
 import { importPictures } from '#main/media/import-pictures.ts'
 import { tidy } from '#main/media/sources/caption.ts'
+import { FeatureCache } from '#main/store/feature-cache.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
 import { exportable, exportedSize, type Exportable } from '../support/exportable.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -18,13 +21,20 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 const most = 9
 let made: Exportable
 let home: string
+let latents: ExportLatents
 beforeAll(async () => {
   made = await exportable(most)
   home = temporaryFolder()
+  const space = { hash: 'f'.repeat(64), name: 'any', channels: 4, factor: 8, scalingFactor: 1, shiftFactor: 0, dtype: 'f32', sizeBytes: 0, imageSize: null } as const // prettier-ignore
+  const features = join(home, 'features')
+  using cache = await FeatureCache.open(features, { kind: 'latents', encoder: latentsEncoder(space.hash), dtype: 'f32', shape: [4, 1, 1] }, quiet.fs) // prettier-ignore
+  for (const [i, { pixelHash }] of made.items.entries()) await cache.write(latentsSource(pixelHash, false), new Uint8Array(16).fill(i))
+  await cache.flush()
+  latents = await ExportLatents.open(features, space, exportedSize)
 })
 
 const quiet = { fs: new SafeFs(), signal: new AbortController().signal, onProgress: () => undefined }
-type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags'>
+type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags' | 'latents'>
 
 async function* each<T>(values: readonly T[]): AsyncGenerator<T> {
   yield* values
@@ -37,6 +47,7 @@ async function exportItems(items: readonly ExportItem[], plan: Plan, folder: str
     ...quiet,
     ...{ plan, folder, key: 'test', items: each(items), survey: survey.end(0), datasetFolder: made.datasetFolder },
     ...{ originalsFolder: join(home, 'none'), imageSize: exportedSize, readme: () => '# card\n' },
+    latents: plan.latents ? latents : null,
   })
 }
 
@@ -104,26 +115,31 @@ function allFacts({ tags: words, author, licence, origin, consent: agreed, repea
 
 const plans: Plan[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const).flatMap(
   (layout) =>
-  (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const, tags: 'beside' as const })), // prettier-ignore
+  (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const, tags: 'beside' as const, latents: false })), // prettier-ignore
 )
+plans.push({ layout: 'zigma', pixels: 'training', splits: 'folders', tags: 'beside', latents: true })
 
 describe('export and import again gives the same data set', () => {
-  test.each(plans.map((plan) => [`${plan.layout}, ${plan.pixels}`, plan] as const))('%s', { timeout: 600_000 }, async (_name, plan) => {
-    await fc.assert(
-      fc.asyncProperty(dataSets, fc.boolean(), async (items, apart) => {
-        const folder = join(home, 'exported')
-        rmSync(folder, { recursive: true, force: true })
-        await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
-        const again = await importAgain(folder)
+  test.each(plans.map((plan) => [`${plan.layout}, ${plan.pixels}${plan.latents ? ', latents' : ''}`, plan] as const))(
+    '%s',
+    { timeout: 600_000 },
+    async (_name, plan) => {
+      await fc.assert(
+        fc.asyncProperty(dataSets, fc.boolean(), async (items, apart) => {
+          const folder = join(home, 'exported')
+          rmSync(folder, { recursive: true, force: true })
+          await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
+          const again = await importAgain(folder)
 
-        const by = plan.pixels === 'training' ? 'pixelHash' : 'id' // an original has its bytes, and with them its id
-        const expected = items.map((item) => ({ [by]: item[by], ...carried[plan.layout](item), ...(apart ? { split: item.split } : {}) }))
-        const names = Object.keys(expected[0]!)
-        const found = again.map((item) => Object.fromEntries(names.map((name) => [name, item[name]])))
-        const sorted = (list: Record<string, unknown>[]) => list.toSorted((a, b) => (String(a[by]) < String(b[by]) ? -1 : 1))
-        expect(sorted(found)).toEqual(sorted(expected))
-      }),
-      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 300 : 8 },
-    )
-  })
+          const by = plan.pixels === 'training' ? 'pixelHash' : 'id' // an original has its bytes, and with them its id
+          const expected = items.map((item) => ({ [by]: item[by], ...carried[plan.layout](item), ...(apart ? { split: item.split } : {}) }))
+          const names = Object.keys(expected[0]!)
+          const found = again.map((item) => Object.fromEntries(names.map((name) => [name, item[name]])))
+          const sorted = (list: Record<string, unknown>[]) => list.toSorted((a, b) => (String(a[by]) < String(b[by]) ? -1 : 1))
+          expect(sorted(found)).toEqual(sorted(expected))
+        }),
+        { numRuns: process.env['ZIGMA_LONG'] === '1' ? 300 : 8 },
+      )
+    },
+  )
 })

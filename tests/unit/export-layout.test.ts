@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { exportLayout } from '#contracts/export.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
+import { ExportFiles } from '#main/media/export/export-files.ts'
 import { layoutOf } from '#main/media/export/layout.ts'
 import { SurveyCount } from '#main/media/export/survey.ts'
 import { samplesLimit, TarShards } from '#main/media/export/tar-shards.ts'
@@ -14,7 +15,7 @@ const item: ExportItem = {
   isClip: false,
   original: null,
 }
-const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8 }
+const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8, latents: null }
 
 /** What Windows takes for the name of a file or a folder. */
 const safe = /^(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:"/\\|?*\p{Cc}]*[^<>:"/\\|?*\p{Cc}. ]$/iu
@@ -33,7 +34,7 @@ describe('names in an export', () => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
           const survey = new SurveyCount()
           for (const one of items) survey.add(one)
-          const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0))
+          const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0), null)
           const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
           for (const name of names) for (const part of name.split('/').filter((one) => one !== '')) expect(part).toMatch(safe)
           expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length)
@@ -49,7 +50,7 @@ describe('names in an export', () => {
     const name = (items: readonly ExportItem[]) => {
       const survey = new SurveyCount()
       for (const one of items) survey.add(one)
-      return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0)).files(item, picture)[0]!.name
+      return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0), null).files(item, picture)[0]!.name
     }
     expect(name([item])).toBe(name([{ ...item, id: 'ffff' as ItemId, concept: 'other' }, item]))
   })
@@ -70,4 +71,23 @@ test('a tar ends after 10,000 samples, and no sample lies in two', async () => {
   expect([...written.keys()]).toEqual(['0.tar', '1.tar'])
   expect([size('0.tar'), size('1.tar')]).toEqual([samplesLimit * 3 * 512 + 1024, 3 * 512 + 1024])
   expect(shards.sizeBytes).toBe(size('0.tar') + size('1.tar'))
+})
+
+test('when one file of a sample cannot be written, the others have ended before that is told: nothing comes into a folder that is taken away', async () => {
+  const survey = new SurveyCount()
+  survey.add(item)
+  let open = 0
+  const folder = {
+    write: async (name: string) => {
+      if (name.endsWith('.png')) throw new Error('no space')
+      open++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      open--
+    },
+  } as unknown as NewFolder
+  const files = new ExportFiles(folder, layoutOf({ layout: 'kohya', splits: 'folders', tags: 'beside' }, survey.end(0), null))
+  const placed = files.place(item, picture)
+  expect(open).toBeGreaterThan(0)
+  await expect(placed).rejects.toThrow('no space')
+  expect(open).toBe(0)
 })

@@ -18,7 +18,7 @@ export async function estimate(
   rooms: PictureRooms & { plan: Pick<ExportPlan, 'layout' | 'splits' | 'tags'> },
   survey: Survey,
 ): Promise<Estimate> {
-  const layout = layoutOf(rooms.plan, survey)
+  const layout = layoutOf(rooms.plan, survey, rooms.latents)
   const pictures = new ExportPictures(rooms, layout)
   const block = layout.tar ? tarBlock : diskBlock
   let [made, bytes] = [0, 0]

@@ -28,7 +28,10 @@ export class ExportFiles {
 
   /** The part that has no order: files of their own. Several items at a time. */
   async place(item: ExportItem, picture: ExportPicture): Promise<void> {
-    if (!this.#layout.tar) await Promise.all(this.#layout.files(item, picture).map((file) => this.#write(file)))
+    if (this.#layout.tar) return
+    const writes = this.#layout.files(item, picture).map((file) => this.#write(file))
+    await Promise.allSettled(writes) // none of them may make a folder anew that is taken away after another failed
+    await Promise.all(writes)
   }
 
   /** The part that has an order: one item after the other. */

@@ -37,6 +37,8 @@ export interface ExportPicture {
   ending: string
   width: number
   height: number
+  /** Its latents, under the name that follows its key; null where none are exported. */
+  latents: ExportFile | null
 }
 
 /** A file by its path with forward slashes. */

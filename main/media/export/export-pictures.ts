@@ -6,6 +6,7 @@ import { Originals } from '../originals.ts'
 import { pictureFormat } from '../picture.ts'
 import { encodePng } from '../write-image.ts'
 import type { ExportItem, ExportPicture } from './export-item.ts'
+import type { ExportLatents } from './export-latents.ts'
 import type { Layout } from './layout.ts'
 
 /** Where the pixels of items are. */
@@ -16,6 +17,8 @@ export interface PictureRooms {
   originalsFolder: string
   /** Edge of the training pictures. */
   imageSize: number
+  /** Of the training pictures; null where none are exported. */
+  latents: ExportLatents | null
 }
 
 /** A picture, or why there is none. */
@@ -56,11 +59,14 @@ export class ExportPictures {
   }
 
   async #training(item: ExportItem): Promise<Made> {
-    const { imageSize } = this.#rooms
+    const { imageSize, latents: room } = this.#rooms
     const rgb = this.#pixels(item)
     if (!rgb || sha256(rgb) !== item.pixelHash)
       return { reason: 'damaged', detail: 'Its training pixels are damaged on the disk. Import the picture again.' }
-    return { picture: { bytes: await encodePng(rgb, imageSize, imageSize), ending: 'png', width: imageSize, height: imageSize } }
+    const latents = room && room.file(item)
+    if (room && !latents)
+      return { reason: 'damaged', detail: 'Its latents are damaged on the disk. Train with the autoencoder, which makes them again.' }
+    return { picture: { bytes: await encodePng(rgb, imageSize, imageSize), ending: 'png', width: imageSize, height: imageSize, latents } }
   }
 
   /** What the trainer gets; null where the shard is gone or too short. */
@@ -87,6 +93,6 @@ export class ExportPictures {
         reason: 'format-not-read',
         detail: `Readers of this layout open no .${ending} files. Export the training pixels, which are PNG.`,
       }
-    return { picture: { bytes, ending, width: item.width, height: item.height } }
+    return { picture: { bytes, ending, width: item.width, height: item.height, latents: null } }
   }
 }

@@ -1,6 +1,7 @@
 import type { ExportPlan } from '#contracts/export.ts'
 import type { DatasetSplit } from '#contracts/dataset.ts'
 import type { ExportFile, ExportItem, ExportPicture, Survey } from './export-item.ts'
+import type { ExportLatents } from './export-latents.ts'
 import { imageFolderLayout } from './image-folder-layout.ts'
 import { kohyaLayout } from './kohya-layout.ts'
 import { webDatasetLayout } from './web-dataset-layout.ts'
@@ -25,9 +26,15 @@ export interface LayoutOptions {
   survey: Survey
   splits: ExportPlan['splits']
   tags: ExportPlan['tags']
+  /** What is exported beside the pictures; null where that is nothing. */
+  latents: ExportLatents | null
 }
 
-export function layoutOf({ layout, splits, tags }: Pick<ExportPlan, 'layout' | 'splits' | 'tags'>, survey: Survey): Layout {
+export function layoutOf(
+  { layout, splits, tags }: Pick<ExportPlan, 'layout' | 'splits' | 'tags'>,
+  survey: Survey,
+  latents: ExportLatents | null,
+): Layout {
   const make = { webdataset: webDatasetLayout, imagefolder: imageFolderLayout, kohya: kohyaLayout, zigma: zigmaLayout }[layout]
-  return make({ survey, splits, tags })
+  return make({ survey, splits, tags, latents })
 }

@@ -33,7 +33,7 @@ export interface ExportRun extends PictureRooms {
  */
 export async function writeExport(run: ExportRun): Promise<ExportTotals> {
   const { plan, folder: path, key, items, survey, readme, fs, signal, onProgress } = run
-  const layout = layoutOf(plan, survey)
+  const layout = layoutOf(plan, survey, run.latents)
   const folder = await fs.newFolder(path, key)
   const files = new ExportFiles(folder, layout)
   try {

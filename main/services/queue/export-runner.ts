@@ -16,6 +16,7 @@ export function exportRunner(project: OpenProject): Runner {
     const listPath = join(project.folder.exportLists, `${id}.jsonl`)
     await project.fs.folder(project.folder.exportLists)
     try {
+      await project.latents.idle()
       const { survey, sizeBytes, card, rooms } = await freezeExport(project, request, listPath, signal)
       await checkSpace(folder, sizeBytes)
       const totals = await writeExport({
