@@ -29,14 +29,23 @@ interface Row {
 
 type Marked = Pick<GalleryItem, 'id' | 'rating' | 'pick' | 'trashed'>
 
+/** Behind every time as it is written. */
+const endOfTime = 'Z'
+
 /** Changes of marks that can be taken back, while the project is open. */
 const undoDepth = 50
 
-/** What a filter finds, with the values of `valuesOf`. */
-const found = `trashed = @trashed AND rating >= @minRating AND (@pick IS NULL OR pick = @pick) AND (@text = '' OR prompt LIKE @like ESCAPE '\\')`
+/** The condition of what a filter finds, with the values of `valuesOf`: no more than is asked for, so that where nothing is, an index alone has the answer. */
+function found({ text, minRating, pick }: GalleryFilter): string {
+  const conditions = ['trashed = @trashed']
+  if (minRating > 0) conditions.push('rating >= @minRating')
+  if (pick !== null) conditions.push('pick = @pick')
+  if (text !== '') conditions.push("prompt LIKE @like ESCAPE '\\'")
+  return conditions.join(' AND ')
+}
 
 function valuesOf({ text, minRating, pick, trashed }: GalleryFilter) {
-  return { trashed: Number(trashed), minRating, pick, text, like: `%${text.replace(/[\\%_]/g, '\\$&')}%` }
+  return { trashed: Number(trashed), minRating, pick, like: `%${text.replace(/[\\%_]/g, '\\$&')}%` }
 }
 
 /** The gallery's index: every row can be made again from the picture it points to. */
@@ -102,9 +111,12 @@ export class GalleryStore {
 
   list({ offset, limit, ...filter }: GalleryQuery): { total: number; items: GalleryItem[] } {
     const values = valuesOf(filter)
-    const total = this.#db.prepare(`SELECT count(*) FROM pictures WHERE ${found}`).pluck().get(values) as number
+    const total = this.#db
+      .prepare(`SELECT count(*) FROM pictures WHERE ${found(filter)}`)
+      .pluck()
+      .get(values) as number
     const rows = this.#db
-      .prepare(`SELECT * FROM pictures WHERE ${found} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`)
+      .prepare(`SELECT * FROM pictures WHERE ${found(filter)} ORDER BY createdAt DESC, idx DESC LIMIT @limit OFFSET @offset`)
       .all({ ...values, limit, offset })
     return { total, items: (rows as Row[]).map(toItem) }
   }
@@ -112,20 +124,30 @@ export class GalleryStore {
   /** How many of the found pictures stand before one; null where it is not among them. */
   place(id: PictureId, filter: GalleryFilter): number | null {
     const values = { ...valuesOf(filter), id }
-    const own = this.#db.prepare(`SELECT createdAt, idx FROM pictures WHERE ${found} AND id = @id`).get(values) as Row | undefined
+    const own = this.#db.prepare(`SELECT createdAt, idx FROM pictures WHERE ${found(filter)} AND id = @id`).get(values) as Row | undefined
     if (!own) return null
     return this.#db
-      .prepare(`SELECT count(*) FROM pictures WHERE ${found} AND (createdAt, idx) > (@createdAt, @idx)`)
+      .prepare(`SELECT count(*) FROM pictures WHERE ${found(filter)} AND (createdAt, idx) > (@createdAt, @idx)`)
       .pluck()
       .get({ ...values, createdAt: own.createdAt, idx: own.idx }) as number
   }
 
+  /** Days of this machine's time zone, the newest first. From day to day by the index of times: no picture's time is turned into a day but the newest of each. */
   days(filter: GalleryFilter): GalleryDay[] {
-    return this.#db
-      .prepare(
-        `SELECT date(createdAt, 'localtime') AS day, count(*) AS pictures FROM pictures WHERE ${found} GROUP BY day ORDER BY day DESC`,
-      )
-      .all(valuesOf(filter)) as GalleryDay[]
+    const values = valuesOf(filter)
+    const newest = this.#db.prepare(`SELECT max(createdAt) FROM pictures WHERE ${found(filter)} AND createdAt < @before`).pluck()
+    const count = this.#db
+      .prepare(`SELECT count(*) FROM pictures WHERE ${found(filter)} AND createdAt >= @from AND createdAt < @before`)
+      .pluck()
+    const days: GalleryDay[] = []
+    for (let before = endOfTime; ;) {
+      const latest = newest.get({ ...values, before }) as string | null
+      if (latest === null) return days
+      const at = new Date(latest)
+      const from = new Date(at.getFullYear(), at.getMonth(), at.getDate()).toISOString()
+      days.push({ day: dayOf(at), pictures: count.get({ ...values, from, before }) as number })
+      before = from
+    }
   }
 
   /** Pictures of one job, first to last. */
@@ -179,7 +201,7 @@ export class GalleryStore {
       target.kind === 'ids'
         ? this.#db.prepare(`${columns} WHERE id IN (SELECT value FROM json_each(?))`).all(JSON.stringify(target.ids))
         : this.#db
-            .prepare(`${columns} WHERE ${found} AND id NOT IN (SELECT value FROM json_each(@except))`)
+            .prepare(`${columns} WHERE ${found(target.filter)} AND id NOT IN (SELECT value FROM json_each(@except))`)
             .all({ ...valuesOf(target.filter), except: JSON.stringify(target.except) })
     const marked = (row: Row): Marked => ({
       id: row.id as PictureId,
@@ -203,4 +225,9 @@ export class GalleryStore {
 
 function toItem({ idx, settings, trashed, ...row }: Row): GalleryItem {
   return galleryItem.parse({ ...row, index: idx, settings: JSON.parse(settings) as unknown, trashed: trashed === 1 })
+}
+
+function dayOf(at: Date): string {
+  const [month, day] = [at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, '0'))
+  return `${at.getFullYear()}-${month}-${day}`
 }
