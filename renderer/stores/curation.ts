@@ -22,10 +22,10 @@ import { useStudio } from './studio.ts'
 
 const typingMs = 200
 
-/** What the Curate stage shows of the data set: the items that a query finds, page by page, and which of them are meant. */
 /** How many items an edit changed, and how many clips it left as they are because crops are for pictures. */
 export type Done = Pick<EditOutcome, 'changed' | 'uncropped'>
 
+/** What the Curate stage shows of the data set: the items that a query finds, page by page, and which of them are meant. */
 export const useCuration = defineStore('curation', () => {
   const studio = useStudio()
   const dataset = useDataset()
@@ -73,12 +73,13 @@ export const useCuration = defineStore('curation', () => {
   watch([sort, descending], startOver)
   mirrorProject(async (id) => {
     startOver()
+    revision.value++
     if (id) history.value = await call('curation.history', null)
   })
   let waiting = 0
   let turn: Promise<unknown> = Promise.resolve()
   watch(
-    () => dataset.revision,
+    () => dataset.changes,
     () => {
       revision.value++
       if (waiting === 0) reload()
