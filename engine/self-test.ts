@@ -133,6 +133,8 @@ const cases: readonly Case[] = [
   scanCase('of many spans', { batch: 2, length: 400, dim: 40, state: 16 }),
   scanCase('of few states', { batch: 2, length: 45, dim: 33, state: 3 }),
   scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, 24),
+  scanCase('of whole warps', { batch: 2, length: 80, dim: 128, state: 16 }),
+  scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, 32),
   normCase('rms, all of it', 'rms', [3, 70, 768], { whole: true }),
   normCase('layer, all of it', 'layer', [3, 70, 96], { whole: true }),
   normCase('layer, modulated only', 'layer', [2, 9, 384], {}),

@@ -9,7 +9,8 @@ namespace {
 constexpr int kTile = 8;  // positions that are fetched ahead and whose steps and gates are computed side by side
 
 // kStates: only the state at the span's end, from zero, and the sum of its time steps.
-template <typename T, int N, bool kStates>
+// kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, and nothing is left out.
+template <typename T, int N, bool kStates, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     Forward(SelectiveScanParams<T> p, int span, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
@@ -20,7 +21,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   using States = Tile<T, (N < 16 ? N : 16)>;
   __shared__ __align__(16) T states[kBlockWarps][kStates ? 8 : States::kSize];
   const Place at = PlaceOf(p, span);
-  const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk);
+  const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
+  const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
+  Columns columns = at.columns;
+  if (kUsual) columns.whole = true, columns.there = kWarp;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
@@ -30,23 +34,34 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const auto next = [&](int every) { return (at.first + every - 1) / every * every; };
   int next_start = next(segment), next_border = kStates || !p.borders ? INT_MAX : next(chunk);
-  T* border = p.borders ? p.borders + (at.b * ((p.length + p.chunk - 1) / p.chunk) + next_border / chunk) * p.state * dim : nullptr;
+  T* border = p.borders ? p.borders + (at.b * ((p.length + p.chunk - 1) / p.chunk) + next_border / chunk) * state * dim : nullptr;
   unsigned state_rows[States::kEach];
   States::Offsets(state_rows, [&](int n) { return unsigned(n) * unsigned(dim); });
 
   // Positions behind the last one are read again from it; what comes of them is not kept. Offsets inside a sequence have 32 bits.
   Projections<T, N, kTile> bc;
   unsigned tokens[Rows::kEach], next_tokens[Rows::kEach];
-  const auto tokens_of = [&](int first, unsigned(&offsets)[Rows::kEach]) {
-    if constexpr (!kStates) Rows::Offsets(offsets, [&](int row) { return unsigned(Token(p.permutation, min(first + row, at.last - 1), length)) * unsigned(dim); });
+  int later[Rows::kEach];  // of the tile behind the next one, as they stand in the permutation
+  const auto look = [&](int first) {
+    if constexpr (!kStates) {
+#pragma unroll
+      for (int i = 0; i < Rows::kEach; ++i) {
+        const int l = min(first + Rows::RowOf(i), at.last - 1);
+        later[i] = p.permutation ? p.permutation[l] : l;
+      }
+    }
+  };
+  const auto to_tokens = [&](unsigned(&offsets)[Rows::kEach]) {
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) offsets[i] = kStates ? 0 : min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
   };
   const auto fetch = [&](int first, const unsigned(&token)[Rows::kEach], auto& to) {
     bc.Fetch(p, at.b, first, at.last);
     unsigned rows[Rows::kEach];
-    Rows::Offsets(rows, [&](int row) { return unsigned(min(first + row, at.last - 1)) * unsigned(dim); });
-    Rows{to[0]}.Fetch(p.u + at.sequence, rows, at.columns);
-    Rows{to[1]}.Fetch(p.delta + at.sequence, rows, at.columns);
-    if (!kStates && p.z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, at.columns);
+    Rows::Offsets(rows, [&](int row) { return unsigned(kUsual ? first + row : min(first + row, at.last - 1)) * unsigned(dim); });
+    Rows{to[0]}.Fetch(p.u + at.sequence, rows, columns);
+    Rows{to[1]}.Fetch(p.delta + at.sequence, rows, columns);
+    if (has_z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, columns);
     __pipeline_commit();
   };
   float sum = 0;
@@ -56,15 +71,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     sum = -1.0f, next_start += segment;
   };
 
-  tokens_of(at.first, tokens), tokens_of(at.first + kTile, next_tokens);
+  look(at.first), to_tokens(tokens), look(at.first + kTile);
   fetch(at.first, tokens, tile[0]);
-  const bool even = segment % kTile == 0;  // then a state starts anew at the beginning of a tile only
+  const bool even = kUsual || segment % kTile == 0;  // then a state starts anew at the beginning of a tile only
   for (int first = at.first, turn = 0; first < at.last; first += kTile, turn ^= 1) {
     bc.Put(projection[turn]);
     __pipeline_wait_prior(0);
     __syncwarp();
-    unsigned later_tokens[Rows::kEach];
-    if (first + kTile < at.last) fetch(first + kTile, next_tokens, tile[turn ^ 1]), tokens_of(first + 2 * kTile, later_tokens);
+    to_tokens(next_tokens);
+    if (first + kTile < at.last) fetch(first + kTile, next_tokens, tile[turn ^ 1]), look(first + 2 * kTile);
     if (first == next_start) start();
     if (!kStates && first == next_border) {
       const States rows{states[threadIdx.x / kWarp]};
@@ -73,10 +88,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
 #pragma unroll
         for (int n = 0; n < States::kRows; ++n) rows.Put(n, h[from + n]);
         __syncwarp();
-        rows.Store(border + int64_t(from) * dim, state_rows, at.columns, [&](int n) { return from + n < p.state; });
+        rows.Store(border + int64_t(from) * dim, state_rows, columns, [&](int n) { return kUsual || from + n < state; });
         if (N > States::kRows) __syncwarp();
       }
-      border += p.state * dim, next_border += chunk;
+      border += state * dim, next_border += chunk;
     }
 
     const Rows u_rows{tile[turn][0]}, delta_rows{tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
@@ -85,9 +100,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     for (int t = 0; t < kTile; ++t) {
       const float raw = delta_rows(t) + bias;
       u[t] = u_rows(t);
-      delta[t] = p.delta_softplus ? Softplus<T>(raw) : raw;
-      const float z = kStates || !p.z ? 0.0f : y_rows(t);
-      gate[t] = kStates || !p.z ? 1.0f : z * Sigmoid(z);
+      delta[t] = softplus ? Softplus<T>(raw) : raw;
+      const float z = has_z ? y_rows(t) : 0.0f;
+      gate[t] = has_z ? z * Sigmoid(z) : 1.0f;
     }
     const auto advance = [&](int t) {
       float B[N], C[N], y[4] = {skip * u[t], 0.0f, 0.0f, 0.0f};
@@ -101,7 +116,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
       }
       if constexpr (!kStates) y_rows.Put(t, ((y[0] + y[1]) + (y[2] + y[3])) * gate[t]);
     };
-    if (even && first + kTile <= at.last) {
+    if (kUsual || (even && first + kTile <= at.last)) {
 #pragma unroll
       for (int t = 0; t < kTile; ++t) {
         advance(t);
@@ -118,9 +133,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     }
     if constexpr (kStates) continue;
     __syncwarp();
-    y_rows.Store(p.y + at.sequence, tokens, at.columns, [&](int row) { return first + row < at.last; });
+    y_rows.Store(p.y + at.sequence, tokens, columns, [&](int row) { return kUsual || first + row < at.last; });
 #pragma unroll
-    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i], next_tokens[i] = later_tokens[i];
+    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
   if constexpr (kStates) {
     if (!at.inside) return;
@@ -134,14 +149,17 @@ template <typename T, int N>
 cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
   const Spans spans(p.batch, p.length, p.dim, device.processors);
   const dim3 grid = spans.Grid(p.batch), block(kBlockWarps * kWarp);
+  const bool usual = IsUsual<N>(p);
   float* ends = nullptr;
   if (spans.count > 1) {
     ends = device.Scratch<float>(size_t(p.batch) * spans.count * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * spans.count * p.dim);
-    Forward<T, N, true><<<grid, block, 0, device.stream>>>(p, spans.span, ends, steps);
+    const auto states = usual ? Forward<T, N, true, true> : Forward<T, N, true, false>;
+    states<<<grid, block, 0, device.stream>>>(p, spans.span, ends, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, spans.count, int(p.state), int(p.dim), 1);
   }
-  Forward<T, N, false><<<grid, block, 0, device.stream>>>(p, spans.span, ends, nullptr);
+  const auto kernel = usual ? Forward<T, N, false, true> : Forward<T, N, false, false>;
+  kernel<<<grid, block, 0, device.stream>>>(p, spans.span, ends, nullptr);
   return cudaGetLastError();
 }
 

@@ -35,6 +35,13 @@ struct Spans {
   dim3 Grid(int64_t batch) const { return dim3(block_tiles, count, unsigned(batch)); }
 };
 
+// Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
+// none of the tests and bounds that other sizes ask for.
+template <int N, typename T>
+bool IsUsual(const SelectiveScanParams<T>& p) {
+  return p.state == N && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 && p.segment % kChunk == 0 && p.delta_softplus && p.z;
+}
+
 // Where a warp works. Lanes behind the last channel compute with zeros or the last one's numbers, and write nothing.
 struct Place {
   int b, e, lane, first, last;

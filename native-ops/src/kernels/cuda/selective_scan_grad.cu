@@ -54,6 +54,17 @@ struct States {
   }
 };
 
+// The two numbers of a word.
+template <typename T>
+__device__ inline void Unpack(uint32_t word, float& low, float& high) {
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    low = __uint_as_float(word << 16), high = __uint_as_float(word & 0xffff0000u);
+  } else {
+    const T* const parts = reinterpret_cast<const T*>(&word);
+    low = ToFloat(parts[0]), high = ToFloat(parts[1]);
+  }
+}
+
 // 16 states of 16 bits as the tensor cores take them: a channel's 32 bytes together, its two halves changing places every four channels, so that
 // neither threads nor matrices meet in a bank.
 template <typename T>
@@ -76,9 +87,8 @@ struct States<T, 16, true> {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const uint4 raw = *Half(lane, half);
-      const T* const parts = reinterpret_cast<const T*>(&raw);
-#pragma unroll
-      for (int k = 0; k < 8; ++k) h[8 * half + k] = ToFloat(parts[k]);
+      Unpack<T>(raw.x, h[8 * half], h[8 * half + 1]), Unpack<T>(raw.y, h[8 * half + 2], h[8 * half + 3]);
+      Unpack<T>(raw.z, h[8 * half + 4], h[8 * half + 5]), Unpack<T>(raw.w, h[8 * half + 6], h[8 * half + 7]);
     }
   }
 
@@ -114,25 +124,29 @@ __device__ inline void SumOverLanes(int lane, float (&v)[M]) {
 // 8 + `position` their gradients. Of a product with dh the upper rows are then dB, of one with the states the lower rows dC; the others mean nothing.
 struct Factors {
   uint4 quads[kPair][2][4];  // of a position and 16 channels: a lane's four registers
-  uint4 zeros;
+  uint4 zeros[5];            // as far as from one half of the channels to the other
 
-  template <typename T>
-  __device__ void Put(int lane, int position, float step, float grad) {
+  // Where a lane puts its channel's numbers of the first position.
+  __device__ uint16_t* Mine(int lane) {
     const int part = lane / 16, upper = lane / 8 % 2, column = lane % 8 / 2, second = lane % 2;
-    uint16_t* const at = reinterpret_cast<uint16_t*>(&quads[position][part][column]) + upper * 4 + second;
+    return reinterpret_cast<uint16_t*>(&quads[0][part][column]) + upper * 4 + second;
+  }
+  template <typename T>
+  __device__ static void Put(uint16_t* mine, int position, float step, float grad) {
+    uint16_t* const at = mine + position * int(sizeof(quads[0]) / 2);
     reinterpret_cast<__nv_bfloat16&>(at[0]) = __float2bfloat16_rn(step);
     reinterpret_cast<T&>(at[2]) = FromFloat<T>(grad);
   }
-
-  __device__ uint4 Get(int lane, int position, int part) const { return lane / 4 == position ? quads[position][part][lane % 4] : zeros; }
+  // What a lane takes for a position: its row's numbers, or nothing. The other 16 channels' lie 4 behind.
+  __device__ const uint4* Row(int lane, int position) const { return lane / 4 == position ? &quads[position][0][lane % 4] : zeros; }
 };
 
-// d += rows of `position` times the states of 32 channels, whose elements are As.
+// d += a row of the factors times the states of 32 channels, whose elements are As.
 template <typename As, typename Tile>
-__device__ inline void AddProduct(float (&d)[2][4], const Factors& factors, int lane, int position, const Tile& states) {
+__device__ inline void AddProduct(float (&d)[2][4], const uint4* row, int lane, const Tile& states) {
 #pragma unroll
   for (int part = 0; part < 2; ++part) {
-    const uint4 a = factors.Get(lane, position, part);
+    const uint4 a = row[part * 4];
     uint32_t f[4];
     states.Load(lane, part, f);
     Multiply<As>(d[0], a.x, a.y, a.z, a.w, f[0], f[1]);
@@ -141,12 +155,16 @@ __device__ inline void AddProduct(float (&d)[2][4], const Factors& factors, int 
 }
 
 // What reaches the position before each span when nothing reaches its end.
-template <typename T, int N>
+// kUsual: see `IsUsual`.
+template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
+  const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
+  Columns columns = at.columns;
+  if (kUsual) columns.whole = true, columns.there = kWarp;
   __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
   __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
   float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
@@ -157,48 +175,55 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
 
   Projections<T, N, kTile> bc;
   const auto position = [&](int first, int row) { return min(max(first + row, 0), at.last - 1); };
-  unsigned tokens[Rows::kEach];
-  const auto tokens_of = [&](int first) {
-    Rows::Offsets(tokens, [&](int row) { return unsigned(Token(p.permutation, position(first, row), length)) * unsigned(dim); });
+  int later[Rows::kEach];  // tokens of the tile that is fetched next, as they stand in the permutation: nothing waits for them before that
+  const auto look = [&](int first) {
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) {
+      const int l = position(first, Rows::RowOf(i));
+      later[i] = p.permutation ? p.permutation[l] : l;
+    }
   };
   const auto fetch = [&](int first, auto& to) {
     bc.Fetch(p, at.b, first, at.last);
-    unsigned rows[Rows::kEach];
+    unsigned rows[Rows::kEach], tokens[Rows::kEach];
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
     Rows::Offsets(rows, [&](int row) { return unsigned(position(first, row)) * unsigned(dim); });
-    Rows{to[0]}.Fetch(p.delta + at.sequence, rows, at.columns);
-    Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, at.columns);
-    if (p.z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, at.columns);
+    Rows{to[0]}.Fetch(p.delta + at.sequence, rows, columns);
+    Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, columns);
+    if (has_z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, columns);
     __pipeline_commit();
   };
 
   int first = (at.last - 1) / kTile * kTile;
-  tokens_of(first);
+  look(first);
   fetch(first, tile[0]);
-  tokens_of(first - kTile);
+  look(first - kTile);
   float sum = 0;
   for (int turn = 0; first >= at.first; first -= kTile, turn ^= 1) {
     bc.Put(projection[turn]);
     __pipeline_wait_prior(0);
     __syncwarp();
-    if (first - kTile >= at.first) fetch(first - kTile, tile[turn ^ 1]), tokens_of(first - 2 * kTile);
+    if (first - kTile >= at.first) fetch(first - kTile, tile[turn ^ 1]), look(first - 2 * kTile);
     float delta[kTile], grad[kTile];
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
       const float raw = Rows{tile[turn][0]}(t) + bias;
-      delta[t] = p.delta_softplus ? Softplus<T>(raw) : raw;
+      delta[t] = softplus ? Softplus<T>(raw) : raw;
       grad[t] = Rows{tile[turn][1]}(t);
-      const float z = p.z ? Rows{tile[turn][2]}(t) : 0.0f;
-      if (p.z) grad[t] *= z * Sigmoid(z);
-      if (first + t >= at.last) delta[t] = 0.0f, grad[t] = 0.0f;  // such a position passes nothing on and changes nothing
+      const float z = has_z ? Rows{tile[turn][2]}(t) : 0.0f;
+      if (has_z) grad[t] *= z * Sigmoid(z);
+      if (!kUsual && first + t >= at.last) delta[t] = 0.0f, grad[t] = 0.0f;  // such a position passes nothing on and changes nothing
     }
 #pragma unroll
     for (int t = kTile - 1; t >= 0; --t) {
-      const bool starts = (first + t) % segment == 0 && first + t < at.last;  // nothing reaches back over the start of a segment
-      const float cut = starts ? -INFINITY : 0.0f;
+      // Nothing reaches back over the start of a segment.
+      const bool starts = kUsual ? t == 0 && first % segment == 0 : (first + t) % segment == 0 && first + t < at.last;
+      const float keeps = starts ? 0.0f : 1.0f;
       float C[N];
       LoadShared(projection[turn] + t * 2 * N + N, C);
 #pragma unroll
-      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Exp2(delta[t] * a[n] + cut);
+      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Exp2(delta[t] * a[n]) * (!kUsual || t == 0 ? keeps : 1.0f);
       sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
@@ -223,9 +248,12 @@ struct Room {
   T delta_raw[kChunk * kWarp];         // of the next chunk as soon as this one's steps are known
   T z[kChunk * kWarp], dy[kChunk * kWarp];  // then dz takes z's place
   Factors factors;
+  int tokens[2][kChunk];               // of this chunk and of the next, as they stand in the permutation
 };
 
-template <typename T, int N>
+// kUsual: chunks are whole and as far apart as their borders, segments start with a chunk, warps have all of their channels and states, and nothing is
+// left out. A segment's start needs no attention then: the state at its border is zero.
+template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
     Backward(SelectiveScanGradParams<T> g, int span, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
@@ -233,7 +261,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   constexpr bool kTensorCores = kOnTensorCores<T, N>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf(p, span);
-  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), chunk = int(p.chunk), lane = at.lane;
+  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
+  const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
+  const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
+  Columns columns = at.columns;
+  if (kUsual) columns.whole = true, columns.there = kWarp;
   extern __shared__ __align__(16) char shared[];
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
@@ -243,78 +275,86 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const Border border_rows{reinterpret_cast<T*>(room.kept[kPairs - 1])};  // of the next chunk, once the states there are read
   const Rows z_rows{room.z}, dy_rows{room.dy}, raw_rows{room.delta_raw};
   const Rows d_delta_rows{reinterpret_cast<T*>(room.delta) + (kChunk * kWarp * int(sizeof(float) - sizeof(T)) / int(sizeof(T)))};
-  if (lane == 0) room.factors.zeros = make_uint4(0, 0, 0, 0);
+  if (lane < 5) room.factors.zeros[lane] = make_uint4(0, 0, 0, 0);
+  uint16_t* const factors = room.factors.Mine(lane);
+  const uint4* const factor_rows[kPair] = {room.factors.Row(lane, 0), room.factors.Row(lane, 1)};
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay(p, at, a);
   const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
-  const float counts = at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
+  const float counts = kUsual || at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
 #pragma unroll
   for (int n = 0; n < N; ++n) dh[n] = incoming ? counts * incoming[(part * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
-  const int64_t chunks = (p.length + p.chunk - 1) / p.chunk;
+  const int64_t chunks = (p.length + chunk - 1) / chunk;
 
   // Positions behind the last one are read again from it. Offsets inside a sequence have 32 bits.
-  Projections<T, N, kChunk> bc;
-  const auto position = [&](int low, int row) { return min(max(low + row, 0), at.last - 1); };
-  const auto tokens_of = [&](int low, unsigned(&offsets)[Rows::kEach]) {
-    Rows::Offsets(offsets, [&](int row) { return unsigned(Token(p.permutation, position(low, row), length)) * unsigned(dim); });
-  };
+  const auto position = [&](int low, int row) { return kUsual ? low + row : min(max(low + row, 0), at.last - 1); };
   const auto rows_of = [&](int low, unsigned(&offsets)[Rows::kEach]) {
     Rows::Offsets(offsets, [&](int row) { return unsigned(position(low, row)) * unsigned(dim); });
+  };
+  const auto look = [&](int low, int turn) {
+    if (lane >= kChunk) return;
+    if (p.permutation) __pipeline_memcpy_async(&room.tokens[turn][lane], p.permutation + position(low, lane), sizeof(int));
+    else room.tokens[turn][lane] = position(low, lane);
   };
   const auto fetch_steps = [&](int low, int turn) {
     unsigned rows[Rows::kEach];
     rows_of(low, rows);
-    Rows{room.u[turn]}.Fetch(p.u + at.sequence, rows, at.columns);
-    raw_rows.Fetch(p.delta + at.sequence, rows, at.columns);
+    Rows{room.u[turn]}.Fetch(p.u + at.sequence, rows, columns);
+    raw_rows.Fetch(p.delta + at.sequence, rows, columns);
   };
   const auto fetch_border = [&](int low) {
     unsigned rows[Border::kEach];
-    Border::Offsets(rows, [&](int n) { return unsigned(min(n, int(p.state) - 1)) * unsigned(dim); });
-    border_rows.Fetch(p.borders + (at.b * chunks + low / chunk) * p.state * dim, rows, at.columns);
+    Border::Offsets(rows, [&](int n) { return unsigned(min(n, state - 1)) * unsigned(dim); });
+    border_rows.Fetch(p.borders + (at.b * chunks + low / chunk) * state * dim, rows, columns);
   };
 
   int low = (at.last - 1) / kChunk * kChunk;
-  bc.Fetch(p, at.b, low, at.last);
-  unsigned next_tokens[Rows::kEach];
-  tokens_of(low, next_tokens);
+  look(low, 0);
   fetch_steps(low, 0);
   fetch_border(low);
   __pipeline_commit();
   for (int turn = 0; low >= at.first; low -= kChunk, turn ^= 1) {
-    const int high = min(low + kChunk, at.last), border = low / chunk;
+    const int high = kUsual ? low + kChunk : min(low + kChunk, at.last), border = low / chunk;
     const bool more = low - kChunk >= at.first;
     const Rows u_rows{room.u[turn]};
     unsigned starts = 0;  // bit i: a segment starts at position low + i
-    for (int l = (low + segment - 1) / segment * segment; l < high; l += segment) starts |= 1u << (l - low);
-    const auto cut = [&](int i) { return starts >> i & 1 ? -INFINITY : 0.0f; };  // nothing passes the start of a segment
-    bc.Put(projection);
+    if (!kUsual)
+      for (int l = (low + segment - 1) / segment * segment; l < high; l += segment) starts |= 1u << (l - low);
+    const auto decay = [&](float delta, float a, int i) {  // nothing passes the start of a segment
+      return kUsual ? Exp2(delta * a) : Exp2(delta * a + (starts >> i & 1 ? -INFINITY : 0.0f));
+    };
+    Projections<T, N, kChunk> bc;
+    bc.Fetch(p, at.b, low, at.last);
     __pipeline_wait_prior(0);
+    bc.Put(projection);
     __syncwarp();
     float h[N];
 #pragma unroll
-    for (int n = 0; n < N; ++n) h[n] = n < p.state ? border_rows(n) : 0.0f;
+    for (int n = 0; n < N; ++n) h[n] = n < state ? border_rows(n) : 0.0f;
     __syncwarp();
     unsigned tokens[Rows::kEach];
-#pragma unroll
-    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
-    dy_rows.Fetch(g.dy + at.sequence, tokens, at.columns);
-    if (p.z) z_rows.Fetch(p.z + at.sequence, tokens, at.columns);
+    const auto tokens_of = [&] {
+      Rows::Offsets(tokens, [&](int row) { return min(unsigned(room.tokens[turn][row]), unsigned(length - 1)) * unsigned(dim); });
+    };
+    tokens_of();
+    dy_rows.Fetch(g.dy + at.sequence, tokens, columns);
+    if (has_z) z_rows.Fetch(p.z + at.sequence, tokens, columns);
     __pipeline_commit();
-    if (more) tokens_of(low - kChunk, next_tokens);
 
     // Borders farther apart than the chunks: the way from the border to here once more.
-    for (int l = border * chunk; l < low; ++l) {
-      const int64_t row = at.sequence + int64_t(l) * dim + at.e;
-      const float raw = ToFloat(p.delta[row]) + bias, delta = p.delta_softplus ? Softplus<T>(raw) : raw;
-      const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
+    if (!kUsual)
+      for (int l = border * chunk; l < low; ++l) {
+        const int64_t row = at.sequence + int64_t(l) * dim + at.e;
+        const float raw = ToFloat(p.delta[row]) + bias, delta = softplus ? Softplus<T>(raw) : raw;
+        const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
-        const float B = n < p.state ? ToFloat(p.b[(int64_t(at.b) * length + l) * p.state + n]) : 0.0f;
-        h[n] = Exp2(delta * a[n] + cut_here) * h[n] + B * step;
+        for (int n = 0; n < N; ++n) {
+          const float B = n < state ? ToFloat(p.b[(int64_t(at.b) * length + l) * state + n]) : 0.0f;
+          h[n] = Exp2(delta * a[n] + cut_here) * h[n] + B * step;
+        }
       }
-    }
     // A position behind the last one has a step of zero: it changes no state and reaches nothing.
 #pragma unroll 1
     for (int i = 0; i < kChunk; i += kSide) {
@@ -322,7 +362,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
 #pragma unroll
       for (int t = 0; t < kSide; ++t) {
         const float raw = raw_rows(i + t) + bias;
-        delta[t] = low + i + t >= high ? 0.0f : p.delta_softplus ? Softplus<T>(raw) : raw;
+        delta[t] = !kUsual && low + i + t >= high ? 0.0f : softplus ? Softplus<T>(raw) : raw;
         step[t] = delta[t] * u_rows(i + t);
         deltas[(i + t) * kWarp] = delta[t];
       }
@@ -332,70 +372,72 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         LoadShared(projection + (i + t) * 2 * N, B);
         if (t % kPair == 0) kept((i + t) / kPair).Put(lane, h);
 #pragma unroll
-        for (int n = 0; n < N; ++n) h[n] = Exp2(delta[t] * a[n] + cut(i + t)) * h[n] + B[n] * step[t];
+        for (int n = 0; n < N; ++n) h[n] = decay(delta[t], a[n], i + t) * h[n] + B[n] * step[t];
       }
     }
     kept(kPairs).Put(lane, h);
-    const auto output = [&](int i, const float(&after)[N]) {  // dot(C, h) of a position
+    const auto output = [&](const float* row, const float(&after)[N]) {  // dot(C, h) of a position
       float C[N], y[4] = {};
-      LoadShared(projection + i * 2 * N + N, C);
+      LoadShared(row + N, C);
 #pragma unroll
       for (int n = 0; n < N; ++n) y[n % 4] += C[n] * after[n];
       return (y[0] + y[1]) + (y[2] + y[3]);
     };
-    float y = output(kChunk - 1, h);  // of the pair's second position
+    float y = output(projection + (kChunk - 1) * 2 * N, h);  // of the pair's second position
     __pipeline_wait_prior(0);
     __syncwarp();
-    if (more) fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
+    if (more) look(low - kChunk, turn ^ 1), fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
 
+    float* row = projection + (kChunk - kPair) * 2 * N;  // of the pair's first position
+    float* share = row + lane / 4 * 2 * N + lane % 4 * 2;  // of what a lane adds up there
 #pragma unroll 1
-    for (int pair = kPairs - 1; pair >= 0; --pair) {
+    for (int pair = kPairs - 1; pair >= 0; --pair, row -= kPair * 2 * N, share -= kPair * 2 * N) {
       const int i = pair * kPair;
-      float delta[kPair], u[kPair], dy[kPair], grad[kPair], slope[kPair];
+      float delta[kPair], u[kPair], grad[kPair], slope[kPair];
 #pragma unroll
       for (int t = 0; t < kPair; ++t) {
         delta[t] = deltas[(i + t) * kWarp], u[t] = u_rows(i + t);
-        dy[t] = low + i + t < high ? counts * dy_rows(i + t) : 0.0f;
-        const float z = p.z ? z_rows(i + t) : 0.0f, s = Sigmoid(z);
-        grad[t] = p.z ? dy[t] * z * s : dy[t];
-        slope[t] = dy[t] * s * (1.0f + z * (1.0f - s));
+        const float dy = kUsual ? dy_rows(i + t) : low + i + t < high ? counts * dy_rows(i + t) : 0.0f;
+        const float z = has_z ? z_rows(i + t) : 0.0f, s = Sigmoid(z);
+        grad[t] = has_z ? dy * z * s : dy;
+        slope[t] = dy * s * (1.0f + z * (1.0f - s));
       }
-      float before[N], between[N], decay[N];
-      kept(pair).Get(lane, before);
-      {
-        float B[N];
-        LoadShared(projection + i * 2 * N, B);
-#pragma unroll
-        for (int n = 0; n < N; ++n) {
-          decay[n] = Exp2(delta[0] * a[n] + cut(i));
-          between[n] = decay[n] * before[n] + B[n] * (delta[0] * u[0]);
-        }
-      }
-      if (g.dz) {
-        z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
-        z_rows.Put(i, (output(i, between) + skip * u[0]) * slope[0]);
-        if (i > 0) y = output(i - 1, before);
-      }
-
       float d_b[2][4] = {}, d_c[2][4] = {}, values[kPair];
       if constexpr (kTensorCores) {
 #pragma unroll
-        for (int t = 0; t < kPair; ++t) room.factors.template Put<T>(lane, t, delta[t] * u[t], grad[t]);
+        for (int t = 0; t < kPair; ++t) Factors::Put<T>(factors, t, delta[t] * u[t], grad[t]);
         __syncwarp();
-        AddProduct<T>(d_c, room.factors, lane, 1, kept(pair + 1));
+        AddProduct<T>(d_c, factor_rows[1], lane, kept(pair + 1));
+      }
+      float before[N], between[N], decay_first[N];
+      kept(pair).Get(lane, before);
+      {
+        float B[N];
+        LoadShared(row, B);
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+          decay_first[n] = decay(delta[0], a[n], i);
+          between[n] = decay_first[n] * before[n] + B[n] * (delta[0] * u[0]);
+        }
+      }
+      if constexpr (kTensorCores) {
         __syncwarp();
         kept(kPairs).Put(lane, between);
         __syncwarp();
-        AddProduct<T>(d_c, room.factors, lane, 0, kept(kPairs));
       }
+      if (wants_dz) {
+        z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
+        z_rows.Put(i, (output(row, between) + skip * u[0]) * slope[0]);
+        if (i > 0) y = output(row - 2 * N, before);
+      }
+      if constexpr (kTensorCores) AddProduct<T>(d_c, factor_rows[0], lane, kept(kPairs));
       // `from` and `to`: the states before and behind the position.
       const auto back = [&](int t, const float(&from)[N], const auto& decay_of, const auto& to) {
-        const float* const row = projection + (i + t) * 2 * N;
         float along_b[2] = {}, along_a[2] = {};
         {
           float B[N], C[N];
-          LoadShared(row + N, C);
-          LoadShared(row, B);
+          LoadShared(row + t * 2 * N + N, C);
+          LoadShared(row + t * 2 * N, B);
 #pragma unroll
           for (int n = 0; n < N; ++n) dh[n] += C[n] * grad[t], along_b[n % 2] += dh[n] * B[n];
         }
@@ -403,7 +445,6 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
           __syncwarp();
           kept(kPairs).template Put<__nv_bfloat16>(lane, dh);
           __syncwarp();
-          AddProduct<__nv_bfloat16>(d_b, room.factors, lane, t, kept(kPairs));
         } else {
           float shares[2 * N];
 #pragma unroll
@@ -418,41 +459,45 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
           along_a[n % 2] += through * a[n];
           d_a[n] += through * delta[t];
         }
+        if constexpr (kTensorCores) AddProduct<__nv_bfloat16>(d_b, factor_rows[t], lane, kept(kPairs));
         d_skip += grad[t] * u[t];
-        const float rise = p.delta_softplus ? 1.0f - Exp2(-kLog2E * delta[t]) : 1.0f;  // the slope of softplus, seen from its result
+        const float rise = softplus ? 1.0f - Exp2(-kLog2E * delta[t]) : 1.0f;  // the slope of softplus, seen from its result
         const float sum_b = along_b[0] + along_b[1], d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * rise;
-        if (low + i + t < high) d_bias += d_delta;
+        if (kUsual || low + i + t < high) d_bias += d_delta;
         u_rows.Put(i + t, skip * grad[t] + delta[t] * sum_b);
         d_delta_rows.Put(i + t, d_delta);
       };
       float after[N];
       if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
-      back(1, between, [&](int n) { return Exp2(delta[1] * a[n] + cut(i + 1)); }, after);
-      back(0, before, [&](int n) { return decay[n]; }, between);
+      back(1, between, [&](int n) { return decay(delta[1], a[n], i + 1); }, after);
+      back(0, before, [&](int n) { return decay_first[n]; }, between);
       __syncwarp();
       if constexpr (kTensorCores) {
         if (lane / 4 < kPair) {  // the rows of d_b and d_c that mean something
-          float* const to = projection + (i + lane / 4) * 2 * N + lane % 4 * 2;
 #pragma unroll
           for (int half = 0; half < 2; ++half) {
-            *reinterpret_cast<float2*>(to + 8 * half) = make_float2(d_b[half][0], d_b[half][1]);
-            *reinterpret_cast<float2*>(to + N + 8 * half) = make_float2(d_c[half][2], d_c[half][3]);
+            *reinterpret_cast<float2*>(share + 8 * half) = make_float2(d_b[half][0], d_b[half][1]);
+            *reinterpret_cast<float2*>(share + N + 8 * half) = make_float2(d_c[half][2], d_c[half][3]);
           }
         }
       } else {
 #pragma unroll
-        for (int t = 0; t < kPair; ++t) projection[(i + t) * 2 * N + lane * 2 * N / kWarp] = values[t];
+        for (int t = 0; t < kPair; ++t) row[t * 2 * N + lane * 2 * N / kWarp] = values[t];
       }
       if (pair == kPairs - 2 && more) fetch_border(low - kChunk), __pipeline_commit();
     }
-    if (more) bc.Fetch(p, at.b, low - kChunk, at.last);
+    if (kUsual && low % segment == 0) {  // nothing reaches back over the start of a segment
+#pragma unroll
+      for (int n = 0; n < N; ++n) dh[n] = 0;
+    }
     __syncwarp();
     unsigned rows[Rows::kEach];
     rows_of(low, rows);
-    const auto writes = [&](int row) { return low + row < high; };
-    u_rows.Store(g.du + at.sequence, rows, at.columns, writes);
-    d_delta_rows.Store(g.d_delta + at.sequence, rows, at.columns, writes);
-    if (g.dz) z_rows.Store(g.dz + at.sequence, tokens, at.columns, writes);
+    const auto writes = [&](int row) { return kUsual || low + row < high; };
+    u_rows.Store(g.du + at.sequence, rows, columns, writes);
+    d_delta_rows.Store(g.d_delta + at.sequence, rows, columns, writes);
+    tokens_of();
+    if (wants_dz) z_rows.Store(g.dz + at.sequence, tokens, columns, writes);
     __syncthreads();
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
       float total = 0;
@@ -463,7 +508,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     __syncthreads();
   }
 
-  if (!at.inside) return;
+  if (!kUsual && !at.inside) return;
 #pragma unroll
   for (int n = 0; n < N; ++n) sums[(part * (N + 2) + n) * dim + at.e] = d_a[n];
   sums[(part * (N + 2) + N) * dim + at.e] = d_skip;
@@ -503,15 +548,19 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   if (spans.count > 1) {
     incoming = device.Scratch<float>(size_t(parts) * N * p.dim);
     float* steps = device.Scratch<float>(size_t(parts) * p.dim);
-    Reaching<T, N><<<grid, block, 0, device.stream>>>(g, spans.span, incoming, steps);
+    const auto reaching = IsUsual<N>(p) ? Reaching<T, N, true> : Reaching<T, N, false>;
+    reaching<<<grid, block, 0, device.stream>>>(g, spans.span, incoming, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, spans.count, int(p.state), int(p.dim), -1);
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
   constexpr int bytes = kBlockWarps * sizeof(Room<T, N>);
-  static const cudaError_t allowed = cudaFuncSetAttribute(Backward<T, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  const auto allow = [](auto kernel) { return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
+  static const cudaError_t allowed = std::max(allow(Backward<T, N, true>), allow(Backward<T, N, false>));
   if (allowed != cudaSuccess) return allowed;
-  Backward<T, N><<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
+  const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz;
+  const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
+  kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
   const int64_t rows = p.batch * p.length;
   AddShares<T, N><<<DivideUp(rows * 2 * N, 256), 256, 0, device.stream>>>(shares, spans.block_tiles, rows, g);
   AddSums<T, N><<<dim3(DivideUp(p.dim, 128), N + 2), 128, 0, device.stream>>>(sums, parts, g);
