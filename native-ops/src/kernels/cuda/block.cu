@@ -1,5 +1,9 @@
-// The stream between the mixers: residual sum, norm and modulation in one pass over a token's channels, a warp a token; and the gate.
+// The stream between the mixers: residual sum, norm and modulation in one pass over a token's channels; and the gate.
+//
+// A thread has V neighboring channels of each token that it meets, so that what belongs to a channel stays in its registers: weight, scale and gate, and
+// the gradients' sums over tokens. threadIdx.x says which channels, in whole warps a token; threadIdx.y which of the tokens that a block has in hand.
 #include <algorithm>
+#include <type_traits>
 
 #include "columns.cuh"
 #include "kernels.h"
@@ -7,179 +11,194 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kWarps = 8;       // of a block
+// Four: 16 bytes of float and 8 of 16 bits, so that the accesses of a warp lie side by side in both. One where channels are not a multiple of four.
+constexpr int kChannels = 4;
+constexpr int kThreads = 384;                                // of a block, where a token needs no more
+template <int V> constexpr int kMost = V == 1 ? 1024 : 768;  // threads of a token: so many share a multiprocessor at 80 registers each
 
-// Lane `lane` has K pieces of V neighboring channels: piece k begins at channel (k 32 + lane) V.
+// Threads that a multiprocessor has at once, at the registers of their kernel.
+constexpr int kResidentNorm = 1152, kResidentNormGrad = 768, kResidentGateGrad = 1536;
+
+// V elements as they lie in memory, zero where there are none. They are not converted before they are used, so that many loads are under way together.
+template <typename T, int V>
+struct Piece {
+  static constexpr int kBytes = V * int(sizeof(T));
+  using Raw = std::conditional_t<kBytes == 16, uint4, std::conditional_t<kBytes == 8, uint2, T>>;
+  Raw raw = {};
+  __device__ Piece() {}
+  __device__ Piece(const T* base, int64_t at, bool wanted) {
+    if (base && wanted) raw = *reinterpret_cast<const Raw*>(base + at);
+  }
+  __device__ float operator[](int i) const { return ToFloat(reinterpret_cast<const T*>(&raw)[i]); }
+};
+
+// Each value's sum over the threads of a token. One barrier is enough, for calls have the two rooms by turns.
+template <int N>
+__device__ inline void SumOverToken(float (&values)[N], float (&rooms)[2][kWarp][N], int& turn) {
+  auto& room = rooms[turn ^= 1];
+  const int warps = blockDim.x / kWarp, first = threadIdx.y * warps;
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    values[n] = WarpSum(values[n]);
+    if (threadIdx.x % kWarp == 0) room[first + threadIdx.x / kWarp][n] = values[n];
+  }
+  __syncthreads();
+#pragma unroll
+  for (int n = 0; n < N; ++n) values[n] = 0;
+  for (int warp = first; warp < first + warps; ++warp)
+#pragma unroll
+    for (int n = 0; n < N; ++n) values[n] += room[warp][n];
+}
+
+// The threads of a block whose channels are the same leave the sum of their values at `share`, of which each has its own place.
+template <int V, int Most>
+__device__ inline void SumOverTokens(const float (&values)[V], float (&room)[V][Most], float* share, bool inside) {
+  const int thread = threadIdx.y * blockDim.x + threadIdx.x;
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < V; ++i) room[i][thread] = values[i];
+  __syncthreads();
+  if (threadIdx.y > 0 || !inside) return;
+  float sums[V];
+#pragma unroll
+  for (int i = 0; i < V; ++i) {
+    sums[i] = values[i];
+    for (int y = 1; y < int(blockDim.y); ++y) sums[i] += room[i][y * blockDim.x + threadIdx.x];
+  }
+  Store<V>(share, sums);
+}
+
+// How tokens are shared out: blocks of `threads`, for each sample `parts` of them with `rows` tokens each.
+struct Shape {
+  dim3 threads;
+  int parts, rows;
+  dim3 Grid(int64_t batch) const { return dim3(unsigned(batch), unsigned(parts)); }
+};
+
+// As many parts as let the blocks end together: a round of blocks, those that are on the chip at once with `resident` threads a multiprocessor, takes as
+// long as a thread's tokens, and about as long as `kTokensOfStart` more to begin and end.
 template <int V>
-__device__ inline int Channel(int k) { return (k * kWarp + int(threadIdx.x) % kWarp) * V; }
-
-template <int K, int V, typename T>
-__device__ inline void LoadRow(const T* row, int dim, float (&to)[K][V]) {
-#pragma unroll
-  for (int k = 0; k < K; ++k)
-    if (row && Channel<V>(k) < dim) Load<V>(row + Channel<V>(k), to[k]);
-    else
-#pragma unroll
-      for (int i = 0; i < V; ++i) to[k][i] = 0;
-}
-
-template <int K, int V, typename T>
-__device__ inline void StoreRow(T* row, int dim, const float (&from)[K][V]) {
-#pragma unroll
-  for (int k = 0; k < K; ++k)
-    if (Channel<V>(k) < dim) Store<V>(row + Channel<V>(k), from[k]);
-}
-
-template <typename T, int V, int K, bool kGated>
-__global__ void __launch_bounds__(kWarps* kWarp) Norm(AddNormModulateParams<T> p) {
-  const int64_t row = int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (row >= p.batch * p.length) return;
-  const int dim = int(p.dim), b = int(row / p.length);
-  const int64_t at = row * dim, sample = int64_t(b) * dim;
-  float r[K][V], other[K][V];
-  LoadRow<K, V>(p.h + at, dim, r);
-  LoadRow<K, V>(p.residual ? p.residual + at : nullptr, dim, other);
-  if constexpr (kGated) {
-    float y[K][V];
-    LoadRow<K, V>(p.y + at, dim, y);
-#pragma unroll
-    for (int k = 0; k < K; ++k) {
-      if (Channel<V>(k) >= dim) continue;
-      float gate[V];
-      Load<V>(p.gate + sample + Channel<V>(k), gate);
-#pragma unroll
-      for (int i = 0; i < V; ++i) r[k][i] += gate[i] * y[k][i];
-    }
-    if (p.gated) StoreRow<K, V>(p.gated + at, dim, r);
+Shape ShapeOf(int64_t batch, int64_t length, int64_t dim, int resident, const Device& device) {
+  constexpr int kTokensOfStart = 2;
+  const int x = DivideUp(dim, V * kWarp) * kWarp, y = std::max(1, kThreads / x);
+  const int64_t at_once = int64_t(device.processors) * std::max(1, resident / (x * y));
+  const int most = DivideUp(length, y);
+  Shape best = {};
+  int64_t least = 0;
+  for (int parts = 1; parts <= most && (parts - 1) * batch <= 4 * at_once; ++parts) {
+    const int steps = DivideUp(most, parts);
+    const int64_t cost = DivideUp(batch * parts, at_once) * (steps + kTokensOfStart);
+    if (best.parts == 0 || cost < least) best = {dim3(x, y), DivideUp(most, steps), steps * y}, least = cost;
   }
+  return best;
+}
+
+template <typename T, int V>
+__global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int rows) {
+  __shared__ float rooms[2][kWarp][1];
+  int turn = 0;
+  const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
+  const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
+  const bool inside = channel < dim;
+  const int64_t sample = int64_t(b) * dim + channel;
+  const Piece<float, V> weight(p.weight, channel, inside), bias(p.bias, channel, inside);
+  const Piece<T, V> gate(p.gate, sample, inside), scale(p.scale, sample, inside), shift(p.shift, sample, inside);
   const float keep = p.keep ? p.keep[b] : 1.0f;
-  float sum = 0, power = 0;
-#pragma unroll
-  for (int k = 0; k < K; ++k)
-#pragma unroll
-    for (int i = 0; i < V; ++i) r[k][i] = r[k][i] * keep + other[k][i], sum += r[k][i];
-  if (p.new_residual) StoreRow<K, V>(p.new_residual + at, dim, r);
-  const float mean = p.layer_norm ? WarpSum(sum) / float(dim) : 0.0f;
-#pragma unroll
-  for (int k = 0; k < K; ++k)
-    if (Channel<V>(k) < dim)
-#pragma unroll
-      for (int i = 0; i < V; ++i) power += (r[k][i] - mean) * (r[k][i] - mean);
-  const float rstd = rsqrtf(WarpSum(power) / float(dim) + float(p.epsilon));
-  if (threadIdx.x % kWarp == 0) {
-    if (p.mean) p.mean[row] = mean;
-    if (p.rstd) p.rstd[row] = rstd;
-  }
-#pragma unroll
-  for (int k = 0; k < K; ++k) {
-    const int channel = Channel<V>(k);
-    if (channel >= dim) continue;
-    float weight[V], bias[V] = {}, scale[V] = {}, shift[V] = {}, n[V], m[V];
-    if (p.weight) Load<V>(p.weight + channel, weight);
-    if (p.bias) Load<V>(p.bias + channel, bias);
-    if (p.scale) Load<V>(p.scale + sample + channel, scale);
-    if (p.shift) Load<V>(p.shift + sample + channel, shift);
+  for (int start = first; start < last; start += blockDim.y) {
+    const int l = start + threadIdx.y;
+    const bool mine = inside && l < last;
+    const int64_t row = int64_t(b) * p.length + l, at = row * dim + channel;
+    const Piece<T, V> h(p.h, at, mine), y(p.y, at, mine);
+    const Piece<float, V> residual(p.residual, at, mine);
+    float r[V], gated[V], sum[1] = {}, power[1] = {};
 #pragma unroll
     for (int i = 0; i < V; ++i) {
-      n[i] = (r[k][i] - mean) * rstd * (p.weight ? weight[i] : 1.0f) + bias[i];
+      gated[i] = h[i] + gate[i] * y[i];
+      r[i] = gated[i] * keep + residual[i];
+      sum[0] += r[i];
+    }
+    if (p.gated && mine) Store<V>(p.gated + at, gated);
+    if (p.new_residual && mine) Store<V>(p.new_residual + at, r);
+    if (p.layer_norm) SumOverToken(sum, rooms, turn);
+    const float mean = p.layer_norm ? sum[0] / float(dim) : 0.0f;
+    if (mine)
+#pragma unroll
+      for (int i = 0; i < V; ++i) power[0] += (r[i] - mean) * (r[i] - mean);
+    SumOverToken(power, rooms, turn);
+    const float rstd = rsqrtf(power[0] / float(dim) + float(p.epsilon));
+    if (!mine) continue;
+    if (threadIdx.x == 0) {
+      if (p.mean) p.mean[row] = mean;
+      if (p.rstd) p.rstd[row] = rstd;
+    }
+    float n[V], m[V];
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      n[i] = (r[i] - mean) * rstd * (p.weight ? weight[i] : 1.0f) + bias[i];
       m[i] = n[i] * (1.0f + scale[i]) + shift[i];
     }
-    if (p.normalized) Store<V>(p.normalized + at + channel, n);
-    Store<V>(p.modulated + at + channel, m);
+    if (p.normalized) Store<V>(p.normalized + at, n);
+    Store<V>(p.modulated + at, m);
   }
 }
 
-// Tokens whose gradients a block adds up: fewer where there are few tokens, so that every multiprocessor has a block.
-inline int RowsOfBlock(int64_t batch, int64_t length, int processors) {
-  int rows = 64;
-  while (rows > kWarps && batch * DivideUp(length, rows) < processors) rows /= 2;
-  return rows;
-}
+// What the gradient of a norm adds up over tokens: their order among the shares.
+enum Sum { kWeight, kBias, kShift, kScale, kGate, kSums };
 
-// Sums of a block's tokens: weight, bias, shift, scale, gate, in this order, each where it is wanted.
-constexpr int kSums = 5;
-
-template <typename T, int V, int K, bool kBias, bool kModulated, bool kGated>
-__global__ void __launch_bounds__(kWarps* kWarp) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
-  __shared__ float room[kWarps][kWarp];
-  const int dim = int(p.dim), b = blockIdx.y, length = int(p.length);
-  const int64_t sample = int64_t(b) * dim;
-  float d_weight[K][V] = {}, d_bias[kBias ? K : 1][V] = {}, d_shift[kModulated ? K : 1][V] = {}, d_scale[kModulated ? K : 1][V] = {};
-  float d_gate[kGated ? K : 1][V] = {};
+template <typename T, int V>
+__global__ void __launch_bounds__(kMost<V>) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
+  __shared__ float rooms[2][kWarp][2];
+  __shared__ float room[V][kMost<V>];
+  int turn = 0;
+  const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
+  const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
+  const bool inside = channel < dim;
+  const int64_t sample = int64_t(b) * dim + channel;
+  const Piece<float, V> weight(p.weight, channel, inside);
+  const Piece<T, V> scale(p.scale, sample, inside), gate(p.gate, sample, inside);
   const float keep = p.keep ? p.keep[b] : 1.0f;
-  const int last = min(length, int(blockIdx.x + 1) * rows);
-  for (int l = blockIdx.x * rows + threadIdx.x / kWarp; l < last; l += kWarps) {
-    const int64_t row = int64_t(b) * length + l, at = row * dim;
-    float normal[K][V], g[K][V], direct[K][V];
-    LoadRow<K, V>(p.r + at, dim, normal);
-    LoadRow<K, V>(p.d_modulated + at, dim, g);
-    LoadRow<K, V>(p.d_modulated_more ? p.d_modulated_more + at : nullptr, dim, direct);
+  float sums[kSums][V] = {};
+  for (int start = first; start < last; start += blockDim.y) {
+    const int l = start + threadIdx.y;
+    const bool mine = inside && l < last;
+    const int64_t row = int64_t(b) * p.length + l, at = row * dim + channel;
+    const Piece<float, V> r(p.r, at, mine), d_residual(p.d_residual, at, mine);
+    const Piece<T, V> d_modulated(p.d_modulated, at, mine), more(p.d_modulated_more, at, mine), d_normalized(p.d_normalized, at, mine);
+    const Piece<T, V> y(p.y, at, mine), d_gated(p.d_gated, at, mine);
+    const float mean = p.layer_norm && mine ? p.mean[row] : 0.0f, rstd = mine ? p.rstd[row] : 0.0f;
+    float normal[V], g[V], dots[2] = {};  // of g with ones and with what is normal
 #pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
-      for (int i = 0; i < V; ++i) g[k][i] += direct[k][i];
-    LoadRow<K, V>(p.d_normalized ? p.d_normalized + at : nullptr, dim, direct);
-    const float mean = p.layer_norm ? p.mean[row] : 0.0f, rstd = p.rstd[row];
-    float sum = 0, along = 0;
-#pragma unroll
-    for (int k = 0; k < K; ++k) {
-      const int channel = Channel<V>(k);
-      if (channel >= dim) continue;
-      float weight[V], bias[V] = {}, scale[V] = {};
-      if (p.weight) Load<V>(p.weight + channel, weight);
-      if (kBias && p.bias) Load<V>(p.bias + channel, bias);
-      if (kModulated && p.scale) Load<V>(p.scale + sample + channel, scale);
-#pragma unroll
-      for (int i = 0; i < V; ++i) {
-        const float w = p.weight ? weight[i] : 1.0f, dm = g[k][i];
-        normal[k][i] = (normal[k][i] - mean) * rstd;
-        const float dn = dm * (1.0f + scale[i]) + direct[k][i];
-        if constexpr (kModulated) d_shift[k][i] += dm, d_scale[k][i] += dm * (normal[k][i] * w + bias[i]);
-        d_weight[k][i] += dn * normal[k][i];
-        if constexpr (kBias) d_bias[k][i] += dn;
-        g[k][i] = dn * w;
-        sum += g[k][i], along += g[k][i] * normal[k][i];
-      }
+    for (int i = 0; i < V; ++i) {
+      normal[i] = (r[i] - mean) * rstd;
+      const float dm = d_modulated[i] + more[i], dn = dm * (1.0f + scale[i]) + d_normalized[i];
+      sums[kWeight][i] += dn * normal[i], sums[kBias][i] += dn;
+      sums[kShift][i] += dm, sums[kScale][i] += dm * normal[i];
+      g[i] = dn * (p.weight ? weight[i] : 1.0f);
+      dots[0] += g[i], dots[1] += g[i] * normal[i];
     }
-    const float mean_g = p.layer_norm ? WarpSum(sum) / float(dim) : 0.0f, mean_gn = WarpSum(along) / float(dim);
-    LoadRow<K, V>(p.d_residual ? p.d_residual + at : nullptr, dim, direct);
+    SumOverToken(dots, rooms, turn);
+    if (!mine) continue;
+    const float mean_g = p.layer_norm ? dots[0] / float(dim) : 0.0f, mean_gn = dots[1] / float(dim);
 #pragma unroll
-    for (int k = 0; k < K; ++k)
+    for (int i = 0; i < V; ++i) g[i] = rstd * (g[i] - mean_g - normal[i] * mean_gn) + d_residual[i];
+    if (p.d_residual_in) Store<V>(p.d_residual_in + at, g);
 #pragma unroll
-      for (int i = 0; i < V; ++i) g[k][i] = rstd * (g[k][i] - mean_g - normal[k][i] * mean_gn) + direct[k][i];
-    if (p.d_residual_in) StoreRow<K, V>(p.d_residual_in + at, dim, g);
+    for (int i = 0; i < V; ++i) g[i] = g[i] * keep + d_gated[i];
+    Store<V>(p.dh + at, g);
+    if (!p.gate) continue;
 #pragma unroll
-    for (int k = 0; k < K; ++k) {
-      const int channel = Channel<V>(k);
-      if (channel >= dim) continue;
-      float more[V] = {};
-      if (p.d_gated) Load<V>(p.d_gated + at + channel, more);
-#pragma unroll
-      for (int i = 0; i < V; ++i) g[k][i] = g[k][i] * keep + more[i];
-      Store<V>(p.dh + at + channel, g[k]);
-      if constexpr (kGated) {
-        float y[V], gate[V];
-        Load<V>(p.y + at + channel, y);
-        Load<V>(p.gate + sample + channel, gate);
-#pragma unroll
-        for (int i = 0; i < V; ++i) d_gate[k][i] += g[k][i] * y[i], g[k][i] *= gate[i];
-        Store<V>(p.dy + at + channel, g[k]);
-      }
-    }
+    for (int i = 0; i < V; ++i) sums[kGate][i] += g[i] * y[i], g[i] *= gate[i];
+    Store<V>(p.dy + at, g);
   }
-  const auto add = [&](int which, auto& values, bool wanted) {
-    if (!wanted) return;  // the same for all threads
-    float* share = shares + ((int64_t(which) * gridDim.y + b) * gridDim.x + blockIdx.x) * dim;
+  // The scale multiplies what weight and bias, the same for all tokens, made of the normal numbers.
+  const Piece<float, V> bias(p.bias, channel, inside);
 #pragma unroll
-    for (int k = 0; k < K; ++k)
-      SumOverWarps(values[k], room, [&](int i, float sum) {
-        if (Channel<V>(k) < dim) share[Channel<V>(k) + i] = sum;
-      });
-  };
-  add(0, d_weight, p.d_weight);
-  if constexpr (kBias) add(1, d_bias, p.d_bias);
-  if constexpr (kModulated) add(2, d_shift, p.d_shift), add(3, d_scale, p.d_scale);
-  if constexpr (kGated) add(4, d_gate, true);
+  for (int i = 0; i < V; ++i) sums[kScale][i] = sums[kScale][i] * (p.weight ? weight[i] : 1.0f) + sums[kShift][i] * bias[i];
+  const bool wanted[kSums] = {p.d_weight != nullptr, p.d_bias != nullptr, p.d_shift != nullptr, p.d_scale != nullptr, p.d_gate != nullptr};
+#pragma unroll
+  for (int which = 0; which < kSums; ++which)
+    if (wanted[which])  // the same for all threads
+      SumOverTokens(sums[which], room, shares + ((int64_t(which) * gridDim.x + b) * gridDim.y + blockIdx.y) * dim + channel, inside);
 }
 
 template <typename T, int V>
@@ -197,15 +216,15 @@ __global__ void Gate(GateAddParams<T> p) {
 }
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kWarps* kWarp) GateGrad(GateAddGradParams<T> p, int rows, float* shares) {
-  __shared__ float room[kWarps][kWarp];
-  const int dim = int(p.dim), b = blockIdx.z, channel = int(blockIdx.x) * kWarp * V + Channel<V>(0);
+__global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int rows, float* shares) {
+  __shared__ float room[V][kMost<V>];
+  const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
+  const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
   const bool inside = channel < dim;
-  float gate[V] = {}, d_gate[V] = {};
-  if (inside) Load<V>(p.gate + int64_t(b) * dim + channel, gate);
-  const int last = min(int(p.length), int(blockIdx.y + 1) * rows);
+  const Piece<T, V> gate(p.gate, int64_t(b) * dim + channel, inside);
+  float d_gate[V] = {};
 #pragma unroll 4
-  for (int l = blockIdx.y * rows + threadIdx.x / kWarp; l < last; l += kWarps) {
+  for (int l = first + threadIdx.y; l < last; l += blockDim.y) {
     if (!inside) continue;
     const int64_t at = (int64_t(b) * p.length + l) * dim + channel;
     float d_out[V], y[V];
@@ -215,75 +234,56 @@ __global__ void __launch_bounds__(kWarps* kWarp) GateGrad(GateAddGradParams<T> p
     for (int i = 0; i < V; ++i) d_gate[i] += d_out[i] * y[i], d_out[i] *= gate[i];
     Store<V>(p.dy + at, d_out);
   }
-  float* share = shares + (int64_t(b) * gridDim.y + blockIdx.y) * dim + channel;
-  SumOverWarps(d_gate, room, [&](int i, float sum) {
-    if (inside) share[i] = sum;
-  });
+  SumOverTokens(d_gate, room, shares + (int64_t(b) * gridDim.y + blockIdx.y) * dim + channel, inside);
 }
 
 template <typename T, int V>
-cudaError_t RunGate(const GateAddParams<T>& p, const Device& device) {
+cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
+  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentNorm, device);
+  Norm<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows);
+  return cudaGetLastError();
+}
+
+template <typename T, int V>
+cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
+  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentNormGrad, device);
+  const int batch = int(p.batch), parts = shape.parts;
+  const int64_t each = p.batch * parts * p.dim;
+  float* shares = device.Scratch<float>(kSums * each);
+  NormGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
+  ShareSums<T> sums = {p.dim};
+  float* const of_all[] = {p.d_weight, p.d_bias};
+  for (int i = 0; i < 2; ++i)
+    if (of_all[i]) sums.Add({shares + (kWeight + i) * each, 1, batch * parts, of_all[i], nullptr});
+  T* const of_sample[] = {p.d_shift, p.d_scale, p.d_gate};
+  for (int i = 0; i < 3; ++i)
+    if (of_sample[i]) sums.Add({shares + (kShift + i) * each, batch, parts, nullptr, of_sample[i]});
+  RunAddShares(sums, device.stream);
+  return cudaGetLastError();
+}
+
+template <typename T, int V>
+cudaError_t Run(const GateAddParams<T>& p, const Device& device) {
   Gate<T, V><<<DivideUp(p.batch * p.length * (p.dim / V), 256), 256, 0, device.stream>>>(p);
   return cudaGetLastError();
 }
 
 template <typename T, int V>
-cudaError_t RunGate(const GateAddGradParams<T>& p, const Device& device) {
-  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
-  float* shares = device.Scratch<float>(p.batch * parts * p.dim);
-  GateGrad<T, V><<<dim3(DivideUp(p.dim, kWarp * V), parts, unsigned(p.batch)), kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
-  AddShares(shares, p.batch, parts, p.dim, p.d_gate, device.stream);
+cudaError_t Run(const GateAddGradParams<T>& p, const Device& device) {
+  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentGateGrad, device);
+  float* shares = device.Scratch<float>(p.batch * shape.parts * p.dim);
+  GateGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
+  ShareSums<T> sums = {p.dim};
+  sums.Add({shares, int(p.batch), shape.parts, nullptr, p.d_gate});
+  RunAddShares(sums, device.stream);
   return cudaGetLastError();
 }
 
-// Channels a lane up to which the gate's sums fit into registers beside the norm's. Beyond that, and with a bias, its gradient is a kernel of its own.
-constexpr int kGatedChannels = 24;
-
-template <typename T, int V, int K>
-cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
-  const auto kernel = p.gate ? Norm<T, V, K, true> : Norm<T, V, K, false>;
-  kernel<<<DivideUp(p.batch * p.length, kWarps), kWarps * kWarp, 0, device.stream>>>(p);
-  return cudaGetLastError();
-}
-
-template <typename T, int V, int K>
-cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
-  const int rows = RowsOfBlock(p.batch, p.length, device.processors), parts = DivideUp(p.length, rows);
-  const int64_t each = p.batch * parts * p.dim;
-  float* shares = device.Scratch<float>(kSums * each);
-  const dim3 grid(parts, unsigned(p.batch));
-  const bool has_bias = p.bias || p.d_bias, modulated = p.scale || p.shift || p.d_scale || p.d_shift;
-  const bool together = p.gate && !has_bias && K * V <= kGatedChannels;
-  const auto kernel = together ? NormGrad<T, V, K, false, true, K * V <= kGatedChannels>
-                      : has_bias ? modulated ? NormGrad<T, V, K, true, true, false> : NormGrad<T, V, K, true, false, false>
-                                 : modulated ? NormGrad<T, V, K, false, true, false> : NormGrad<T, V, K, false, false, false>;
-  kernel<<<grid, kWarps * kWarp, 0, device.stream>>>(p, rows, shares);
-  if (p.d_weight) AddShares(shares, 1, int(p.batch) * parts, p.dim, p.d_weight, device.stream);
-  if (p.d_bias) AddShares(shares + each, 1, int(p.batch) * parts, p.dim, p.d_bias, device.stream);
-  if (p.d_shift) AddShares(shares + 2 * each, p.batch, parts, p.dim, p.d_shift, device.stream);
-  if (p.d_scale) AddShares(shares + 3 * each, p.batch, parts, p.dim, p.d_scale, device.stream);
-  if (together) AddShares(shares + 4 * each, p.batch, parts, p.dim, p.d_gate, device.stream);
-  if (p.gate && !together) return RunGate<T, V>(GateAddGradParams<T>{p.batch, p.length, p.dim, p.gate, p.y, p.dh, p.d_gate, p.dy}, device);
-  return cudaGetLastError();
-}
-
-// The fewest pieces that hold a token. Channels that do not fill 16 bytes go one by one.
 template <typename T, template <typename> typename P>
 cudaError_t Dispatch(const P<T>& p, const Device& device) {
-  constexpr int V = kVector<T>;
-  if (p.dim % V == 0) {
-    switch (DivideUp(p.dim, kWarp * V)) {
-      case 1: return Run<T, V, 1>(p, device);
-      case 2: return Run<T, V, 2>(p, device);
-      case 3: return Run<T, V, 3>(p, device);
-      case 4: return Run<T, V, 4>(p, device);
-      case 5: case 6: return Run<T, V, 6>(p, device);
-      case 7: case 8: return Run<T, V, 8>(p, device);
-    }
-  }
-  if (p.dim <= kWarp * 2) return Run<T, 1, 2>(p, device);
-  if (p.dim <= kWarp * 8) return Run<T, 1, 8>(p, device);
-  if (p.dim <= kWarp * 32) return Run<T, 1, 32>(p, device);
+  const int V = p.dim % kChannels == 0 ? kChannels : 1;
+  if (V == kChannels && p.dim <= kMost<kChannels> * kChannels) return Run<T, kChannels>(p, device);
+  if (p.dim <= kMost<1>) return Run<T, 1>(p, device);
   return cudaErrorInvalidValue;
 }
 
@@ -295,12 +295,10 @@ template <typename T>
 cudaError_t AddNormModulateGrad(const AddNormModulateGradParams<T>& p, const Device& device) { return Dispatch<T>(p, device); }
 template <typename T>
 cudaError_t GateAdd(const GateAddParams<T>& p, const Device& device) {
-  return p.dim % kVector<T> == 0 ? RunGate<T, kVector<T>>(p, device) : RunGate<T, 1>(p, device);
+  return p.dim % kVector<T> == 0 ? Run<T, kVector<T>>(p, device) : Run<T, 1>(p, device);
 }
 template <typename T>
-cudaError_t GateAddGrad(const GateAddGradParams<T>& p, const Device& device) {
-  return p.dim % kVector<T> == 0 ? RunGate<T, kVector<T>>(p, device) : RunGate<T, 1>(p, device);
-}
+cudaError_t GateAddGrad(const GateAddGradParams<T>& p, const Device& device) { return Dispatch<T>(p, device); }
 
 #define ZIGMA_INSTANTIATE(T)                                                                       \
   template cudaError_t AddNormModulate<T>(const AddNormModulateParams<T>&, const Device&);         \

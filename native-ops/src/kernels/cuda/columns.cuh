@@ -1,46 +1,57 @@
-// Sums over rows, in a fixed order: blocks leave their shares in memory, and a second kernel adds these.
+// Sums over rows, in a fixed order: blocks leave their shares in memory, and one more kernel adds the shares of all sums that are wanted.
 #pragma once
 
 #include "types.cuh"
 
 namespace zigma::cuda {
 
-// shares [groups, parts, columns] -> out [groups, columns]
-template <typename Out>
-__global__ void SumShares(const float* shares, int parts, int64_t columns, Out* out) {
-  __shared__ float sums[kWarp][kWarp + 1];
-  const int64_t column = int64_t(blockIdx.x) * kWarp + threadIdx.x, group = blockIdx.y;
-  float sum = 0;
-  if (column < columns)
-    for (int part = threadIdx.y; part < parts; part += kWarp) sum += shares[(group * parts + part) * columns + column];
-  sums[threadIdx.y][threadIdx.x] = sum;
+// shares [groups, parts, columns] -> out [groups, columns], as float or as T; the other is null.
+template <typename T>
+struct ShareSum {
+  const float* shares;
+  int groups, parts;
+  float* wide;
+  T* narrow;
+};
+
+template <typename T>
+struct ShareSums {
+  static constexpr int kMost = 5;
+  int64_t columns;
+  int count, groups;  // of all sums together
+  ShareSum<T> sums[kMost];
+
+  void Add(const ShareSum<T>& sum) { sums[count++] = sum, groups += sum.groups; }
+};
+
+constexpr int kShareWarps = 8;
+
+template <typename T>
+__global__ void __launch_bounds__(kShareWarps* kWarp) AddShares(ShareSums<T> all) {
+  __shared__ float room[kShareWarps][kWarp];
+  int which = 0, group = blockIdx.x;
+  while (group >= all.sums[which].groups) group -= all.sums[which++].groups;
+  const ShareSum<T>& sum = all.sums[which];
+  const int64_t column = int64_t(blockIdx.y) * kWarp + threadIdx.x;
+  const bool inside = column < all.columns;
+  float total = 0;
+#pragma unroll 8
+  for (int part = threadIdx.y; part < sum.parts; part += kShareWarps)
+    if (inside) total += sum.shares[(int64_t(group) * sum.parts + part) * all.columns + column];
+  room[threadIdx.y][threadIdx.x] = total;
   __syncthreads();
-  const float total = WarpSum(sums[threadIdx.x][threadIdx.y]);
-  const int64_t mine = int64_t(blockIdx.x) * kWarp + threadIdx.y;
-  if (threadIdx.x == 0 && mine < columns) out[group * columns + mine] = FromFloat<Out>(total);
+  if (threadIdx.y > 0 || !inside) return;
+#pragma unroll
+  for (int warp = 1; warp < kShareWarps; ++warp) total += room[warp][threadIdx.x];
+  const int64_t at = group * all.columns + column;
+  if (sum.wide) sum.wide[at] = total;
+  else sum.narrow[at] = FromFloat<T>(total);
 }
 
-template <typename Out>
-void AddShares(const float* shares, int64_t groups, int parts, int64_t columns, Out* out, cudaStream_t stream) {
-  SumShares<Out><<<dim3(DivideUp(columns, kWarp), unsigned(groups)), dim3(kWarp, kWarp), 0, stream>>>(shares, parts, columns, out);
-}
-
-// The sums of a block's warps: each lane's numbers belong to columns `column(i)`; `total` gets each column's sum once.
-template <int Count, int Warps, typename Total>
-__device__ inline void SumOverWarps(float (&values)[Count], float (&room)[Warps][kWarp], const Total& total) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-#pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    __syncthreads();
-    room[warp][lane] = values[i];
-    __syncthreads();
-    if (warp == i % Warps) {
-      float sum = 0;
-#pragma unroll
-      for (int w = 0; w < Warps; ++w) sum += room[w][lane];
-      total(i, sum);
-    }
-  }
+template <typename T>
+void RunAddShares(const ShareSums<T>& all, cudaStream_t stream) {
+  if (all.groups == 0) return;
+  AddShares<T><<<dim3(unsigned(all.groups), DivideUp(all.columns, kWarp)), dim3(kWarp, kShareWarps), 0, stream>>>(all);
 }
 
 }  // namespace zigma::cuda
