@@ -15,6 +15,9 @@ export interface Precision {
   scanChunk?: number
 }
 
+/** Equal pieces that ONNX Runtime cuts on a GPU in one kernel; the addresses of more would pass through memory of the host, which no recorded graph may read. */
+export const mostPieces = 32
+
 /** A place in a network after which everything can be computed from the values that cross it: a gradient pass may keep those and nothing else. */
 export interface Border {
   /** Number of nodes before it. */
@@ -230,6 +233,16 @@ export class GraphBuilder implements Graph {
       { axis: a, sizes },
       sizes.map((size) => [x.shape.map((n, i) => (i === a ? size : n)), x.dtype]),
     )
+  }
+
+  /** The columns of a matrix [M, N], each [M]. */
+  columns(x: Value): Value[] {
+    const [rows, count] = x.shape as [number, number]
+    const starts = Array.from({ length: Math.ceil(count / mostPieces) }, (_, i) => i * mostPieces)
+    const groups = starts.map((start) => this.slice(x, 1, start, Math.min(count, start + mostPieces)))
+    return groups
+      .flatMap((group) => this.split(group, 1, Array<number>(group.shape[1]!).fill(1)))
+      .map((column) => this.reshape(column, [rows]))
   }
 
   /** Rows of `table` [R, ...] at integer `indices` [...]. */
