@@ -89,13 +89,15 @@ export class GraphBuilder implements Graph {
   }
 
   /**
-   * What a trained parameter is read through: its cast to the type of computation where nothing reads it otherwise, else itself. Its gradient is
-   * taken there, with the bits that it has, and is never widened.
+   * What a trained parameter is read through: its cast to the type of computation where nothing reads it otherwise, else itself; and where that is
+   * only ever cut between its rows, the pieces. Its gradient is taken there, with the bits that it has, and is neither widened nor put together.
    */
-  leafOf(parameter: Value): Value {
+  leavesOf(parameter: Value): readonly Value[] {
+    const readersOf = (value: Value) => this.nodes.filter((node) => node.inputs.includes(value))
     const cast = this.#computed.get(parameter)
-    const readers = this.nodes.filter((node) => node.inputs.includes(parameter))
-    return cast && readers.length === 1 ? cast : parameter
+    const whole = cast && readersOf(parameter).length === 1 ? cast : parameter
+    const [cut, ...others] = readersOf(whole)
+    return cut?.op === 'Split' && cut.attributes.axis === 0 && others.length === 0 ? cut.outputs : [whole]
   }
 
   /** A float constant in the graph's own precision. */

@@ -9,6 +9,8 @@ export class Buffers implements Disposable {
   readonly tensors: ReadonlyMap<string, DeviceTensor>
   readonly sizeBytes: number
   readonly #arena: Arena
+  readonly #offsets: ReadonlyMap<string, number>
+  readonly #views: DeviceTensor[] = []
 
   /** Room for `values`, zeroed. Throws OutOfMemory. */
   constructor(runtime: NativeRuntime, values: ReadonlyMap<string, Pick<Value, 'dtype' | 'shape'>>) {
@@ -20,6 +22,7 @@ export class Buffers implements Disposable {
     })
     this.sizeBytes = Math.max(size, alignment)
     this.#arena = runtime.createArena(this.sizeBytes)
+    this.#offsets = new Map(places.map(({ name, offset }) => [name, offset]))
     this.tensors = new Map(
       places.map(({ name, dtype, shape, offset }) => [name, this.#arena.tensor(offset, dtype satisfies NativeType, shape)]),
     )
@@ -29,6 +32,15 @@ export class Buffers implements Disposable {
     const tensor = this.tensors.get(name)
     if (!tensor) throw new TypeError(`Buffers: there is no tensor "${name}"`)
     return tensor
+  }
+
+  /** Some rows of a tensor, `end` not included: the same memory. */
+  rows(name: string, start: number, end: number): DeviceTensor {
+    const { dtype, shape } = this.get(name)
+    const rowBytes = sizeOf(shape.slice(1)) * elementBytes[dtype]
+    const view = this.#arena.tensor(this.#offsets.get(name)! + start * rowBytes, dtype, [end - start, ...shape.slice(1)])
+    this.#views.push(view)
+    return view
   }
 
   write(name: string, data: ArrayBufferView): void {
@@ -41,7 +53,7 @@ export class Buffers implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const tensor of this.tensors.values()) tensor.dispose()
+    for (const tensor of [...this.tensors.values(), ...this.#views]) tensor.dispose()
     this.#arena.dispose()
   }
 }

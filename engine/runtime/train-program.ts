@@ -6,7 +6,9 @@ import {
   shadowGraph,
   shadowsOf,
   hyperValues,
+  rowsOf,
   sumName,
+  sumsOf,
   trainedCopies,
   updatedName,
   updateGraph,
@@ -63,9 +65,9 @@ export class TrainProgram implements Disposable {
     for (const [name, tensor] of this.#scaling?.tensors ?? []) state.set(name, tensor)
     this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
     this.state = state
-    const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
+    const sums = [...sumsOf(g)].map(([name, value]) => [sumName(name), value] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
-    const kept = new Map([...state, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
+    const kept = new Map([...state, ...this.#rowsIn(update ?? program), ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
     const inputs = [...program.reads].filter(([name]) => !kept.has(name))
     this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
@@ -77,6 +79,18 @@ export class TrainProgram implements Disposable {
       new Map([...updated, ...this.#results.tensors]),
     ]
     for (const one of [program, update, shadowing]) one?.bind(reads, results)
+  }
+
+  /** What a program updates of the rows of parameters that are read in pieces, as views of the whole: by name, as the state. */
+  #rowsIn({ reads }: Program): Map<string, DeviceTensor> {
+    const arenas = [['', this.weights] as const, ...trainedCopies.map((copy) => [copyName(copy, ''), this.copies[copy]] as const)]
+    const views = arenas.flatMap(([prefix, arena]) =>
+      [...reads.keys()].flatMap((name) => {
+        const rows = name.startsWith(prefix) ? rowsOf(name.slice(prefix.length)) : null
+        return rows && arena.tensors.has(rows.whole) ? [[name, arena.rows(rows.whole, rows.start, rows.end)] as const] : []
+      }),
+    )
+    return new Map(views)
   }
 
   /** Bytes of weights, moments, moving average and shadows. */

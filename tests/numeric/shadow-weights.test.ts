@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import { lower } from '#engine/lowering/lower.ts'
-import { shadowName, shadowsOf } from '#engine/optim/train-step.ts'
+import { rowsOf, shadowName, shadowsOf } from '#engine/optim/train-step.ts'
 import { encode } from '#engine/runtime/elements.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { presets } from '#engine/presets.ts'
@@ -38,4 +38,17 @@ test.each(['speed', 'balanced', 'memory'] as const)('a training step casts no we
   expect(shadows.size).toBeGreaterThan(50)
   const cast = nodes.filter(({ op, inputs }) => op === 'Cast' && weights.has(inputs[0]!)).map(({ inputs }) => inputs[0]!)
   expect(cast.filter((name) => shadows.has(shadowName(name)))).toEqual([])
+})
+
+test.each([
+  ['a step in float32', null, {}],
+  ['a step with weights in 16 bits', null, { compute: 'bf16', scanChunk: 16 }],
+  ['a piece of a batch', 8, {}],
+] as const)('a weight that is read in halves is handed in so: %s cuts none and puts no gradient together', (_, microBatch, precision) => {
+  const graph = trainGraph({ ...tiny, microBatch }, precision)
+  const halves = [...graph.inputs.keys()].flatMap((name) => rowsOf(name) ?? []).filter(({ whole }) => whole.startsWith('blocks.0.'))
+  expect(new Set(halves.map(({ start, end }) => `${start} ${end}`))).toEqual(new Set(['0 256', '256 512']))
+  const { nodes } = lower(graph)
+  const alongRows = nodes.filter(({ op, attributes: { axis } }) => /Split|Concat/.test(op) && axis && 'int' in axis && axis.int === 0)
+  expect(alongRows).toEqual([])
 })
