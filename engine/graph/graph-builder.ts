@@ -73,6 +73,16 @@ export class GraphBuilder implements Graph {
     this.borders.push({ at: this.nodes.length, values })
   }
 
+  /** Puts the nodes from `start` on in front of the first border, or of all, and takes `gone` away from those before `start`. */
+  hoist(start: number, gone: ReadonlySet<Node>): void {
+    const hoisted = this.nodes.splice(start)
+    const staying = (end?: number) => this.nodes.slice(0, end).filter((node) => !gone.has(node))
+    const borders = this.borders.map(({ at, values }) => ({ at: staying(at).length + hoisted.length, values }))
+    const first = staying(this.borders[0]?.at ?? 0)
+    this.nodes.splice(0, start, ...first, ...hoisted, ...staying().slice(first.length))
+    this.borders.splice(0, borders.length, ...borders)
+  }
+
   constant(data: ConstantData, shape: Shape, dtype: DType): Value {
     if (data.length !== sizeOf(shape)) throw new ShapeError(`constant: ${data.length} elements do not fill shape ${show(shape)}.`)
     const value = this.#value(dtype, shape, null)
@@ -86,18 +96,6 @@ export class GraphBuilder implements Graph {
     const known = this.#computed.get(parameter) ?? this.cast(parameter, this.compute)
     this.#computed.set(parameter, known)
     return known
-  }
-
-  /**
-   * What a trained parameter is read through: its cast to the type of computation where nothing reads it otherwise, else itself; and where that is
-   * only ever cut between its rows, the pieces. Its gradient is taken there, with the bits that it has, and is neither widened nor put together.
-   */
-  leavesOf(parameter: Value): readonly Value[] {
-    const readersOf = (value: Value) => this.nodes.filter((node) => node.inputs.includes(value))
-    const cast = this.#computed.get(parameter)
-    const whole = cast && readersOf(parameter).length === 1 ? cast : parameter
-    const [cut, ...others] = readersOf(whole)
-    return cut?.op === 'Split' && cut.attributes.axis === 0 && others.length === 0 ? cut.outputs : [whole]
   }
 
   /** A float constant in the graph's own precision. */

@@ -3,6 +3,7 @@ import type { RecomputePolicy } from '../autodiff/recompute.ts'
 import { GraphBuilder } from '../graph/graph-builder.ts'
 import type { Graph, Value } from '../graph/value.ts'
 import { defaultScaling, followGradients, scaledLoss, type LossScaling } from './loss-scaling.ts'
+import { handIn, placeOf, shadowName, shadowsOf, type Trained } from './trained.ts'
 
 /** The numbers of one update, in the order of the operation's `hyper` input. */
 export interface Hyper {
@@ -31,31 +32,14 @@ export const copyName = (copy: TrainedCopy, parameter: string): string => `${cop
 
 /** Weights of products and convolutions decay; biases, norms, A_log and D do not. */
 export function decays(name: string, { shape }: Pick<Value, 'shape'>): boolean {
-  return shape.length >= 2 && !/(^|\.)(A(_b)?_log|pos_embed|embedding_table\.weight)$/.test(rowsOf(name)?.whole ?? name)
-}
-
-/** The name of some rows of a parameter or of a copy of one, `end` not included. */
-const rowsName = (name: string, start: number, end: number): string => `${name}[${start}:${end}]`
-
-/** What a name of rows names; null for the name of a whole tensor. */
-export function rowsOf(name: string): { whole: string; start: number; end: number } | null {
-  const [, whole, start, end] = /^(.*)\[(\d+):(\d+)\]$/.exec(name) ?? []
-  return whole === undefined ? null : { whole, start: Number(start), end: Number(end) }
-}
-
-/** What is trained as one tensor: a parameter, or those of its rows that the graph reads as one. */
-interface Trained {
-  name: string
-  value: Value
-  /** What the graph reads: the same in the type of computation, or itself. */
-  leaf: Value
+  return shape.length >= 2 && !/(^|\.)(A(_b)?_log|pos_embed|embedding_table\.weight)$/.test(placeOf(name).parameters[0]!)
 }
 
 /**
  * Appends one training step to a graph that ends in `loss`: gradients of all parameters, their common norm, and one AdamW update of every
  * parameter with its moments and its moving average. Inputs `hyper` [8] and, for each parameter, `m/…`, `v/…`, `ema/…`; outputs `loss`, `gradNorm`
- * and the updated tensors under the names of their inputs with a prime, so that memory bound to both is updated in place. A parameter that the graph
- * reads in pieces is handed in so, as views of the same memory with their rows behind the name: nothing is cut, and no gradient is put together.
+ * and the updated tensors under the names of their inputs with a prime, so that memory bound to both is updated in place. What
+ * is trained may be a piece of a parameter, or several, see `handIn`.
  *
  * With `scaling`, by default where tokens are float16, gradients are taken of a scaled loss and divided again; see `followGradients`.
  *
@@ -71,33 +55,6 @@ export function trainStep(
   const gradients = backward(g, scaling ? scaledLoss(g, loss) : loss, leavesOf(trained), recompute)
   g.output('loss', loss)
   update(g, trained, gradients, scaling)
-}
-
-/** The name of a weight in the type of computation, among inputs and outputs. */
-export const shadowName = (parameter: string): string => `shadow/${parameter}`
-
-/** The shadows that a graph reads, by the name of their input. */
-export function shadowsOf({ inputs }: Pick<Graph, 'inputs'>): Map<string, Value> {
-  return new Map([...inputs].filter(([name]) => name.startsWith(shadowName(''))))
-}
-
-/**
- * Hands in what every parameter is read through, see `leavesOf`. Where that has fewer bits, the update writes it together with the weight, and no
- * step casts it.
- */
-function handIn(g: GraphBuilder): Trained[] {
-  return [...g.parameters].flatMap(([parameter, whole]) => {
-    let row = 0
-    const leaves = g.leavesOf(whole)
-    return leaves.map((leaf) => {
-      const name = leaves.length > 1 ? rowsName(parameter, row, (row += leaf.shape[0]!)) : parameter
-      const isShadow = leaf.dtype !== whole.dtype
-      if (isShadow) g.inputs.set(shadowName(name), leaf)
-      if (leaves.length === 1) return { name, value: whole, leaf }
-      if (!isShadow) g.inputs.set(name, leaf)
-      return { name, value: isShadow ? g.input(name, leaf.shape) : leaf, leaf }
-    })
-  })
 }
 
 const leavesOf = (trained: readonly Trained[]): Value[] => trained.map(({ leaf }) => leaf)

@@ -1,6 +1,6 @@
 import type { Arena, DeviceTensor, DType as NativeType, NativeRuntime } from '#native-ops/binding.ts'
 import { sizeOf } from '../graph/shape.ts'
-import { elementBytes, type Value } from '../graph/value.ts'
+import { elementBytes, type Shape, type Value } from '../graph/value.ts'
 
 const alignment = 64
 
@@ -12,19 +12,28 @@ export class Buffers implements Disposable {
   readonly #offsets: ReadonlyMap<string, number>
   readonly #views: DeviceTensor[] = []
 
-  /** Room for `values`, zeroed. Throws OutOfMemory. */
-  constructor(runtime: NativeRuntime, values: ReadonlyMap<string, Pick<Value, 'dtype' | 'shape'>>) {
+  /** Room for `values`, zeroed; those of one list of `neighbors` one behind the other. Throws OutOfMemory. */
+  constructor(
+    runtime: NativeRuntime,
+    values: ReadonlyMap<string, Pick<Value, 'dtype' | 'shape'>>,
+    neighbors: readonly (readonly string[])[] = [],
+  ) {
     let size = 0
-    const places = [...values].map(([name, { dtype, shape }]) => {
+    const order = new Set([...neighbors.flat(), ...values.keys()])
+    const places = [...order].map((name) => {
+      const { dtype, shape } = values.get(name)!
       const offset = size
       size += Math.ceil((sizeOf(shape) * elementBytes[dtype]) / alignment) * alignment
-      return { name, dtype, shape, offset }
+      return [name, offset] as const
     })
     this.sizeBytes = Math.max(size, alignment)
     this.#arena = runtime.createArena(this.sizeBytes)
-    this.#offsets = new Map(places.map(({ name, offset }) => [name, offset]))
+    this.#offsets = new Map(places)
     this.tensors = new Map(
-      places.map(({ name, dtype, shape, offset }) => [name, this.#arena.tensor(offset, dtype satisfies NativeType, shape)]),
+      [...values].map(([name, { dtype, shape }]) => [
+        name,
+        this.#arena.tensor(this.#offsets.get(name)!, dtype satisfies NativeType, shape),
+      ]),
     )
   }
 
@@ -34,11 +43,11 @@ export class Buffers implements Disposable {
     return tensor
   }
 
-  /** Some rows of a tensor, `end` not included: the same memory. */
-  rows(name: string, start: number, end: number): DeviceTensor {
-    const { dtype, shape } = this.get(name)
-    const rowBytes = sizeOf(shape.slice(1)) * elementBytes[dtype]
-    const view = this.#arena.tensor(this.#offsets.get(name)! + start * rowBytes, dtype, [end - start, ...shape.slice(1)])
+  /** The memory from a row of a tensor on, into its neighbors where the shape is larger than what is left of it. */
+  view(name: string, row: number, shape: Shape): DeviceTensor {
+    const tensor = this.get(name)
+    const rowBytes = sizeOf(tensor.shape.slice(1)) * elementBytes[tensor.dtype]
+    const view = this.#arena.tensor(this.#offsets.get(name)! + row * rowBytes, tensor.dtype, shape)
     this.#views.push(view)
     return view
   }

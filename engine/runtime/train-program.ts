@@ -1,12 +1,10 @@
 import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
-import type { Graph } from '../graph/value.ts'
+import type { Graph, Shape } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
   shadowGraph,
-  shadowsOf,
   hyperValues,
-  rowsOf,
   sumName,
   sumsOf,
   trainedCopies,
@@ -15,6 +13,7 @@ import {
   type Hyper,
   type TrainedCopy,
 } from '../optim/train-step.ts'
+import { placeOf, shadowsOf } from '../optim/trained.ts'
 import { Buffers } from './buffers.ts'
 import { Program } from './program.ts'
 
@@ -55,9 +54,20 @@ export class TrainProgram implements Disposable {
     this.#update = update
     this.#shadowing = shadowing
     this.#shadows = new Buffers(runtime, shadowsOf(g))
-    const likeWeights = () => new Buffers(runtime, g.parameters)
+    const trained = trainedIn(update ?? program)
+    const neighbors = [...trained.keys()].map((name) => placeOf(name).parameters).filter(({ length }) => length > 1)
+    const likeWeights = () => new Buffers(runtime, g.parameters, neighbors)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
+    const views = [...trained].flatMap(([name, shape]) => {
+      if (g.parameters.has(name)) return []
+      const { parameters, row } = placeOf(name)
+      const viewOf = (memory: Buffers) => memory.view(parameters[0]!, row, shape)
+      return [
+        [name, viewOf(this.weights)] as const,
+        ...trainedCopies.map((copy) => [copyName(copy, name), viewOf(this.copies[copy])] as const),
+      ]
+    })
     const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
     const scaled = g.inputs.get(scalingState.scale)
@@ -67,7 +77,7 @@ export class TrainProgram implements Disposable {
     this.state = state
     const sums = [...sumsOf(g)].map(([name, value]) => [sumName(name), value] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
-    const kept = new Map([...state, ...this.#rowsIn(update ?? program), ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
+    const kept = new Map([...state, ...views, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
     const inputs = [...program.reads].filter(([name]) => !kept.has(name))
     this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
@@ -79,18 +89,6 @@ export class TrainProgram implements Disposable {
       new Map([...updated, ...this.#results.tensors]),
     ]
     for (const one of [program, update, shadowing]) one?.bind(reads, results)
-  }
-
-  /** What a program updates of the rows of parameters that are read in pieces, as views of the whole: by name, as the state. */
-  #rowsIn({ reads }: Program): Map<string, DeviceTensor> {
-    const arenas = [['', this.weights] as const, ...trainedCopies.map((copy) => [copyName(copy, ''), this.copies[copy]] as const)]
-    const views = arenas.flatMap(([prefix, arena]) =>
-      [...reads.keys()].flatMap((name) => {
-        const rows = name.startsWith(prefix) ? rowsOf(name.slice(prefix.length)) : null
-        return rows && arena.tensors.has(rows.whole) ? [[name, arena.rows(rows.whole, rows.start, rows.end)] as const] : []
-      }),
-    )
-    return new Map(views)
   }
 
   /** Bytes of weights, moments, moving average and shadows. */
@@ -174,4 +172,10 @@ export class TrainProgram implements Disposable {
     ])
       buffers?.[Symbol.dispose]()
   }
+}
+
+/** The shapes of what a program updates, by name. */
+function trainedIn({ reads }: Program): Map<string, Shape> {
+  const prefix = copyName('ema', '')
+  return new Map([...reads].flatMap(([name, { shape }]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), shape]] : [])))
 }

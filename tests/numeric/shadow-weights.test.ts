@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import { lower } from '#engine/lowering/lower.ts'
-import { rowsOf, shadowName, shadowsOf } from '#engine/optim/train-step.ts'
+import { shadowName, shadowsOf } from '#engine/optim/trained.ts'
 import { encode } from '#engine/runtime/elements.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { presets } from '#engine/presets.ts'
@@ -46,9 +46,13 @@ test.each([
   ['a piece of a batch', 8, {}],
 ] as const)('a weight that is read in halves is handed in so: %s cuts none and puts no gradient together', (_, microBatch, precision) => {
   const graph = trainGraph({ ...tiny, microBatch }, precision)
-  const halves = [...graph.inputs.keys()].flatMap((name) => rowsOf(name) ?? []).filter(({ whole }) => whole.startsWith('blocks.0.'))
-  expect(new Set(halves.map(({ start, end }) => `${start} ${end}`))).toEqual(new Set(['0 256', '256 512']))
-  const { nodes } = lower(graph)
-  const alongRows = nodes.filter(({ op, attributes: { axis } }) => /Split|Concat/.test(op) && axis && 'int' in axis && axis.int === 0)
-  expect(alongRows).toEqual([])
+  expect([...graph.inputs.keys()]).toEqual(
+    expect.arrayContaining(['blocks.0.mixer.in_proj.weight[0:256]', 'blocks.0.mixer.in_proj.weight[256:512]']),
+  )
+  const { nodes, inputs } = lower(graph)
+  const given = new Set(inputs.map(({ name }) => name))
+  const cut = nodes.filter(({ op, inputs: [whole] }) => op === 'Split' && given.has(whole!))
+  const gradients = new Set(nodes.filter(({ op }) => /GlobalNorm|AdamW/.test(op)).flatMap(({ inputs }) => inputs))
+  const putTogether = nodes.filter(({ op, outputs: [whole] }) => op === 'Concat' && gradients.has(whole!))
+  expect([...cut, ...putTogether]).toEqual([])
 })
