@@ -43,7 +43,8 @@ export class GraphBuilder implements Graph {
   readonly borders: Border[] = []
   /** Parameters in the type of computation, cast once however often they are used. */
   readonly #computed = new Map<Value, Value>()
-  readonly #ones = new Map<string, Value>()
+  /** Constants that are made once however often they are used. */
+  readonly #constants = new Map<string, Value>()
   #nextId = 0
 
   constructor(float: DType = 'f32', { compute = float, scanChunk = 32 }: Precision = {}) {
@@ -112,7 +113,19 @@ export class GraphBuilder implements Graph {
   }
 
   zeros(shape: Shape, dtype: DType = this.float): Value {
-    return this.cast(this.expand(this.scalar(0), shape), dtype)
+    return this.#once(`zeros ${show(shape)} ${dtype}`, () => this.cast(this.expand(this.scalar(0), shape), dtype))
+  }
+
+  /** A matrix with ones on its diagonal and zeros beside it, in the type of computation. */
+  diagonal(rows: number, columns: number): Value {
+    const ones = Array.from({ length: rows * columns }, (_, i) => Number(i % (columns + 1) === 0 && i < columns * columns))
+    return this.#once(`diagonal ${rows} ${columns}`, () => this.cast(this.floats(ones, [rows, columns]), this.compute))
+  }
+
+  #once(key: string, make: () => Value): Value {
+    const known = this.#constants.get(key) ?? make()
+    this.#constants.set(key, known)
+    return known
   }
 
   // Element by element. Shapes broadcast.
@@ -166,9 +179,7 @@ export class GraphBuilder implements Graph {
    */
   #columnSums(x: Value, axes: number): Value {
     const rows = sizeOf(x.shape.slice(0, axes))
-    const key = `${rows} ${x.dtype}`
-    const ones = this.#ones.get(key) ?? this.cast(this.expand(this.scalar(1), [1, rows]), x.dtype)
-    this.#ones.set(key, ones)
+    const ones = this.#once(`ones ${rows} ${x.dtype}`, () => this.cast(this.expand(this.scalar(1), [1, rows]), x.dtype))
     return this.gemm(ones, this.reshape(x, [rows, sizeOf(x.shape.slice(axes))]))
   }
 

@@ -20,8 +20,8 @@ interface Joinable {
 }
 
 /**
- * Before gradients are taken: what all blocks compute of one vector, their modulations, and of their weights alone, the decays of their scans, is
- * computed for many blocks at once, in front of the first. It is little, and takes as long to start as to compute; so do its gradients. In a
+ * Before gradients are taken: what all blocks compute of one vector, their modulations, and of their weights alone, decays of scans and weights that
+ * get more columns, is computed for many blocks at once, in front of the first. It is little, and takes as long to start as to compute; so do its gradients. In a
  * training step weights lie one under another without a copy, see `handIn`.
  */
 export function joinBlocks(g: GraphBuilder): void {
@@ -70,7 +70,25 @@ export function joinBlocks(g: GraphBuilder): void {
     }
   }
 
-  const found = g.nodes.flatMap((node) => (node.op === 'Gemm' ? modulation(node) : node.op === 'Exp' ? decay(node) : null) ?? [])
+  const widening = (node: Node): Joinable | null => {
+    const [weight, diagonal, bias] = node.inputs as [Value, Value, Value?]
+    const constant = diagonal.node?.op === 'Cast' ? diagonal.node.inputs[0]! : diagonal
+    if (node.attributes.transA === 1 || bias || !isWeight(weight) || !g.constants.has(constant)) return null
+    return {
+      kind: `${diagonal.id} ${show(weight.shape)} ${String(node.attributes.transB)}`,
+      nodes: [node],
+      pieces: node.outputs,
+      weights: [weight],
+      compute: ([weights]) => g.gemm(weights!, g.cast(constant, diagonal.dtype), { transB: node.attributes.transB === 1 }),
+      axis: 0,
+    }
+  }
+
+  const kinds: Readonly<Record<string, (node: Node) => Joinable | null>> = {
+    Gemm: (node) => modulation(node) ?? widening(node),
+    Exp: decay,
+  }
+  const found = g.nodes.flatMap((node) => kinds[node.op]?.(node) ?? [])
   const gone = new Set<Node>()
   for (const alike of Map.groupBy(found, ({ kind }) => kind).values()) {
     for (const group of evenly(alike)) {
