@@ -73,13 +73,13 @@ export function joinBlocks(g: GraphBuilder): void {
   const widening = (node: Node): Joinable | null => {
     const [weight, diagonal, bias] = node.inputs as [Value, Value, Value?]
     const constant = diagonal.node?.op === 'Cast' ? diagonal.node.inputs[0]! : diagonal
-    if (node.attributes.transA === 1 || bias || !isWeight(weight) || !g.constants.has(constant)) return null
+    if (node.attributes.transA === 1 || node.attributes.transB === 1 || bias || !isWeight(weight) || !g.constants.has(constant)) return null
     return {
-      kind: `${diagonal.id} ${show(weight.shape)} ${String(node.attributes.transB)}`,
+      kind: `${diagonal.id} ${show(weight.shape)}`,
       nodes: [node],
       pieces: node.outputs,
       weights: [weight],
-      compute: ([weights]) => g.gemm(weights!, g.cast(constant, diagonal.dtype), { transB: node.attributes.transB === 1 }),
+      compute: ([weights]) => g.gemm(weights!, g.cast(constant, diagonal.dtype)),
       axis: 0,
     }
   }
