@@ -15,6 +15,9 @@ export interface Precision {
   scanChunk?: number
 }
 
+/** Equal pieces that ONNX Runtime cuts on a GPU in one kernel; the addresses of more would pass through memory of the host, which no recorded graph may read. */
+export const mostPieces = 32
+
 /** A place in a network after which everything can be computed from the values that cross it: a gradient pass may keep those and nothing else. */
 export interface Border {
   /** Number of nodes before it. */
@@ -40,7 +43,8 @@ export class GraphBuilder implements Graph {
   readonly borders: Border[] = []
   /** Parameters in the type of computation, cast once however often they are used. */
   readonly #computed = new Map<Value, Value>()
-  readonly #ones = new Map<string, Value>()
+  /** Constants that are made once however often they are used. */
+  readonly #constants = new Map<string, Value>()
   #nextId = 0
 
   constructor(float: DType = 'f32', { compute = float, scanChunk = 32 }: Precision = {}) {
@@ -70,6 +74,16 @@ export class GraphBuilder implements Graph {
     this.borders.push({ at: this.nodes.length, values })
   }
 
+  /** Puts the nodes from `start` on in front of the first border, or of all, and takes `gone` away from those before `start`. */
+  hoist(start: number, gone: ReadonlySet<Node>): void {
+    const hoisted = this.nodes.splice(start)
+    const staying = (end?: number) => this.nodes.slice(0, end).filter((node) => !gone.has(node))
+    const borders = this.borders.map(({ at, values }) => ({ at: staying(at).length + hoisted.length, values }))
+    const first = staying(this.borders[0]?.at ?? 0)
+    this.nodes.splice(0, start, ...first, ...hoisted, ...staying().slice(first.length))
+    this.borders.splice(0, borders.length, ...borders)
+  }
+
   constant(data: ConstantData, shape: Shape, dtype: DType): Value {
     if (data.length !== sizeOf(shape)) throw new ShapeError(`constant: ${data.length} elements do not fill shape ${show(shape)}.`)
     const value = this.#value(dtype, shape, null)
@@ -83,16 +97,6 @@ export class GraphBuilder implements Graph {
     const known = this.#computed.get(parameter) ?? this.cast(parameter, this.compute)
     this.#computed.set(parameter, known)
     return known
-  }
-
-  /**
-   * What a trained parameter is read through: its cast to the type of computation where nothing reads it otherwise, else itself. Its gradient is
-   * taken there, with the bits that it has, and is never widened.
-   */
-  leafOf(parameter: Value): Value {
-    const cast = this.#computed.get(parameter)
-    const readers = this.nodes.filter((node) => node.inputs.includes(parameter))
-    return cast && readers.length === 1 ? cast : parameter
   }
 
   /** A float constant in the graph's own precision. */
@@ -109,7 +113,19 @@ export class GraphBuilder implements Graph {
   }
 
   zeros(shape: Shape, dtype: DType = this.float): Value {
-    return this.cast(this.expand(this.scalar(0), shape), dtype)
+    return this.#once(`zeros ${show(shape)} ${dtype}`, () => this.cast(this.expand(this.scalar(0), shape), dtype))
+  }
+
+  /** A matrix with ones on its diagonal and zeros beside it, in the type of computation. */
+  diagonal(rows: number, columns: number): Value {
+    const ones = Array.from({ length: rows * columns }, (_, i) => Number(i % (columns + 1) === 0 && i < columns * columns))
+    return this.#once(`diagonal ${rows} ${columns}`, () => this.cast(this.floats(ones, [rows, columns]), this.compute))
+  }
+
+  #once(key: string, make: () => Value): Value {
+    const known = this.#constants.get(key) ?? make()
+    this.#constants.set(key, known)
+    return known
   }
 
   // Element by element. Shapes broadcast.
@@ -163,9 +179,7 @@ export class GraphBuilder implements Graph {
    */
   #columnSums(x: Value, axes: number): Value {
     const rows = sizeOf(x.shape.slice(0, axes))
-    const key = `${rows} ${x.dtype}`
-    const ones = this.#ones.get(key) ?? this.cast(this.expand(this.scalar(1), [1, rows]), x.dtype)
-    this.#ones.set(key, ones)
+    const ones = this.#once(`ones ${rows} ${x.dtype}`, () => this.cast(this.expand(this.scalar(1), [1, rows]), x.dtype))
     return this.gemm(ones, this.reshape(x, [rows, sizeOf(x.shape.slice(axes))]))
   }
 
@@ -230,6 +244,16 @@ export class GraphBuilder implements Graph {
       { axis: a, sizes },
       sizes.map((size) => [x.shape.map((n, i) => (i === a ? size : n)), x.dtype]),
     )
+  }
+
+  /** The columns of a matrix [M, N], each [M]. */
+  columns(x: Value): Value[] {
+    const [rows, count] = x.shape as [number, number]
+    const starts = Array.from({ length: Math.ceil(count / mostPieces) }, (_, i) => i * mostPieces)
+    const groups = starts.map((start) => this.slice(x, 1, start, Math.min(count, start + mostPieces)))
+    return groups
+      .flatMap((group) => this.split(group, 1, Array<number>(group.shape[1]!).fill(1)))
+      .map((column) => this.reshape(column, [rows]))
   }
 
   /** Rows of `table` [R, ...] at integer `indices` [...]. */

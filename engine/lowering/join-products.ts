@@ -1,11 +1,9 @@
-import { GraphBuilder } from '../graph/graph-builder.ts'
+import { GraphBuilder, mostPieces } from '../graph/graph-builder.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
 import { readersOf } from './readers.ts'
 
 /** Up to so many rows a product takes as long as its weights take to be read, and copying pieces of its result costs next to nothing. */
 const fewRows = 64
-/** Equal pieces that ONNX Runtime cuts on a GPU in one kernel; the addresses of more would pass through memory of the host, which no recorded graph may read. */
-const mostPieces = 32
 
 /** A product of few rows with weights that are still: y [rows, out] = x [rows, in] times a weight, plus a bias. */
 interface Product {

@@ -1,5 +1,5 @@
 import { sizeOf } from '../graph/shape.ts'
-import type { Node, Value } from '../graph/value.ts'
+import type { Node, Shape, Value } from '../graph/value.ts'
 import { int, ints, type Emitter } from './emitter.ts'
 
 /** Writes one operation of the graph as ONNX nodes. */
@@ -19,9 +19,41 @@ const numbers = (node: Node, name: string): readonly number[] => node.attributes
 const onnxTypes: Readonly<Record<string, number>> = { f32: 1, i32: 6, i64: 7, bool: 9, f16: 10, f64: 11, bf16: 16 }
 
 const reduce =
-  (op: string): Lowering =>
-  (e, node) =>
-    e.define(node.outputs, op, [e.name(node.inputs[0]), e.ints(numbers(node, 'axes'))], { keepdims: int(number(node, 'keepDims')) })
+  (op: 'ReduceSum' | 'ReduceMean'): Lowering =>
+  (e, node) => {
+    const axes = numbers(node, 'axes')
+    const areNeighbors = axes.every((axis, i) => axis === axes[0]! + i)
+    if (e.mixed && areNeighbors && node.inputs[0]!.dtype === 'f32') reduceInOrder(e, node, op)
+    else e.define(node.outputs, op, [e.name(node.inputs[0]), e.ints(axes)], { keepdims: int(number(node, 'keepDims')) })
+  }
+
+/**
+ * Sums over neighboring axes as products with equal factors: a GPU would add in an order left to chance. The sum of all elements is a sum of sums, so
+ * that each is short.
+ */
+function reduceInOrder(e: Emitter, { inputs, outputs, attributes }: Node, op: 'ReduceSum' | 'ReduceMean'): void {
+  const { shape } = inputs[0]!
+  const axes = attributes.axes as readonly number[]
+  const outer = sizeOf(shape.slice(0, axes[0]))
+  const count = sizeOf(axes.map((axis) => shape[axis]!))
+  const inner = sizeOf(shape) / (outer * count)
+  const factor = op === 'ReduceMean' ? 1 / count : 1
+  const equal = (value: number, factors: Shape) => e.constant(new Float32Array(sizeOf(factors)).fill(value), factors, 'f32')
+  const x = (as: Shape) => e.emit('Reshape', [e.name(inputs[0]), e.ints(as)])
+  const columns = outer * inner === 1 ? divisorNear(Math.sqrt(count), count) : 1
+  const sums =
+    columns > 1
+      ? e.emit('Gemm', [e.emit('Gemm', [equal(1, [1, count / columns]), x([count / columns, columns])]), equal(factor, [columns, 1])])
+      : e.emit('MatMul', [equal(factor, [outer, 1, count]), x([outer, count, inner])])
+  e.define(outputs, 'Reshape', [sums, e.ints(outputs[0]!.shape)])
+}
+
+/** The largest divisor of a number that is not above `limit`. */
+function divisorNear(limit: number, n: number): number {
+  let divisor = Math.floor(limit)
+  while (n % divisor !== 0) divisor--
+  return divisor
+}
 
 const withShape =
   (op: string): Lowering =>

@@ -1,18 +1,19 @@
 import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
-import type { Graph } from '../graph/value.ts'
+import type { Graph, Shape } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
   shadowGraph,
-  shadowsOf,
   hyperValues,
   sumName,
+  sumsOf,
   trainedCopies,
   updatedName,
   updateGraph,
   type Hyper,
   type TrainedCopy,
 } from '../optim/train-step.ts'
+import { placeOf, shadowsOf } from '../optim/trained.ts'
 import { Buffers } from './buffers.ts'
 import { Program } from './program.ts'
 
@@ -53,9 +54,20 @@ export class TrainProgram implements Disposable {
     this.#update = update
     this.#shadowing = shadowing
     this.#shadows = new Buffers(runtime, shadowsOf(g))
-    const likeWeights = () => new Buffers(runtime, g.parameters)
+    const trained = trainedIn(update ?? program)
+    const neighbors = [...trained.keys()].map((name) => placeOf(name).parameters).filter(({ length }) => length > 1)
+    const likeWeights = () => new Buffers(runtime, g.parameters, neighbors)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
+    const views = [...trained].flatMap(([name, shape]) => {
+      if (g.parameters.has(name)) return []
+      const { parameters, row } = placeOf(name)
+      const viewOf = (memory: Buffers) => memory.view(parameters[0]!, row, shape)
+      return [
+        [name, viewOf(this.weights)] as const,
+        ...trainedCopies.map((copy) => [copyName(copy, name), viewOf(this.copies[copy])] as const),
+      ]
+    })
     const state = new Map(this.weights.tensors)
     for (const copy of trainedCopies) for (const [name, tensor] of this.copies[copy].tensors) state.set(copyName(copy, name), tensor)
     const scaled = g.inputs.get(scalingState.scale)
@@ -63,9 +75,9 @@ export class TrainProgram implements Disposable {
     for (const [name, tensor] of this.#scaling?.tensors ?? []) state.set(name, tensor)
     this.#scaling?.write(scalingState.scale, Float32Array.of(firstScale))
     this.state = state
-    const sums = [...g.parameters].map(([name, { dtype, shape }]) => [sumName(name), { dtype, shape }] as const)
+    const sums = [...sumsOf(g)].map(([name, value]) => [sumName(name), value] as const)
     this.#sums = update ? new Buffers(runtime, new Map(sums)) : null
-    const kept = new Map([...state, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
+    const kept = new Map([...state, ...views, ...this.#shadows.tensors, ...(this.#sums?.tensors ?? [])])
     const inputs = [...program.reads].filter(([name]) => !kept.has(name))
     this.#hyper = new Buffers(runtime, new Map([...(update ?? program).reads].filter(([name]) => name === 'hyper')))
     this.batch = new Buffers(runtime, new Map(inputs.filter(([name]) => name !== 'hyper')))
@@ -160,4 +172,10 @@ export class TrainProgram implements Disposable {
     ])
       buffers?.[Symbol.dispose]()
   }
+}
+
+/** The shapes of what a program updates, by name. */
+function trainedIn({ reads }: Program): Map<string, Shape> {
+  const prefix = copyName('ema', '')
+  return new Map([...reads].flatMap(([name, { shape }]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), shape]] : [])))
 }

@@ -60,12 +60,14 @@ function valuesOf(g: GraphBuilder, bytes: Value): Value {
   return g.sub(g.div(g.transpose(g.cast(bytes, g.float), [0, 3, 1, 2]), g.scalar(127.5)), g.scalar(1))
 }
 
-/** Layer i = 1..depth is dropped with probability dropPath (i - 1) / (depth - 1), the last one being the final norm's (spec 1.5). */
-function stochasticDepth(g: GraphBuilder, { model }: Recipe, u: Value): (layer: number) => Value {
-  const batchSize = u.shape[0]!
-  return (layer) => {
-    const rate = model.depth > 1 ? (model.dropPath * (layer - 1)) / (model.depth - 1) : 0
-    const drawn = g.reshape(g.slice(u, 1, layer - 1, layer), [batchSize])
-    return g.where(g.less(drawn, g.scalar(rate)), g.scalar(0), g.scalar(1 / (1 - rate)))
-  }
+/**
+ * Layer i = 1..depth is dropped with probability dropPath (i - 1) / (depth - 1), the last one being the final norm's (spec 1.5). The factors of all
+ * layers are computed side by side.
+ */
+function stochasticDepth(g: GraphBuilder, { model: { depth, dropPath } }: Recipe, u: Value): (layer: number) => Value {
+  const rates = Array.from({ length: depth }, (_, i) => (depth > 1 ? (dropPath * i) / (depth - 1) : 0))
+  const side = (values: number[]) => g.floats(values, [1, depth])
+  const factors = g.where(g.less(u, side(rates)), g.scalar(0), side(rates.map((rate) => 1 / (1 - rate))))
+  const perLayer = g.columns(factors)
+  return (layer) => perLayer[layer - 1]!
 }

@@ -2,6 +2,7 @@ import { StudioError } from '#contracts/errors.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { GraphBuilder, Precision } from '../graph/graph-builder.ts'
 import { gradientStep, trainStep } from '../optim/train-step.ts'
+import { joinBlocks } from './join-blocks.ts'
 import { lossGraph, pictureForm } from './loss-graph.ts'
 
 /** How many pictures of a recipe's batch are in memory at once. @throws StudioError invalid-request when the batch is not a multiple. */
@@ -24,6 +25,7 @@ export function divisors(n: number): number[] {
 export function trainGraph(recipe: Recipe, precision: Precision): GraphBuilder {
   const size = microBatchOf(recipe)
   const { graph, loss } = lossGraph(recipe, size, { training: true, pictures: pictureForm(recipe), ...precision })
+  joinBlocks(graph)
   if (size === recipe.batchSize) trainStep(graph, loss, recipe.recompute)
   else gradientStep(graph, loss, { share: size / recipe.batchSize, recompute: recipe.recompute })
   return graph

@@ -13,6 +13,7 @@ const networks: Record<string, Partial<ModelSpec>> = {
   'no condition': {},
   classes: { condition: { kind: 'class', classes: 4 }, positionEmbedding: 1 },
   'text and LayerNorm': { condition: textCondition, norm: 'layer' },
+  'as many states as its step size has ranks': { stateDim: 2 },
   'two directions and no positions': { scan: { kind: 'bidirectional', count: 1 }, positionEmbedding: 0 },
 }
 

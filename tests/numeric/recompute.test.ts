@@ -7,6 +7,7 @@ import { trainStep } from '#engine/optim/train-step.ts'
 import { presets } from '#engine/presets.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { TrainProgram } from '#engine/runtime/train-program.ts'
+import { joinBlocks } from '#engine/training/join-blocks.ts'
 import { lossGraph } from '#engine/training/loss-graph.ts'
 import { numbers, runtime } from '#tests/support/differences.ts'
 
@@ -19,6 +20,7 @@ const small = { embedDim: 32, depth: 4, height: 16, width: 16, dropPath: 0.2 } a
 /** Two steps of a recipe: losses and gradient norms, all weights afterwards, and what the steps took beside inputs and outputs. */
 async function twoSteps(recipe: Recipe, policy: Recipe['recompute']) {
   const { graph, loss } = lossGraph(recipe, recipe.batchSize, { training: true })
+  joinBlocks(graph)
   trainStep(graph, loss, policy)
   using program = await TrainProgram.compile(runtime, graph, { memoryPattern: false })
   for (const [name, values] of initialParameters(graph, 1, recipe.model.depth)) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import { lower } from '#engine/lowering/lower.ts'
-import { shadowName, shadowsOf } from '#engine/optim/train-step.ts'
+import { shadowName, shadowsOf } from '#engine/optim/trained.ts'
 import { encode } from '#engine/runtime/elements.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { presets } from '#engine/presets.ts'
@@ -38,4 +38,21 @@ test.each(['speed', 'balanced', 'memory'] as const)('a training step casts no we
   expect(shadows.size).toBeGreaterThan(50)
   const cast = nodes.filter(({ op, inputs }) => op === 'Cast' && weights.has(inputs[0]!)).map(({ inputs }) => inputs[0]!)
   expect(cast.filter((name) => shadows.has(shadowName(name)))).toEqual([])
+})
+
+test.each([
+  ['a step in float32', null, {}],
+  ['a step with weights in 16 bits', null, { compute: 'bf16', scanChunk: 16 }],
+  ['a piece of a batch', 8, {}],
+] as const)('a weight that is read in halves is handed in so: %s cuts none and puts no gradient together', (_, microBatch, precision) => {
+  const graph = trainGraph({ ...tiny, microBatch }, precision)
+  expect([...graph.inputs.keys()]).toEqual(
+    expect.arrayContaining(['blocks.0.mixer.in_proj.weight[0:256]', 'blocks.0.mixer.in_proj.weight[256:512]']),
+  )
+  const { nodes, inputs } = lower(graph)
+  const given = new Set(inputs.map(({ name }) => name))
+  const cut = nodes.filter(({ op, inputs: [whole] }) => op === 'Split' && given.has(whole!))
+  const gradients = new Set(nodes.filter(({ op }) => /GlobalNorm|AdamW/.test(op)).flatMap(({ inputs }) => inputs))
+  const putTogether = nodes.filter(({ op, outputs: [whole] }) => op === 'Concat' && gradients.has(whole!))
+  expect([...cut, ...putTogether]).toEqual([])
 })

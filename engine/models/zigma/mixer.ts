@@ -36,13 +36,29 @@ function scan(g: GraphBuilder, spec: ModelSpec, x: Value, z: Value, name: string
 
   const kernel = g.reshape(parameter(`conv1d${suffix}.weight`, [e, 1, spec.convWidth]), [e, spec.convWidth])
   const u = scanConv(g, x, permutation, kernel, parameter(`conv1d${suffix}.bias`, [e]))
-  const [deltaLow, B, C] = g.split(project(g, u, parameter(`x_proj${suffix}.weight`, [rank + 2 * n, e])), 2, [rank, n, n]) as [
-    Value,
-    Value,
-    Value,
-  ]
-  const delta = project(g, deltaLow, parameter(`dt_proj${suffix}.weight`, [e, rank]))
+  const rows = project(g, u, parameter(`x_proj${suffix}.weight`, [rank + 2 * n, e]))
+  const { deltaLow, B, C, width } = cut(g, rows, { rank, n })
+  const weight = parameter(`dt_proj${suffix}.weight`, [e, rank])
+  const delta = project(g, deltaLow, width > rank ? g.gemm(g.computed(weight), g.diagonal(rank, width)) : weight)
   const A = g.neg(g.exp(parameter(suffix ? 'A_b_log' : 'A_log', [e, n])))
   const D = parameter(`D${suffix}`, [e])
   return selectiveScan(g, { u, delta, A, B, C, D, z, deltaBias: parameter(`dt_proj${suffix}.bias`, [e]), permutation })
+}
+
+/**
+ * What a scan reads of [.., rank + 2 n]: its low-rank step size, B and C. Pieces of one size are cut several times as fast as others on a GPU, and are
+ * put together so in their gradient; then the step size is left as it lies, before B and C, which meet zeros behind the `rank` columns of its weight.
+ */
+function cut(
+  g: GraphBuilder,
+  rows: Value,
+  { rank, n }: { rank: number; n: number },
+): Record<'deltaLow' | 'B' | 'C', Value> & { width: number } {
+  const width = rank + 2 * n
+  if (rank % n !== 0) {
+    const [deltaLow, B, C] = g.split(rows, 2, [rank, n, n]) as [Value, Value, Value]
+    return { deltaLow, B, C, width: rank }
+  }
+  const [B, C] = g.split(rows, 2, Array<number>(width / n).fill(n)).slice(-2) as [Value, Value]
+  return { deltaLow: rows, B, C, width }
 }
