@@ -115,11 +115,12 @@ function recipeFor(preset: string, size: number | undefined): Recipe {
   return { ...recipe, model: { ...model, width: edge, height: edge }, samplePrompts: [] }
 }
 
-/** The device that the studio computes on. @throws StudioError where there is none that works. */
+/** The device that the studio computes on. @throws StudioError where it does not work; loading the libraries of a graphics card takes what it takes. */
 async function deviceOf(studio: Studio): Promise<string> {
-  const { engine } = await studio.services['system.describe'](null, { signal })
-  if (engine.problem !== null) throw new StudioError('engine-lost', engine.problem)
-  return engine.device
+  const { engine } = studio.context
+  const { name } = await engine.call('engine.describe', null)
+  await engine.describe() // from now on the device's memory says what fits
+  return name
 }
 
 /** How fast the recipe trains here, by training it for some seconds. */
