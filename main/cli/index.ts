@@ -184,9 +184,11 @@ program
 
 program
   .command('demo')
-  .description('the whole road: import the sample set, train for some minutes, draw')
-  .requiredOption('--out <dir>', 'folder for the project, loss.jsonl and grid.png')
+  .description('the whole road: import the sample set, train for some minutes, draw what was held out')
+  .requiredOption('--out <dir>', 'folder for the project, loss.jsonl, loss.svg and grid.png')
   .option('--minutes <m>', 'minutes of training', positive('--minutes'), 10)
+  .option('--preset <name>', 'a preset for pixels and captions: tiny, small or fine', 'tiny')
+  .option('--size <pixels>', "edge of the pictures; the preset's by default", wholeNumber('--size', 8))
   .addOption(json())
   .action(run(demo))
 

@@ -906,6 +906,7 @@ export const en = {
   preset: {
     tiny: 'For this processor: minutes.',
     small: 'For a graphics card: hours.',
+    fine: 'For a fast graphics card: minutes, in finer patches.',
     official1024: 'The official model for 1024-pixel faces and landscapes.',
     official256: 'The official model for 256-pixel pictures.',
     official256Text: 'The official text model for 256-pixel pictures.',

@@ -884,6 +884,7 @@ export const zhCN: typeof en = {
   preset: {
     tiny: '适合本机处理器：几分钟。',
     small: '适合显卡：数小时。',
+    fine: '适合高速显卡：几分钟，图块更细。',
     official1024: '官方 1024 像素人脸与风景模型。',
     official256: '官方 256 像素模型。',
     official256Text: '官方 256 像素文本模型。',

@@ -203,6 +203,9 @@ describe('zigma', { timeout: 60_000 }, () => {
 
   test.each([
     ['an unknown preset', ['train', '--project', 'P', '--preset', 'huge'], 2, 'There is no preset "huge". Choose one of tiny'],
+    ['a demo of latents', ['demo', '--out', 'P', '--preset', 'zigzag8_b1_pe2'], 2, 'Choose tiny, small or fine.'],
+    ['a demo of no preset', ['demo', '--out', 'P', '--preset', 'huge'], 2, 'There is no preset "huge". Choose one of tiny'],
+    ['a demo of a size that patches do not fill', ['demo', '--out', 'P', '--size', '30'], 2, 'Choose 32.'],
     ['neither preset nor recipe', ['train', '--project', 'P'], 2, 'Give either --preset NAME or --recipe FILE.'],
     ['a recipe that is not there', ['train', '--project', 'P', '--recipe', '/no/file'], 2, 'The recipe "/no/file" cannot be read.'],
     ['a source that is not there', ['import', '/no/such/folder', '--project', 'P'], 2, 'cannot be read'],

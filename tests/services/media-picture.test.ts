@@ -203,3 +203,25 @@ test('a contact sheet shows every picture enlarged without blur, each row under 
   const captionPixels = Array.from({ length: 40 * 22 }, (_, i) => at(8 + (i % 40), 8 + Math.floor(i / 40))[0]!)
   expect(captionPixels.some((value) => value > 150)).toBe(true)
 })
+
+test('a contact sheet sets references apart and lays blocks beside each other', async () => {
+  const of = (...rgb: [number, number, number]) => ({ rgb: new Uint8Array([...rgb, ...rgb, ...rgb, ...rgb]), width: 2, height: 2 })
+  const rows = [of(200, 0, 0), of(0, 200, 0), of(0, 0, 200)].map((reference) => ({ caption: '', reference, pictures: [of(90, 90, 90)] }))
+  const { data, info } = await sharp(await contactSheet(rows, 20, { blocks: 2 }))
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  const at = (x: number, y: number) => [...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3)]
+  // A block is a reference of 20, 24 apart, a picture of 20; blocks are 24 apart; the border is 8. Captions of 22 above 20 and 8.
+  expect([info.width, info.height]).toEqual([8 + 64 + 24 + 64 + 8, 8 + 2 * 50])
+  expect([at(18, 40), at(18, 90), at(18 + 88, 40)]).toEqual([
+    [200, 0, 0],
+    [0, 200, 0],
+    [0, 0, 200],
+  ])
+  expect([at(8 + 44 + 10, 40), at(18 + 88, 90)]).toEqual([
+    [90, 90, 90],
+    [22, 22, 22], // three rows leave the last place empty
+  ])
+  expect(at(6, 40)).toEqual(at(29, 40))
+  expect(at(6, 40)).not.toEqual([22, 22, 22])
+})
