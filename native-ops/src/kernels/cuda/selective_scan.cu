@@ -20,11 +20,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   auto& tile = tiles[threadIdx.x / kWarp];
   using States = Tile<T, (N < 16 ? N : 16)>;
   __shared__ __align__(16) T states[kBlockWarps][kStates ? 8 : States::kSize];
-  const Place at = PlaceOf(p, span);
+  const Place at = PlaceOf<kUsual>(p, span);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
-  Columns columns = at.columns;
-  if (kUsual) columns.whole = true, columns.there = kWarp;
+  const Columns& columns = at.columns;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
@@ -56,7 +55,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     for (int i = 0; i < Rows::kEach; ++i) offsets[i] = kStates ? 0 : min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
   };
   const auto fetch = [&](int first, const unsigned(&token)[Rows::kEach], auto& to) {
-    bc.Fetch(p, at.b, first, at.last);
+    bc.template Fetch<kUsual>(p, at.b, first, at.last);
     unsigned rows[Rows::kEach];
     Rows::Offsets(rows, [&](int row) { return unsigned(kUsual ? first + row : min(first + row, at.last - 1)) * unsigned(dim); });
     Rows{to[0]}.Fetch(p.u + at.sequence, rows, columns);

@@ -50,7 +50,7 @@ struct Place {
   bool inside;
 };
 
-template <typename T>
+template <bool kUsual, typename T>
 __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span) {
   Place at;
   at.lane = threadIdx.x % kWarp;
@@ -58,7 +58,7 @@ __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span) {
   const int dim = int(p.dim), first = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kWarp, e = first + at.lane;
   at.inside = e < dim;
   at.e = min(e, dim - 1);
-  at.columns = {min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
+  at.columns = kUsual ? Columns{first, kWarp, true} : Columns{min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
   at.first = blockIdx.y * span;
   at.last = min(int(p.length), at.first + span);
   at.sequence = int64_t(at.b) * p.length * p.dim;
@@ -80,17 +80,18 @@ struct Projections {
   static constexpr int kEach = (2 * kOfOne + kWarp - 1) / kWarp;
   __align__(16) T held[kEach][kWide];
 
-  template <typename P>
+  // kAll: there are N states, and all positions.
+  template <bool kAll, typename P>
   __device__ void Fetch(const P& p, int b, int first, int last) {
-    const unsigned state = unsigned(p.state);
+    const unsigned state = kAll ? N : unsigned(p.state);
     const int64_t from = (int64_t(b) * p.length + first) * state;
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const unsigned vector = i * kWarp + threadIdx.x % kWarp, which = vector / kOfOne, inside = vector % kOfOne;
       const unsigned t = inside / (N / kWide), n = inside % (N / kWide) * kWide;
       const T* const source = (which == 0 ? p.b : p.c) + from;
-      const bool there = which < 2 && first + int(t) < last;
-      if (kWide > 1 && state == N) {
+      const bool there = which < 2 && (kAll || first + int(t) < last);
+      if (kWide > 1 && (kAll || state == N)) {
         *reinterpret_cast<uint4*>(held[i]) = there ? *reinterpret_cast<const uint4*>(source + t * N + n) : make_uint4(0, 0, 0, 0);
       } else {
 #pragma unroll

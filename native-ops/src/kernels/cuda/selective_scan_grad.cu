@@ -141,18 +141,26 @@ struct Factors {
   __device__ const uint4* Row(int lane, int position) const { return lane / 4 == position ? &quads[position][0][lane % 4] : zeros; }
 };
 
-// d += a row of the factors times the states of 32 channels, whose elements are As.
-template <typename As, typename Tile>
-__device__ inline void AddProduct(float (&d)[2][4], const uint4* row, int lane, const Tile& states) {
+// A row of the factors and the states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is
+// multiplied later, when it has arrived.
+template <typename As>
+struct Product {
+  uint4 a[2];
+  uint32_t f[2][4];
+
+  template <typename Kept>
+  __device__ void Take(const uint4* row, int lane, const Kept& states) {
 #pragma unroll
-  for (int part = 0; part < 2; ++part) {
-    const uint4 a = row[part * 4];
-    uint32_t f[4];
-    states.Load(lane, part, f);
-    Multiply<As>(d[0], a.x, a.y, a.z, a.w, f[0], f[1]);
-    Multiply<As>(d[1], a.x, a.y, a.z, a.w, f[2], f[3]);
+    for (int part = 0; part < 2; ++part) a[part] = row[part * 4], states.Load(lane, part, f[part]);
   }
-}
+  __device__ void AddTo(float (&d)[2][4]) const {
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      Multiply<As>(d[0], a[part].x, a[part].y, a[part].z, a[part].w, f[part][0], f[part][1]);
+      Multiply<As>(d[1], a[part].x, a[part].y, a[part].z, a[part].w, f[part][2], f[part][3]);
+    }
+  }
+};
 
 // What reaches the position before each span when nothing reaches its end.
 // kUsual: see `IsUsual`.
@@ -160,11 +168,10 @@ template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf(p, span);
+  const Place at = PlaceOf<kUsual>(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
-  Columns columns = at.columns;
-  if (kUsual) columns.whole = true, columns.there = kWarp;
+  const Columns& columns = at.columns;
   __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
   __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
   float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
@@ -184,7 +191,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
     }
   };
   const auto fetch = [&](int first, auto& to) {
-    bc.Fetch(p, at.b, first, at.last);
+    bc.template Fetch<kUsual>(p, at.b, first, at.last);
     unsigned rows[Rows::kEach], tokens[Rows::kEach];
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
@@ -260,12 +267,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   using Border = Tile<T, N>;
   constexpr bool kTensorCores = kOnTensorCores<T, N>;
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf(p, span);
+  const Place at = PlaceOf<kUsual>(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
   const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
-  Columns columns = at.columns;
-  if (kUsual) columns.whole = true, columns.there = kWarp;
+  const Columns& columns = at.columns;
   extern __shared__ __align__(16) char shared[];
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
@@ -326,7 +332,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       return kUsual ? Exp2(delta * a) : Exp2(delta * a + (starts >> i & 1 ? -INFINITY : 0.0f));
     };
     Projections<T, N, kChunk> bc;
-    bc.Fetch(p, at.b, low, at.last);
+    bc.template Fetch<kUsual>(p, at.b, low, at.last);
     __pipeline_wait_prior(0);
     bc.Put(projection);
     __syncwarp();
@@ -403,24 +409,24 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         slope[t] = dy * s * (1.0f + z * (1.0f - s));
       }
       float d_b[2][4] = {}, d_c[2][4] = {}, values[kPair];
+      Product<T> of_states;
+      Product<__nv_bfloat16> of_gradients;
       if constexpr (kTensorCores) {
 #pragma unroll
         for (int t = 0; t < kPair; ++t) Factors::Put<T>(factors, t, delta[t] * u[t], grad[t]);
         __syncwarp();
-        AddProduct<T>(d_c, factor_rows[1], lane, kept(pair + 1));
+        of_states.Take(factor_rows[1], lane, kept(pair + 1));
       }
-      float before[N], between[N], decay_first[N];
+      float before[N], between[N];
       kept(pair).Get(lane, before);
       {
         float B[N];
         LoadShared(row, B);
 #pragma unroll
-        for (int n = 0; n < N; ++n) {
-          decay_first[n] = decay(delta[0], a[n], i);
-          between[n] = decay_first[n] * before[n] + B[n] * (delta[0] * u[0]);
-        }
+        for (int n = 0; n < N; ++n) between[n] = decay(delta[0], a[n], i) * before[n] + B[n] * (delta[0] * u[0]);
       }
       if constexpr (kTensorCores) {
+        of_states.AddTo(d_c);
         __syncwarp();
         kept(kPairs).Put(lane, between);
         __syncwarp();
@@ -430,49 +436,62 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         z_rows.Put(i, (output(row, between) + skip * u[0]) * slope[0]);
         if (i > 0) y = output(row - 2 * N, before);
       }
-      if constexpr (kTensorCores) AddProduct<T>(d_c, factor_rows[0], lane, kept(kPairs));
-      // `from` and `to`: the states before and behind the position.
-      const auto back = [&](int t, const float(&from)[N], const auto& decay_of, const auto& to) {
-        float along_b[2] = {}, along_a[2] = {};
-        {
-          float B[N], C[N];
-          LoadShared(row + t * 2 * N + N, C);
-          LoadShared(row + t * 2 * N, B);
+      if constexpr (kTensorCores) of_states.Take(factor_rows[0], lane, kept(kPairs));
+      // dh at a position, and its product with B.
+      const auto reach = [&](int t) {
+        float B[N], C[N], along_b[2] = {};
+        LoadShared(row + t * 2 * N + N, C);
+        LoadShared(row + t * 2 * N, B);
 #pragma unroll
-          for (int n = 0; n < N; ++n) dh[n] += C[n] * grad[t], along_b[n % 2] += dh[n] * B[n];
-        }
+        for (int n = 0; n < N; ++n) dh[n] += C[n] * grad[t], along_b[n % 2] += dh[n] * B[n];
+        return along_b[0] + along_b[1];
+      };
+      const auto put = [&] {
         if constexpr (kTensorCores) {
           __syncwarp();
           kept(kPairs).template Put<__nv_bfloat16>(lane, dh);
           __syncwarp();
-        } else {
+        }
+      };
+      // `from` and `to`: the states before and behind the position.
+      const auto back = [&](int t, float sum_b, const float(&from)[N], const auto& to) {
+        if constexpr (!kTensorCores) {
           float shares[2 * N];
 #pragma unroll
           for (int n = 0; n < N; ++n) shares[n] = dh[n] * (delta[t] * u[t]), shares[N + n] = grad[t] * to[n];
           SumOverLanes(lane, shares);
           values[t] = shares[0];
         }
+        float along_a[2] = {};
+        // Read once more, lest the powers of the pair's first position be kept in registers from where its states were computed.
+        const float again = t == 0 ? deltas[i * kWarp] : delta[t];
 #pragma unroll
         for (int n = 0; n < N; ++n) {
-          dh[n] *= decay_of(n);
+          dh[n] *= decay(again, a[n], i + t);
           const float through = dh[n] * from[n];
           along_a[n % 2] += through * a[n];
           d_a[n] += through * delta[t];
         }
-        if constexpr (kTensorCores) AddProduct<__nv_bfloat16>(d_b, factor_rows[t], lane, kept(kPairs));
         d_skip += grad[t] * u[t];
         const float rise = softplus ? 1.0f - Exp2(-kLog2E * delta[t]) : 1.0f;  // the slope of softplus, seen from its result
-        const float sum_b = along_b[0] + along_b[1], d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * rise;
+        const float d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * rise;
         if (kUsual || low + i + t < high) d_bias += d_delta;
         u_rows.Put(i + t, skip * grad[t] + delta[t] * sum_b);
         d_delta_rows.Put(i + t, d_delta);
       };
       float after[N];
       if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
-      back(1, between, [&](int n) { return decay(delta[1], a[n], i + 1); }, after);
-      back(0, before, [&](int n) { return decay_first[n]; }, between);
+      const float sum_b1 = reach(1);
+      put();
+      if constexpr (kTensorCores) of_states.AddTo(d_c), of_gradients.Take(factor_rows[1], lane, kept(kPairs));
+      back(1, sum_b1, between, after);
+      const float sum_b0 = reach(0);
+      put();
+      if constexpr (kTensorCores) of_gradients.AddTo(d_b), of_gradients.Take(factor_rows[0], lane, kept(kPairs));
+      back(0, sum_b0, before, between);
       __syncwarp();
       if constexpr (kTensorCores) {
+        of_gradients.AddTo(d_b);
         if (lane / 4 < kPair) {  // the rows of d_b and d_c that mean something
 #pragma unroll
           for (int half = 0; half < 2; ++half) {
