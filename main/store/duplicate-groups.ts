@@ -4,6 +4,7 @@ import {
   type DuplicateGroup,
   type DuplicateList,
   type DuplicatesPage,
+  type DuplicatesQuery,
   type KeepRequest,
   type Pick,
 } from '#contracts/curation.ts'
@@ -18,16 +19,34 @@ export interface PickChange {
   now: Pick | null
 }
 
-/** The order in which members are better: more pixels, sharper, there before. */
-const better = 'megapixels DESC, blur IS NULL, blur, row'
+/** The order in which members are better: more pixels, sharper as far as eyes can tell, a file without loss, there before. */
+const better = `megapixels DESC, blur IS NULL, round(blur * 20), NOT (source LIKE '%.png' OR source LIKE '%.tif' OR source LIKE '%.tiff'), row`
 
-const groupsSql = `SELECT duplicateGroup AS "group", min(row) AS firstRow, id, count(*) AS items,
-    count(DISTINCT foundPixelHash) = 1 AS exact,
-    count(DISTINCT CASE WHEN pick <> 'reject' THEN split END) > 1 AS leak,
+interface Group {
+  group: number
+  id: ItemId
+  items: number
+  exact: number
+  leak: number
+  open: number
+}
+
+/** Read from the alike alone, so that it takes as long as there are duplicates, however large the data set is. */
+const groupsSql = `WITH alikes AS (
+    SELECT duplicateGroup AS "group", items.row AS row, id, foundPixelHash, coalesce(setPick, 'none') AS pick,
+      coalesce(setSplit, foundSplit, autoSplit) AS split
+    FROM alike CROSS JOIN items ON items.row = alike.row CROSS JOIN marks ON marks.row = alike.row
+    WHERE duplicateGroup IS NOT NULL AND here)
+  SELECT "group", min(row), id, count(*) AS items,
+    min(foundPixelHash) = max(foundPixelHash) AS exact,
+    coalesce(min(split) FILTER (WHERE pick <> 'reject') <> max(split) FILTER (WHERE pick <> 'reject'), 0) AS leak,
     sum(pick <> 'reject') > 1 AND sum(pick = 'none') > 0 AS open
-  FROM curated WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1`
+  FROM alikes GROUP BY "group" HAVING count(*) > 1 ORDER BY "group"`
 
-const inList = { open: 'open', leak: 'leak', all: '1' } satisfies Record<DuplicateList, string>
+const isIn = { open: ({ open }) => open === 1, leak: ({ leak }) => leak === 1, all: () => true } satisfies Record<
+  DuplicateList,
+  (group: Group) => boolean
+>
 
 /** Items that are the same picture, group by group, and what to do about them. */
 export class DuplicateGroups {
@@ -37,57 +56,45 @@ export class DuplicateGroups {
     this.#db = db
   }
 
-  page({ list, offset, limit }: { list: DuplicateList; offset: number; limit: number }): DuplicatesPage {
-    const counts = this.#db
-      .prepare(`SELECT coalesce(sum(open), 0) AS open, coalesce(sum(leak), 0) AS leak, count(*) AS "all" FROM (${groupsSql})`)
-      .get() as DuplicatesPage['counts']
-    const rows = this.#db
-      .prepare(`SELECT * FROM (${groupsSql}) WHERE ${inList[list]} ORDER BY "group" LIMIT ? OFFSET ?`)
-      .all(limit, offset) as { group: number; id: ItemId; items: number; exact: number; leak: number; open: number }[]
+  page({ list, offset, limit }: DuplicatesQuery): DuplicatesPage {
+    const all = this.#groups()
+    const listed = all.filter(isIn[list])
+    const rows = listed.slice(offset, offset + limit)
     const members = this.#members(rows.map(({ group }) => group))
     return {
-      total: counts[list],
+      total: listed.length,
       groups: rows.map(({ group, id, items, exact, leak, open }) => ({
         ...{ id, items, kind: exact ? 'exact' : 'near', leak: leak === 1, open: open === 1 },
         members: members.get(group) ?? [],
         best: bestOf(members.get(group) ?? []),
       })),
-      counts,
+      counts: { open: all.filter(isIn.open).length, leak: all.filter(isIn.leak).length, all: all.length },
       unmeasured: this.#db.prepare(`SELECT count(*) FROM items WHERE here AND blur IS NULL AND frames IS NULL`).pluck().get() as number,
     }
   }
 
   /** Where in a list the group of an item stands. */
   place(id: ItemId, list: DuplicateList): number | null {
-    const found = this.#db
-      .prepare(
-        `SELECT place FROM (SELECT "group", row_number() OVER (ORDER BY "group") - 1 AS place FROM (${groupsSql}) WHERE ${inList[list]})
-         WHERE "group" = (SELECT duplicateGroup FROM curated WHERE here AND id = ?)`,
-      )
-      .pluck()
-      .get(id)
-    return (found as number | undefined) ?? null
+    const group = this.#groupOf(id)
+    const place = this.#groups()
+      .filter(isIn[list])
+      .findIndex((one) => one.group === group)
+    return place < 0 ? null : place
   }
 
   /** What keeping changes, and in how many groups. A rejected item that is to be kept is taken back; nothing that is picked is rejected for being less good. */
   keeping(request: KeepRequest): { groups: number; changes: PickChange[] } {
-    const which =
-      request.keep === 'best-of-all'
-        ? `open AND ${inList[request.list]}`
-        : '"group" = (SELECT duplicateGroup FROM curated WHERE here AND id = ?)'
+    const group = request.keep === 'best-of-all' ? null : this.#groupOf(request.id)
+    const meant = this.#groups().filter((one) =>
+      request.keep === 'best-of-all' ? isIn.open(one) && isIn[request.list](one) : one.group === group,
+    )
     const rows = this.#db
       .prepare(
-        `SELECT curated.id, setPick AS was, pick, duplicateGroup AS "group",
+        `SELECT curated.id, setPick AS was, pick,
            row_number() OVER (PARTITION BY duplicateGroup, pick <> 'reject' ORDER BY pick <> 'pick', ${better}) AS place
-         FROM curated WHERE here AND duplicateGroup IN (SELECT "group" FROM (${groupsSql}) WHERE ${which})`,
+         FROM curated WHERE here AND row IN (SELECT row FROM alike WHERE duplicateGroup IN (SELECT value FROM json_each(?)))`,
       )
-      .all(...(request.keep === 'best-of-all' ? [] : [request.id])) as {
-      id: ItemId
-      was: Pick | null
-      pick: Pick
-      group: number
-      place: number
-    }[]
+      .all(JSON.stringify(meant.map((one) => one.group))) as { id: ItemId; was: Pick | null; pick: Pick; place: number }[]
     const wanted = ({ id, pick, place }: (typeof rows)[number]): Pick => {
       if (request.keep === 'group') return 'pick'
       if (request.keep === 'one') return id !== request.id ? 'reject' : pick === 'reject' ? 'none' : pick
@@ -97,7 +104,15 @@ export class DuplicateGroups {
       const now = wanted(row)
       return now === row.pick ? [] : [{ id: row.id, was: row.was, now }]
     })
-    return { groups: new Set(rows.map(({ group }) => group)).size, changes }
+    return { groups: meant.length, changes }
+  }
+
+  #groups(): Group[] {
+    return this.#db.prepare(groupsSql).all() as Group[]
+  }
+
+  #groupOf(id: ItemId): number | null {
+    return this.#db.prepare('SELECT duplicateGroup FROM curated WHERE here AND id = ?').pluck().get(id) as number | null
   }
 
   #members(groups: readonly number[]): Map<number, CurationItem[]> {
@@ -105,7 +120,7 @@ export class DuplicateGroups {
       .prepare(
         `SELECT ${itemColumns} FROM curated WHERE row IN (SELECT row FROM (
            SELECT row, row_number() OVER (PARTITION BY duplicateGroup ORDER BY ${better}) AS place FROM curated
-           WHERE here AND duplicateGroup IN (SELECT value FROM json_each(?))) WHERE place <= ${membersShown}) ORDER BY ${better}`,
+           WHERE here AND row IN (SELECT row FROM alike WHERE duplicateGroup IN (SELECT value FROM json_each(?)))) WHERE place <= ${membersShown}) ORDER BY ${better}`,
       )
       .all(JSON.stringify(groups)) as Row[]
     const members = new Map<number, CurationItem[]>()

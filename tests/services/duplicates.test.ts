@@ -34,7 +34,8 @@ async function alikeStudio(): Promise<Studio> {
   const { index, alike } = studio.context.project()
   await index.measureLog.add(Array.from({ length: 10 }, (_, n) => measured(n)))
   await findDuplicates(index, alike)
-  for (let n = 0; n < 10; n++) await say(studio, n, { split: 'train' })
+  const target = { kind: 'query' as const, filter: { text: '', buckets: [] }, except: [] }
+  await studio.services['curation.edit']({ target, change: { kind: 'set', marks: { split: 'train' } } }, context)
   return studio
 }
 const say = (studio: Studio, n: number, marks: { pick?: Pick; split?: CurationItem['split'] }) =>
