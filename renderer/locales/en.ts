@@ -487,6 +487,12 @@ export const en = {
     allDecidedHelp: 'Of each group what you want is kept. Rejected pictures stay in the data set, out of training.',
     lookAgain: 'Look at all groups',
   },
+  loupe: {
+    help: 'This picture at full size',
+    keys: 'Wheel or + − zoom · drag or Shift with arrows move · Space pixels · ← → next picture · G grid',
+    away: 'the original is away: the pixels that training uses',
+    clip: 'first frame, as it is trained on',
+  },
   captioning: {
     title: 'Caption pictures',
     button: 'Caption…',

@@ -469,6 +469,12 @@ export const zhCN: typeof en = {
     allDecidedHelp: '每组都保留了想要的图片。被排除的图片仍在数据集中，但不参与训练。',
     lookAgain: '查看所有组',
   },
+  loupe: {
+    help: '以完整尺寸查看这张图片',
+    keys: '滚轮或 + − 缩放 · 拖动或 Shift 加方向键移动 · 空格 看像素 · ← → 切换图片 · G 网格',
+    away: '原图不在：显示的是训练所用的像素',
+    clip: '第一帧，与训练所用一致',
+  },
   captioning: {
     title: '生成图片描述',
     button: '生成描述…',
