@@ -698,6 +698,7 @@ export const zhCN: typeof en = {
     title: '把视频切成片段',
     open: '切分视频…',
     invite: '视频在单独的窗口中切成片段。',
+    isVideo: '这段视频会切分成片段。可在导入之前或之后查看并更改切分位置。',
     foundHere: '此文件夹有 {n} 个视频，可以切成片段。',
     back: '返回导入',
     view: '显示内容',
