@@ -103,7 +103,7 @@ const bucketSizes = z.array(size).max(100).default([])
 
 /**
  * Which items: the studio's query language, see docs/query-language.md. Empty means all. `bucket:512x768` looks among `buckets`.
- * A mistake is an `invalid-request` with `details: {position, length}` in characters of `text`.
+ * A mistake is an `invalid-request` with a `QueryMistake` as its details.
  */
 export const curationFilter = z.object({ text: z.string().max(1000).default(''), buckets: bucketSizes })
 export type CurationFilter = z.infer<typeof curationFilter>

@@ -1,3 +1,5 @@
+import { queryMistakes } from '#contracts/query-mistake.ts'
+
 /** English, and the list of all sentences: other languages must have the same keys. */
 export const en = {
   app: {
@@ -487,6 +489,7 @@ export const en = {
     allDecidedHelp: 'Of each group what you want is kept. Rejected pictures stay in the data set, out of training.',
     lookAgain: 'Look at all groups',
   },
+  queryMistake: { ...queryMistakes, at: '{sentence} (character {n} of the search).' },
   loupe: {
     help: 'This picture at full size',
     keys: 'Wheel or + − zoom · drag or Shift with arrows move · Space pixels · ← → next picture · G grid',

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { computed, ref, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import type {
   CurationChange,
   CurationFilter,
@@ -34,8 +34,8 @@ export const useCuration = defineStore('curation', () => {
   const text = ref('')
   const sort = ref<SortKey>('added')
   const descending = ref(false)
-  /** What is wrong with the query, in words. */
-  const problem = ref<string | null>(null)
+  /** What is wrong with the query. */
+  const problem = shallowRef<StudioError | null>(null)
   const selection = ref<Selection>(nothing)
   /** The place that the arrow keys move. */
   const active = ref<number | null>(null)
@@ -55,7 +55,7 @@ export const useCuration = defineStore('curation', () => {
 
   /** A mistake in the query stands under it; anything else is an error like others. */
   function tell(error: unknown): void {
-    if (error instanceof StudioError && error.code === 'invalid-request') problem.value = error.message
+    if (error instanceof StudioError && error.code === 'invalid-request') problem.value = error
     else
       void attempt(async () => {
         throw error
