@@ -720,7 +720,7 @@ export const en = {
     title: 'Cut videos into clips',
     open: 'Cut videos…',
     invite: 'Videos become clips in a window of their own.',
-    isVideo: 'This video is cut into clips. See where, and change it before or after it is imported.',
+    isVideo: 'This video is cut into clips. You can see where, and cut it otherwise.',
     foundHere: 'This folder has 1 video, to be cut into clips. | This folder has {n} videos, to be cut into clips.',
     back: 'Back to the import',
     view: 'What is shown',

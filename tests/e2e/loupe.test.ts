@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
 import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { writeLargeGallery } from '#tests/support/large-gallery.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -17,12 +18,14 @@ let complaints: string[]
 
 beforeAll(async () => {
   mkdirSync(screenshots, { recursive: true })
-  const pictures = {
+  const pictures: Record<string, Uint8Array> = {
     'a-road.png': await landscape(2400, 1600),
     'b-leaves.png': await scene(1, 1600, 1200),
     'c-small.png': await scene(2, 120, 90),
   }
-  studio = await startHeadlessStudio(['--project', await writePictureProject(join(temporaryFolder(), 'loupe'), pictures, 64)])
+  const project = await writePictureProject(join(temporaryFolder(), 'loupe'), pictures, 64)
+  await writeLargeGallery(project, 5)
+  studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
   page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
   page.setDefaultTimeout(10_000)
@@ -107,6 +110,23 @@ test('the way to fold the inspector stays in sight however far it is scrolled', 
   await look('inspector-scrolled')
   await fold.click()
   await inspector.getByRole('button', { name: 'Unfold the inspector' }).click()
+})
+
+test('the loupe of the gallery is the same', async () => {
+  await page.getByRole('navigation').getByRole('link', { name: 'Gallery', exact: true }).click()
+  await page.getByRole('listbox', { name: 'Gallery' }).getByRole('option').first().click()
+  await page.keyboard.press('e')
+  await isSaid(/^16 × 16 px · \d/)
+  const [fit] = [(await place()).width]
+  await page.keyboard.press('+')
+  await expect.poll(async () => Math.round(((await place()).width / fit) * 10), within).toBe(15)
+  await page.keyboard.press('ArrowRight')
+  await expect.poll(() => page.locator('.frame[aria-current="true"]').count(), within).toBe(1)
+  await look('gallery-loupe')
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Escape')
+  await page.getByRole('listbox', { name: 'Gallery' }).waitFor()
+  await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
 })
 
 test('it reads well in the light and in Chinese, and complained about nothing', async () => {
