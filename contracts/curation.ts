@@ -103,7 +103,7 @@ const bucketSizes = z.array(size).max(100).default([])
 
 /**
  * Which items: the studio's query language, see docs/query-language.md. Empty means all. `bucket:512x768` looks among `buckets`.
- * A mistake is an `invalid-request` with `details: {position, length}` in characters of `text`.
+ * A mistake is an `invalid-request` with a `QueryMistake` as its details.
  */
 export const curationFilter = z.object({ text: z.string().max(1000).default(''), buckets: bucketSizes })
 export type CurationFilter = z.infer<typeof curationFilter>
@@ -254,14 +254,60 @@ export const bucketCount = size.extend({
 })
 export type BucketCount = z.infer<typeof bucketCount>
 
+/** Which groups of duplicates: those that are still to be decided, those that lie in more than one split, or all. */
+export const duplicateList = z.enum(['open', 'leak', 'all'])
+export type DuplicateList = z.infer<typeof duplicateList>
+
+/** So many items of a group are told one by one. */
+export const membersShown = 24
+
 export const duplicateGroup = z.object({
-  group: z.number().int(),
-  /** Items in the group, and the first of them. */
-  items: z.number().int(),
-  ids: z.array(itemId),
+  /** Of the item of the group that came first. */
+  id: itemId,
+  /** exact: all decode to the same training pixels. */
+  kind: z.enum(['exact', 'near']),
+  /** What is not rejected lies in more than one split. */
   leak: z.boolean(),
+  /** Several are not rejected, and not all of those are picked. */
+  open: z.boolean(),
+  items: z.number().int(),
+  /** The largest first, of equally large ones the sharpest; no more than `membersShown`. */
+  members: z.array(curationItem),
+  /** What "keep the best" keeps: what is picked, else the first member that is not rejected. */
+  best: z.array(itemId),
 })
 export type DuplicateGroup = z.infer<typeof duplicateGroup>
+
+export const duplicatesQuery = z.object({
+  list: duplicateList.default('open'),
+  offset: z.number().int().min(0).default(0),
+  limit: z.number().int().min(1).max(100).default(50),
+})
+export type DuplicatesQuery = z.infer<typeof duplicatesQuery>
+
+export const duplicatesPage = z.object({
+  /** Groups in the list that was asked for. */
+  total: z.number().int(),
+  groups: z.array(duplicateGroup),
+  /** How many there are of each kind. */
+  counts: z.object({ open: z.number().int(), leak: z.number().int(), all: z.number().int() }),
+  /** Pictures that may look like others, which nobody knows before they are measured. */
+  unmeasured: z.number().int(),
+})
+export type DuplicatesPage = z.infer<typeof duplicatesPage>
+
+/** What becomes of duplicates: `one` rejects all others of its group, `group` picks all of it, `best` keeps the best of a group or of every open group of a list. */
+export const keepRequest = z.discriminatedUnion('keep', [
+  z.object({ keep: z.literal('one'), id: itemId }),
+  z.object({ keep: z.literal('group'), id: itemId }),
+  z.object({ keep: z.literal('best'), id: itemId }),
+  z.object({ keep: z.literal('best-of-all'), list: duplicateList }),
+])
+export type KeepRequest = z.infer<typeof keepRequest>
+
+/** All of it is one edit. */
+export const keepOutcome = editOutcome.extend({ groups: z.number().int(), rejected: z.number().int() })
+export type KeepOutcome = z.infer<typeof keepOutcome>
 
 export const tagCount = z.object({ tag: z.string(), items: z.number().int() })
 export type TagCount = z.infer<typeof tagCount>

@@ -11,10 +11,14 @@ import {
   curationHistory,
   curationItem,
   curationQuery,
-  duplicateGroup,
+  duplicateList,
+  duplicatesPage,
+  duplicatesQuery,
   editOutcome,
   editPreview,
   histogram,
+  keepOutcome,
+  keepRequest,
   measureName,
   size,
   tagCount,
@@ -64,7 +68,7 @@ import {
 import { forecast, preset, recipe } from './recipe.ts'
 import { method, type ServicesOf } from './rpc.ts'
 import { clip, clipOptions, clipRules, foundVideo, probeAnswer, sceneScores, trim, videoEntry, videoId, videoPlan } from './video.ts'
-import { modelChoice, timeScan, xray } from './xray.ts'
+import { modelChoice, originalAway, timeScan, xray } from './xray.ts'
 
 const nothing = z.null()
 
@@ -219,14 +223,12 @@ export const studioMethods = {
     z.array(tagCount),
   ),
   'curation.measure': method(nothing, job),
-  'curation.duplicates': method(
-    z.object({
-      leaks: z.boolean().default(false),
-      offset: z.number().int().min(0).default(0),
-      limit: z.number().int().min(1).max(100).default(50),
-    }),
-    z.object({ total: z.number().int(), groups: z.array(duplicateGroup) }),
-  ),
+  'curation.duplicates': method(duplicatesQuery, duplicatesPage),
+  /** Where in a list of duplicates the group of an item stands; null where it is not in it. */
+  'curation.duplicatePlace': method(z.object({ id: itemId, list: duplicateList }), z.object({ place: z.number().int().nullable() })),
+  'curation.keep': method(keepRequest, keepOutcome),
+  /** Whether the file that an item was made from can be shown, else why not. */
+  'curation.original': method(z.object({ id: itemId }), z.object({ away: originalAway.nullable() })),
   /** Where a crop would lie on an item, and whether it could be made; nothing changes. */
   'curation.cropArea': method(z.object({ id: itemId, crop }), croppedArea),
   'curation.cropsLeft': method(nothing, cropsLeft),
@@ -392,7 +394,7 @@ export interface StudioEvents {
  * `item` is a training image exactly as the trainer gets it (`version` keeps older ones in a cache from being shown, `width` asks
  * for a smaller copy where it is wider);
  * `cropped` the training image that a crop of an item would lead to, by the function that would make it;
- * `original` the picture it was made from; `checked` a training picture of a dry run; `latents`, `decoded` and `difference` what an autoencoder makes of an item and back; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
+ * `original` the picture it was made from, no larger than a screen needs or with all its pixels (`full`); `checked` a training picture of a dry run; `latents`, `decoded` and `difference` what an autoencoder makes of an item and back; `clip` a frame of a clip exactly as the trainer gets it, `frame` a small look at a video; `picture` a
  * result; `sample` one drawn while training.
  */
 export const mediaUrl = {
@@ -402,7 +404,7 @@ export const mediaUrl = {
   },
   cropped: (id: string, part: Crop) =>
     `media/cropped/${id}?crop=${part.kind === 'rectangle' ? [part.x, part.y, part.width, part.height].join() : part.kind}`,
-  original: (id: string) => `media/original/${id}`,
+  original: (id: string, { full }: { full?: boolean } = {}) => `media/original/${id}${full ? '?full=1' : ''}`,
   checked: (check: string, index: number) => `media/checked/${check}/${index}`,
   /** The lines of the ledger that a filter finds, as a file to keep. */
   ledger: (format: 'csv' | 'json', { state, reason, text }: LedgerFilter) =>

@@ -12,6 +12,12 @@ export const router = createRouter({
     { path: '/import/clips', name: 'clips', component: () => import('./views/ClipsView.vue'), meta: { stage: 'import' } },
     { path: '/curate', name: 'curate', component: () => import('./views/CurateView.vue') },
     { path: '/curate/xray/:item', name: 'xray', component: () => import('./views/XrayView.vue'), meta: { stage: 'curate' } },
+    {
+      path: '/curate/duplicates/:item?',
+      name: 'duplicates',
+      component: () => import('./views/DuplicatesView.vue'),
+      meta: { stage: 'curate' },
+    },
     { path: '/train/:run?', name: 'train', component: () => import('./views/TrainView.vue') },
     { path: '/generate', name: 'generate', component: () => import('./views/GenerateView.vue') },
     { path: '/gallery/:picture?', name: 'gallery', component: () => import('./views/GalleryView.vue') },

@@ -65,7 +65,7 @@ export async function measureVideo(size: string, rounds: number): Promise<VideoF
       const scenes = new SceneCache(join(datasetFolder, 'scenes'), fs)
       const options = clipOptions.parse({ imageSize, rules: { frames: 16, cutThreshold } })
       const seconds = await timed(() =>
-        importVideos(source, options, { ffmpeg, datasetFolder, scenes, fs, signal, onProgress: () => undefined }),
+        importVideos(source, options, { ffmpeg, datasetFolder, scenes, fs, signal, mayRead: () => false, onProgress: () => undefined }),
       )
       const shards = [...new Set((await new ClipFiles(datasetFolder, fs).lines()).flatMap(({ clips }) => clips.map(({ shard }) => shard)))]
       const paths = shards.map((shard) => new ClipFiles(datasetFolder, fs).shardPath(shard))

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { importOptions, type ImportSource, type SourceLayout } from '#contracts/dataset.ts'
 import { StudioError, toWire } from '#contracts/errors.ts'
 import type { Job } from '#contracts/job.ts'
+import type { Studio } from '../compose.ts'
 import type { Output } from './output.ts'
 import { finishJob, withProject } from './session.ts'
 
@@ -20,7 +21,7 @@ export async function importCommand(output: Output, source: string, options: Ask
     source === 'sample'
       ? { kind: 'sample' }
       : { kind: 'folder', path, ...(options.layout ? { layout: options.layout } : {}), originals: options.copy ? 'copy' : 'reference' }
-  await withProject(options.project, source === 'sample' ? [] : [path], async (studio) => {
+  const bringIn = async (studio: Studio) => {
     const { services, context } = studio
     const { dataset } = context.project()
     const imageSize = options.size ?? (await dataset.imageSize()) ?? 32
@@ -64,5 +65,6 @@ export async function importCommand(output: Output, source: string, options: Ask
       ].join('\n'),
     )
     if (noPicture) throw noPicture
-  })
+  }
+  await withProject(options.project, source === 'sample' ? [] : [path], bringIn, { keepEmpty: false })
 }

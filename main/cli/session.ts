@@ -1,20 +1,42 @@
 import { StudioError } from '#contracts/errors.ts'
 import type { Job } from '#contracts/job.ts'
+import type { ProjectId } from '#contracts/project.ts'
 import { compose, type Studio } from '../compose.ts'
+import { newProjectAt, takeAway } from '../store/new-project.ts'
 import type { Output } from './output.ts'
 import { duration } from './output.ts'
 
 const endSignals = ['SIGINT', 'SIGTERM'] as const
 
-/** Runs work on the project in a folder, made there if it is not, and leaves it in good order; Ctrl+C ends the work as the studio's Stop does. */
-export async function withProject<T>(folder: string, allowedRoots: readonly string[], work: (studio: Studio) => Promise<T>): Promise<T> {
+/**
+ * Runs work on the project in a folder, made there if it is not, and leaves it in good order; Ctrl+C ends the work as the studio's Stop does.
+ *
+ * @param keepEmpty whether a project that was made for work that fails stays though its data set knows of no file.
+ */
+export async function withProject<T>(
+  folder: string,
+  allowedRoots: readonly string[],
+  work: (studio: Studio) => Promise<T>,
+  { keepEmpty = true }: { keepEmpty?: boolean } = {},
+): Promise<T> {
   const studio = await compose({ host: 'cli', allowedRoots })
+  const { registry } = studio.context
+  const before = keepEmpty ? null : await newProjectAt(folder)
+  let unused: ProjectId | null = null
   try {
     // What another studio left waiting stays waiting: this command does its own work.
     await studio.openFolder(folder, { create: true, startQueue: false })
     return await work(studio)
+  } catch (error) {
+    const project = studio.context.current()
+    if (before && project && (await project.dataset.entries()).length === 0) unused = project.file.id
+    throw error
   } finally {
     await studio.close()
+    if (before && unused) {
+      await takeAway(before)
+      await registry.forget(unused)
+    }
   }
 }
 

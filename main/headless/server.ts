@@ -165,15 +165,16 @@ function send(
 
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
+    server.once('error', (cause) => {
+      const why = isCode(cause, 'EADDRINUSE')
+        ? 'is taken by another program'
+        : isCode(cause, 'EACCES')
+          ? 'may not be used by you: those below 1024 are mostly kept for the system'
+          : null
       reject(
-        isCode(error, 'EADDRINUSE')
-          ? new StudioError(
-              'port-taken',
-              `Port ${port} is taken by another program. Choose another with --port, or leave it out for a free one.`,
-              { cause: error },
-            )
-          : error,
+        why
+          ? new StudioError('port-taken', `Port ${port} ${why}. Choose another with --port, or leave it out for a free one.`, { cause })
+          : cause,
       )
     })
     server.listen(port, '127.0.0.1', resolve)

@@ -5,7 +5,7 @@ import { itemId, pictureId, runId, type ItemId } from '#contracts/project.ts'
 import { videoId } from '#contracts/video.ts'
 import type { Studio } from '../compose.ts'
 import { readPixels } from '../media/dataset-files.ts'
-import { readOriginal, showOriginal } from '../media/original-picture.ts'
+import { readOriginal, showOriginal, showWholeOriginal } from '../media/original-picture.ts'
 import { itemPicture, thumbnail } from '../media/thumbnail.ts'
 import { encodePng } from '../media/write-image.ts'
 import { isAllowed } from '../services/dataset.ts'
@@ -65,8 +65,8 @@ export async function resolveMedia(studio: Studio, path: string, query: URLSearc
     const original =
       origin && (await readOriginal(origin, (file) => isAllowed(studio.context.allowedRoots, file), project.folder.originals))
     if (!original || 'away' in original) return null
-    const bytes = await showOriginal(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
-    return bytes && { bytes, type: 'image/webp' }
+    const show = query.get('full') === '1' ? showWholeOriginal : showOriginal
+    return show(original.bytes).catch(() => null) // a decoder of another version may refuse it: as if it were away
   }
   if (kind === 'checked') {
     const picture = project.checked?.id === id && /^\d{1,3}$/.test(step ?? '') ? project.checked.pictures[Number(step)] : null

@@ -1,5 +1,6 @@
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative } from 'node:path'
+import type { Sharp } from 'sharp'
 import type { OriginalAway } from '#contracts/xray.ts'
 import { isCode, sha256 } from '../store/safe-fs.ts'
 import { placeOf } from '../store/source-record.ts'
@@ -13,8 +14,16 @@ export interface Origin extends Original {
   root: string
 }
 
+/** Bytes of a picture and what they are. */
+export interface Shown {
+  bytes: Uint8Array
+  type: string
+}
+
 const shownSide = 1024
 const exactSide = 256
+/** Browsers draw no larger pictures reliably. */
+const wholeSide = 16_384
 const secondsLimit = 20
 
 /**
@@ -55,18 +64,25 @@ async function fromSource(origin: Origin, originalsFolder: string): ReturnType<t
 }
 
 /** An original as it is shown: upright, and no larger than a screen needs; small ones keep every pixel as it is. */
-export async function showOriginal(bytes: Uint8Array): Promise<Uint8Array> {
+export async function showOriginal(bytes: Uint8Array): Promise<Shown> {
+  const { picture, longSide } = await upright(bytes)
+  const shown = picture.resize({ width: shownSide, height: shownSide, fit: 'inside', withoutEnlargement: true })
+  const lossless = longSide <= exactSide
+  return { bytes: new Uint8Array(await shown.webp(lossless ? { lossless } : { quality: 88 }).toBuffer()), type: 'image/webp' }
+}
+
+/** An original with all its pixels, exactly as they are decoded; only beyond what a page can show it is made smaller. */
+export async function showWholeOriginal(bytes: Uint8Array): Promise<Shown> {
+  const { picture } = await upright(bytes)
+  const shown = picture.resize({ width: wholeSide, height: wholeSide, fit: 'inside', withoutEnlargement: true })
+  return { bytes: new Uint8Array(await shown.png({ compressionLevel: 1, adaptiveFiltering: false }).toBuffer()), type: 'image/png' }
+}
+
+async function upright(bytes: Uint8Array): Promise<{ picture: Sharp; longSide: number }> {
   // What is in the data set was taken, with a limit set aside if need be.
   const picture = openPicture(bytes, acceptedPixelLimit).timeout({ seconds: secondsLimit })
   const { width, height } = await picture.metadata()
-  const shown = picture.rotate().resize({ width: shownSide, height: shownSide, fit: 'inside', withoutEnlargement: true })
-  const lossless = Math.max(width, height) <= exactSide
-  return new Uint8Array(
-    await shown
-      .toColourspace('srgb')
-      .webp(lossless ? { lossless } : { quality: 88 })
-      .toBuffer(),
-  )
+  return { picture: picture.rotate().toColourspace('srgb'), longSide: Math.max(width, height) }
 }
 
 /** The real path of a file in a folder; null when it lies elsewhere. */

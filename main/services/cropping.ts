@@ -109,6 +109,16 @@ export class Cropping {
     return { area: square ?? trainingCrop(wish, imageSize), away: 'away' in original ? original.away : null }
   }
 
+  /** Why the original of an item cannot be shown; null where it can. A clip's is a video, which is opened elsewhere. */
+  async originalAway(id: ItemId): Promise<OriginalAway | null> {
+    const { index, items } = this.#project
+    const [item, origin] = await index.fresh(() => [items.get(id), items.origin(id)] as const)
+    if (!item) throw new StudioError('not-found', `There is no picture "${id}" in the data set.`)
+    if (item.clip) return 'video'
+    const original = origin ? await this.#readOne(origin) : { away: 'gone' as const }
+    return 'away' in original ? original.away : null
+  }
+
   /** The training picture that a crop of an item would lead to, by the function that would make it; null where it cannot be made. */
   async tryOn(id: ItemId, crop: Crop): Promise<{ rgb: Uint8Array; imageSize: number } | null> {
     const { wish, imageSize, background, original } = await this.#about(id, crop)

@@ -22,6 +22,9 @@ type CurationServices = Pick<
   | 'curation.tags'
   | 'curation.measure'
   | 'curation.duplicates'
+  | 'curation.duplicatePlace'
+  | 'curation.keep'
+  | 'curation.original'
   | 'curation.card'
   | 'curation.cropArea'
   | 'curation.cropsLeft'
@@ -56,7 +59,10 @@ export function curationServices(context: StudioContext): CurationServices {
       const { queue, file } = context.project()
       return queue.add(file.name, { kind: 'measure' })
     },
-    'curation.duplicates': (request) => fresh(({ alike }) => alike.duplicates(request)),
+    'curation.duplicates': (request) => fresh(({ duplicates }) => duplicates.page(request)),
+    'curation.duplicatePlace': ({ id, list }) => fresh(({ duplicates }) => ({ place: duplicates.place(id, list) })),
+    'curation.keep': (request) => curation().keep(request),
+    'curation.original': async ({ id }) => ({ away: await context.project().cropping.originalAway(id) }),
     'curation.cropArea': ({ id, crop }) => context.project().cropping.areaOf(id, crop),
     'curation.cropsLeft': () => context.project().cropping.left(),
     'curation.makeCrops': async () => context.project().cropping.startJob(),

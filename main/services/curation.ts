@@ -6,6 +6,8 @@ import type {
   CurationTarget,
   EditOutcome,
   EditPreview,
+  KeepOutcome,
+  KeepRequest,
   Marks,
   MarksChange,
   Rectangle,
@@ -16,6 +18,7 @@ import type { DatasetFiles } from '../media/dataset-files.ts'
 import { smallestSide } from '../media/picture.ts'
 import { at, columnOf, sameMark, type EditFields, type EditMaker, type MarkName } from '../store/curation-journal.ts'
 import type { DatasetIndex } from '../store/dataset-index.ts'
+import type { DuplicateGroups } from '../store/duplicate-groups.ts'
 import type { ItemQuestions } from '../store/item-questions.ts'
 import type { CaptionableItem, ItemStore, WordName, Words } from '../store/item-store.ts'
 import type { Condition } from '../store/query/sql.ts'
@@ -35,6 +38,7 @@ interface Edited {
   readonly index: DatasetIndex
   readonly questions: ItemQuestions
   readonly items: ItemStore
+  readonly duplicates: DuplicateGroups
 }
 
 /** Ids that a piece of news names; more are "many". */
@@ -46,12 +50,13 @@ export class Curation {
   readonly #index: DatasetIndex
   readonly #questions: ItemQuestions
   readonly #items: ItemStore
+  readonly #duplicates: DuplicateGroups
   readonly #changed: (news: CurationNews) => void
   readonly #cropped: (ids: readonly ItemId[]) => void
 
   /** `cropped` is told whose crops are others now, by an edit, an undo or a redo. */
   constructor(
-    { dataset, index, questions, items }: Edited,
+    { dataset, index, questions, items, duplicates }: Edited,
     changed: (news: CurationNews) => void,
     cropped: (ids: readonly ItemId[]) => void = () => undefined,
   ) {
@@ -59,6 +64,7 @@ export class Curation {
     this.#index = index
     this.#questions = questions
     this.#items = items
+    this.#duplicates = duplicates
     this.#changed = changed
     this.#cropped = cropped
   }
@@ -124,6 +130,26 @@ export class Curation {
       return changes
     })
     return this.#outcome(plan.matched, plan.ids.length, plan.ids)
+  }
+
+  /** One edit that decides about groups of duplicates. @throws StudioError not-found when the item has no duplicates (any more). */
+  async keep(request: KeepRequest): Promise<KeepOutcome> {
+    const { groups, changes } = await this.#index.change(async () => {
+      const plan = this.#duplicates.keeping(request)
+      if (plan.groups === 0 && request.keep !== 'best-of-all')
+        throw new StudioError('not-found', `"${request.id}" is in no group of duplicates any more. Look at the groups again.`)
+      const pick = { was: columnOf(plan.changes.map(({ was }) => was)), now: columnOf(plan.changes.map(({ now }) => now)) }
+      if (plan.changes.length > 0)
+        await this.#files.journal.addEdit(
+          'set',
+          plan.changes.map(({ id }) => id),
+          { pick },
+        )
+      return plan
+    })
+    const ids = changes.map(({ id }) => id)
+    const rejected = changes.filter(({ now }) => now === 'reject').length
+    return { ...this.#outcome(ids.length, ids.length, ids), groups, rejected }
   }
 
   async undo(): Promise<EditOutcome> {

@@ -19,6 +19,7 @@ import type { CaptionKeys } from '../store/caption-keys.ts'
 import { FileCheckpoints } from '../store/checkpoint-store.ts'
 import { CropStore } from '../store/crop-store.ts'
 import { explainFull, openDatabase, type Db } from '../store/database.ts'
+import { DuplicateGroups } from '../store/duplicate-groups.ts'
 import { DatasetFigures } from '../store/dataset-figures.ts'
 import { DatasetIndex } from '../store/dataset-index.ts'
 import { ExportList } from '../store/export-list.ts'
@@ -69,6 +70,7 @@ export class OpenProject {
   readonly figures: DatasetFigures
   readonly exportList: ExportList
   readonly alike: AlikeStore
+  readonly duplicates: DuplicateGroups
   readonly ledger: LedgerPages
   readonly sources: SourceRecord
   readonly allowances: Allowances
@@ -116,6 +118,7 @@ export class OpenProject {
     this.figures = new DatasetFigures(db, questions)
     this.exportList = new ExportList(db, questions)
     this.alike = new AlikeStore(db)
+    this.duplicates = new DuplicateGroups(db)
     this.ledger = new LedgerPages(db)
     this.sources = new SourceRecord(folder.originals, fs)
     this.allowances = new Allowances(folder.dataset, fs)
@@ -123,7 +126,7 @@ export class OpenProject {
     this.crops = new CropStore(db)
     this.cropping = new Cropping(this, this.crops)
     this.curation = new Curation(
-      { dataset: this.dataset, index: this.index, questions, items: this.items },
+      { dataset: this.dataset, index: this.index, questions, items: this.items, duplicates: this.duplicates },
       (news) => {
         publish('curation.changed', news)
         this.tellDataset()

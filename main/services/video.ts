@@ -4,6 +4,7 @@ import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
 import { cutsOf } from '#contracts/video.ts'
 import { planClips } from '../media/video/clip-plan.ts'
 import { describePlan } from '../media/video/plan-words.ts'
+import { isVideoName } from '../media/video/video-folder.ts'
 import { VideoError } from '../media/video/video-error.ts'
 import type { StudioContext } from './context.ts'
 import { checkSource } from './dataset.ts'
@@ -26,7 +27,7 @@ export function videoServices(context: StudioContext): VideoServices {
   const videos = () => context.project().videos
 
   return {
-    'video.list': async ({ path }) => videos().list(await allowedFolder(context, path)),
+    'video.list': async ({ path }) => videos().list(await allowedVideos(context, path)),
     'video.probe': async ({ id }) => {
       try {
         return { probe: (await videos().probe(id)).probe, refused: null }
@@ -59,25 +60,27 @@ export function videoServices(context: StudioContext): VideoServices {
       })
     },
     'video.import': async ({ path, options }) => {
-      const folder = await allowedFolder(context, path)
+      const folder = await allowedVideos(context, path)
       return context.project().queue.add(folder, { kind: 'clips', path: folder, options })
     },
     'video.ledger': async ({ offset, limit, state, path }) => {
-      const folder = path && resolve(await allowedFolder(context, path))
+      const folder = path && resolve(await allowedVideos(context, path))
       const entries = (await context.project().clips.entries(folder)).filter((entry) => state === null || entry.state === state)
       return { total: entries.length, entries: entries.slice(offset, offset + limit) }
     },
     'video.clips': async ({ offset, limit, path, source }) => {
-      const folder = path && resolve(await allowedFolder(context, path))
+      const folder = path && resolve(await allowedVideos(context, path))
       const clips = await context.project().clips.clips(folder, source)
       return { total: clips.length, clips: clips.slice(offset, offset + limit), note: clipsNote }
     },
   }
 }
 
-async function allowedFolder(context: StudioContext, path: string): Promise<string> {
+/** A folder of videos or a single one. */
+async function allowedVideos(context: StudioContext, path: string): Promise<string> {
   const checked = await checkSource(context, { kind: 'folder', path })
-  if (checked.kind !== 'folder') throw new StudioError('bad-source', `"${path}" is not a folder. Choose the folder that holds the videos.`)
+  if (checked.kind === 'sample' || (checked.kind === 'file' && !isVideoName(checked.path)))
+    throw new StudioError('bad-source', `"${path}" is neither a folder nor a video. Choose the folder that holds the videos.`)
   return checked.path
 }
 

@@ -1,8 +1,6 @@
-import type { CurationItem, DuplicateGroup } from '#contracts/curation.ts'
+import type { CurationItem } from '#contracts/curation.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { Db } from './database.ts'
-
-const idsShown = 100
 
 /** Which items are alike, and which are still to be measured so that this can be told. */
 export class AlikeStore {
@@ -41,22 +39,5 @@ export class AlikeStore {
       this.#db.exec(`DELETE FROM alike; INSERT OR REPLACE INTO facts (name, value) VALUES ('dataset.alike', 'found')`)
       for (const one of alike) add.run(one)
     })()
-  }
-
-  duplicates({ leaks, offset, limit }: { leaks: boolean; offset: number; limit: number }): { total: number; groups: DuplicateGroup[] } {
-    const leak = `count(DISTINCT CASE WHEN pick <> 'reject' THEN split END) > 1`
-    const groups = `SELECT duplicateGroup AS "group", count(*) AS items, ${leak} AS leak, json_group_array(id) AS ids FROM curated
-      WHERE here AND duplicateGroup IS NOT NULL GROUP BY duplicateGroup HAVING count(*) > 1 ${leaks ? `AND ${leak}` : ''}`
-    const total = this.#db.prepare(`SELECT count(*) FROM (${groups})`).pluck().get() as number
-    const rows = this.#db.prepare(`${groups} ORDER BY duplicateGroup LIMIT ? OFFSET ?`).all(limit, offset) as {
-      group: number
-      items: number
-      leak: number
-      ids: string
-    }[]
-    return {
-      total,
-      groups: rows.map(({ leak, ids, ...row }) => ({ ...row, leak: leak === 1, ids: (JSON.parse(ids) as ItemId[]).slice(0, idsShown) })),
-    }
   }
 }

@@ -60,6 +60,12 @@ export class ProjectRegistry {
     await this.#fs.writeFile(this.#path, `${JSON.stringify({ schema: 1, projects: [project, ...others] }, null, 2)}\n`)
   }
 
+  /** Only for a project that was made and taken away at once: nobody has seen it. */
+  async forget(id: ProjectId): Promise<void> {
+    const projects = (await this.list()).filter((project) => project.id !== id)
+    await this.#fs.writeFile(this.#path, `${JSON.stringify({ schema: 1, projects }, null, 2)}\n`)
+  }
+
   async get(id: ProjectId): Promise<KnownProject | null> {
     return (await this.list()).find((project) => project.id === id) ?? null
   }

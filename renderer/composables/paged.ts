@@ -24,13 +24,14 @@ export interface Paged<T> {
   replace: (items: readonly T[]) => void
 }
 
-const pageSize = 200
+const usualPage = 200
 const keptPages = 40
 const settleMs = 60
 
 export function usePaged<T extends { id: string }>(
   fetch: (offset: number, limit: number, options: { signal: AbortSignal }) => Promise<Page<T>>,
   onProblem: (error: unknown) => void,
+  pageSize = usualPage,
 ): Paged<T> {
   const total = ref(0)
   const loaded = ref(false)

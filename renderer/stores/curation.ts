@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { computed, ref, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import type {
   CurationChange,
   CurationFilter,
@@ -7,6 +7,8 @@ import type {
   CurationItem,
   CurationTarget,
   EditOutcome,
+  KeepOutcome,
+  KeepRequest,
   MarksChange,
   SortKey,
 } from '#contracts/curation.ts'
@@ -32,8 +34,8 @@ export const useCuration = defineStore('curation', () => {
   const text = ref('')
   const sort = ref<SortKey>('added')
   const descending = ref(false)
-  /** What is wrong with the query, in words. */
-  const problem = ref<string | null>(null)
+  /** What is wrong with the query. */
+  const problem = shallowRef<StudioError | null>(null)
   const selection = ref<Selection>(nothing)
   /** The place that the arrow keys move. */
   const active = ref<number | null>(null)
@@ -53,7 +55,7 @@ export const useCuration = defineStore('curation', () => {
 
   /** A mistake in the query stands under it; anything else is an error like others. */
   function tell(error: unknown): void {
-    if (error instanceof StudioError && error.code === 'invalid-request') problem.value = error.message
+    if (error instanceof StudioError && error.code === 'invalid-request') problem.value = error
     else
       void attempt(async () => {
         throw error
@@ -97,11 +99,11 @@ export const useCuration = defineStore('curation', () => {
       : { kind: 'query', filter: filter.value, except: [...selection.value.except] as ItemId[] }
 
   /** One edit after the other, and what is seen is read anew after the last: marks that were just set do not flicker. */
-  function inTurn(work: () => Promise<EditOutcome | null>): Promise<Done> {
+  function inTurn<Outcome extends EditOutcome>(work: () => Promise<Outcome | null>): Promise<Outcome | null> {
     waiting++
     const mine = turn.then(work).then((outcome) => {
       if (outcome) history.value = outcome.history
-      return { changed: outcome?.changed ?? 0, uncropped: outcome?.uncropped ?? 0 }
+      return outcome
     })
     turn = mine
       .catch(() => undefined) // its caller hears of it
@@ -110,18 +112,24 @@ export const useCuration = defineStore('curation', () => {
       })
     return mine
   }
+  const done = (outcome: EditOutcome | null): Done => ({ changed: outcome?.changed ?? 0, uncropped: outcome?.uncropped ?? 0 })
   /** Changes all that is selected, or another target; gives how many items it changed. */
-  function edit(change: CurationChange, on: CurationTarget = target()): Promise<Done> {
-    return inTurn(() => call('curation.edit', { target: on, change }))
+  async function edit(change: CurationChange, on: CurationTarget = target()): Promise<Done> {
+    return done(await inTurn(() => call('curation.edit', { target: on, change })))
   }
+  /** Decides about duplicates. */
+  const keep = (request: KeepRequest): Promise<KeepOutcome | null> => inTurn(() => call('curation.keep', request))
   /** Marks on all that is selected; those in sight change at once. */
   function mark(marks: Pick<MarksChange, 'rating' | 'pick'>): Promise<Done> {
     const seen = items.here().filter(({ id }) => isSelected(selection.value, id))
     items.replace(seen.map((item) => ({ ...item, rating: marks.rating ?? item.rating, pick: marks.pick ?? item.pick })))
     return edit({ kind: 'set', marks })
   }
-  const undo = () => inTurn(async () => (history.value.undo ? call('curation.undo', null) : null))
-  const redo = () => inTurn(async () => (history.value.redo ? call('curation.redo', null) : null))
+  const undo = async () => done(await inTurn(async () => (history.value.undo ? call('curation.undo', null) : null)))
+  const redo = async () => done(await inTurn(async () => (history.value.redo ? call('curation.redo', null) : null)))
 
-  return { text, sort, descending, filter, problem, selection, active, scrollTop, history, revision, items, target, mark, edit, undo, redo }
+  return {
+    ...{ text, sort, descending, filter, problem, selection, active, scrollTop, history, revision, items },
+    ...{ target, mark, edit, keep, undo, redo },
+  }
 })

@@ -143,6 +143,27 @@ describe('zigma', { timeout: 60_000 }, () => {
     expect(stderr).toMatch(/There is no picture in/)
   })
 
+  test('takes the project away again that it made for an import that brings nothing, and leaves all else as it was', async () => {
+    const missing = join(home, 'is not there')
+    expect(await zigma('import', missing, '--project', join(home, 'for nothing'))).toMatchObject({ code: 2 })
+    expect(existsSync(join(home, 'for nothing'))).toBe(false)
+    const known = () => JSON.stringify(readFileSync(join(home, 'settings', 'projects.json'), 'utf8'))
+    expect(known()).not.toContain('for nothing')
+
+    const used = join(home, 'used for letters')
+    mkdirSync(join(used, 'sources'), { recursive: true })
+    writeFileSync(join(used, 'sources', 'letter.txt'), 'Dear Ada,')
+    expect(await zigma('import', source, '--project', used, '--size', '13')).toMatchObject({ code: 2 })
+    expect(readdirSync(used)).toEqual(['sources'])
+    expect(readFileSync(join(used, 'sources', 'letter.txt'), 'utf8')).toBe('Dear Ada,')
+
+    const there = join(home, 'there before')
+    await zigma('import', source, '--project', there, '--size', '16')
+    expect(await zigma('import', missing, '--project', there)).toMatchObject({ code: 2 })
+    expect(existsSync(join(there, 'project.json'))).toBe(true)
+    expect(known()).toContain('there before')
+  })
+
   test('exports what a query finds, for another program, and refuses to write over it', async () => {
     const [project, out] = [join(home, 'to export'), join(home, 'exports', 'colors')]
     await zigma('import', source, '--project', project, '--size', '16')

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, expect, test } from 'vitest'
 import type { Job } from '#contracts/job.ts'
+import { ledgerFilter } from '#contracts/ledger.ts'
 import type { ItemId, JobId } from '#contracts/project.ts'
 import { mediaUrl } from '#contracts/studio.ts'
+import { clipOptions } from '#contracts/video.ts'
 import { compose, type Studio } from '#main/compose.ts'
 import { resolveMedia } from '#main/host/media-route.ts'
 import { openSnapshot } from '#main/media/dataset-files.ts'
@@ -118,6 +120,27 @@ test('a video on its own is a source, and what is only called like one ends in t
   expect(await bringIn(other, playlist)).toMatchObject({ result: { totals: { found: 1, used: 0, partial: 0, rejected: 1 } } })
   const { entries } = await other.services['dataset.ledger']({ offset: 0, limit: 100, state: 'rejected' }, call)
   expect(entries).toMatchObject([{ source: 'list.mp4', reason: 'unsupported-format' }])
+})
+
+test('a video on its own can be looked at and cut otherwise, in place of what it was cut to, with the caption beside it', async () => {
+  const own = join(home, 'otherwise')
+  mkdirSync(own)
+  const other = await newStudio()
+  const film = makePattern(join(own, 'film.mp4'), { frames: 30 })
+  writeFileSync(join(own, 'film.txt'), 'patterns that move')
+  await bringIn(other, film)
+  const [line] = (await other.services['ledger.list']({ filter: ledgerFilter.parse({}), offset: 0, limit: 10 }, call)).entries
+  expect(line).toMatchObject({ root: film, source: 'film.mp4', state: 'partial', reason: 'frames-dropped', fixes: ['cut-video'] })
+  expect(await other.services['video.list']({ path: film }, call)).toMatchObject([{ source: 'film.mp4' }])
+  const before = await found(other, 'kind:clip')
+  const options = clipOptions.parse({ imageSize: 32, rules: { frames: 10 } })
+  const job = (await other.services['video.import']({ path: film, options }, call)) as Job
+  expect(await ended(other, job)).toMatchObject({ state: 'done', result: { totals: { found: 1, used: 1, partial: 0 } } })
+  const after = await found(other, 'kind:clip')
+  expect(before.map(({ clip }) => clip?.frames)).not.toEqual([10, 10, 10])
+  expect(after.map(({ caption, clip }) => [caption, clip?.frames])).toEqual(Array.from({ length: 3 }, () => ['patterns that move', 10]))
+  expect(await other.services['video.ledger']({ offset: 0, limit: 10, state: null, path: film }, call)).toMatchObject({ total: 1 })
+  await expect(other.services['video.list']({ path: join(own, 'film.txt') }, call)).rejects.toMatchObject({ code: 'bad-source' })
 })
 
 test('captions and tags of lists and of files beside videos come to the clips', async () => {

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { request, type IncomingHttpHeaders } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, Server, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { StudioError } from '#contracts/errors.ts'
 import { connect, type Client } from '#contracts/rpc.ts'
@@ -128,6 +128,19 @@ describe('the address', () => {
       message: `Port ${port} is taken by another program. Choose another with --port, or leave it out for a free one.`,
     })
     taken.close()
+  })
+
+  test('of a port that the system keeps to itself is refused with a way out', async () => {
+    const refused = Object.assign(new Error('listen EACCES: permission denied 127.0.0.1:80'), { code: 'EACCES' })
+    const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
+      queueMicrotask(() => this.emit('error', refused)) // whoever runs the tests may be allowed to
+      return this
+    })
+    await expect(startHeadless(studio, { port: 80, page }).finally(() => listen.mockRestore())).rejects.toMatchObject({
+      code: 'port-taken',
+      message:
+        'Port 80 may not be used by you: those below 1024 are mostly kept for the system. Choose another with --port, or leave it out for a free one.',
+    })
   })
 })
 

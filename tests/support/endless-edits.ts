@@ -3,6 +3,7 @@ import { DatasetFiles } from '#main/media/dataset-files.ts'
 import { Curation } from '#main/services/curation.ts'
 import { openDatabase } from '#main/store/database.ts'
 import { DatasetIndex } from '#main/store/dataset-index.ts'
+import { DuplicateGroups } from '#main/store/duplicate-groups.ts'
 import { ItemQuestions } from '#main/store/item-questions.ts'
 import { ItemStore } from '#main/store/item-store.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
@@ -14,7 +15,13 @@ const dataset = new DatasetFiles(join(root, 'dataset'), fs)
 const db = openDatabase(join(root, 'library.db'))
 const questions = new ItemQuestions(db)
 const curation = new Curation(
-  { dataset, index: new DatasetIndex(db, dataset, fs), questions, items: new ItemStore(db, questions) },
+  {
+    dataset,
+    index: new DatasetIndex(db, dataset, fs),
+    questions,
+    items: new ItemStore(db, questions),
+    duplicates: new DuplicateGroups(db),
+  },
   () => undefined,
 )
 for (let n = Number(from); ; n++) {

@@ -13,6 +13,7 @@ await importVideos(folder, clipOptions.parse({ imageSize: 64, rules: { frames: 1
   scenes: new SceneCache(join(datasetFolder, 'scenes'), fs),
   fs,
   signal: new AbortController().signal,
+  mayRead: () => false,
   onProgress: () => undefined,
 })
 setInterval(() => undefined, 1000) // stays until it is killed

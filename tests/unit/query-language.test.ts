@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { StudioError } from '#contracts/errors.ts'
+import { englishOf, queryMistake, queryMistakes } from '#contracts/query-mistake.ts'
 import { parseQuery } from '#main/store/query/parse.ts'
 
 const words = (text: string, exact = false) => ({ kind: 'words', text, exact })
@@ -70,5 +71,9 @@ describe('a mistake', () => {
     expect(mistake!.message).toContain(sentence)
     expect(mistake!.message).toMatch(new RegExp(`\\(character ${position + 1} of the search\\)\\.$`))
     expect(mistake).toMatchObject({ code: 'invalid-request', details: { position, length } })
+    // What crosses the wire is enough for the window to say it in its own language.
+    const details = queryMistake.parse(mistake!.details)
+    expect(englishOf(details)).toBe(mistake!.message)
+    for (const [, name] of queryMistakes[details.mistake].matchAll(/\{(\w+)\}/g)) expect(details.values).toHaveProperty(name!)
   })
 })

@@ -7,12 +7,14 @@ import { listVideos } from './video-folder.ts'
 import { VideoIntake, type IntakeTools } from './video-intake.ts'
 
 export interface VideoImportRun extends IntakeTools {
+  /** Whether what lies beside a single video, its caption for one, may be read. */
+  mayRead: (path: string) => boolean
   /** Videos done and in all, and what is being read. */
   onProgress: (progress: { done: number; total: number; file: string }) => void
 }
 
 /**
- * Cuts the videos of a folder into clips of the data set, with the captions that its layout gives them. Sources are only read; sound is not. Every
+ * Cuts the videos of a folder, or a single one, into clips of the data set, with the captions that its layout gives them. Sources are only read; sound is not. Every
  * video ends in the manifest, used or with a reason.
  *
  * @throws StudioError bad-source when there is no video at all; disk-full (go on after space is made); cancelled.
@@ -33,7 +35,7 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
   const trims = new Map(options.trims.map((one) => [one.source, one.trim]))
   const { layout } = await recognizeSource({ kind: 'folder', path: root })
   const wantedLayout = layout === 'webdataset' ? 'imagefolder' : layout // videos that lie beside tars are meant
-  const source = await openSource({ kind: 'folder', path: root, layout: wantedLayout }, () => false)
+  const source = await openSource({ kind: 'folder', path: root, layout: wantedLayout }, run.mayRead)
   try {
     const intake = await VideoIntake.open(run)
     let done = 0

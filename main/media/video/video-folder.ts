@@ -1,5 +1,5 @@
 import { lstat, readdir, realpath } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 
 export interface SourceVideo {
@@ -22,11 +22,14 @@ export function isVideoName(name: string): boolean {
   return videoNames.test(name)
 }
 
-/** The files in a folder that are called like videos, in an order that does not depend on the file system. Links are not followed. */
+/** The files in a folder that are called like videos, in an order that does not depend on the file system. Links are not followed. A video is its own only one. */
 export async function listVideos(root: string): Promise<SourceVideo[]> {
   const real = await realpath(root).catch((cause: unknown) => {
     throw new StudioError('bad-source', `The folder "${root}" cannot be read. Check that it is there and that you may open it.`, { cause })
   })
+  const info = await lstat(real)
+  if (info.isFile())
+    return isVideoName(real) ? [{ source: basename(real), path: real, sizeBytes: info.size, modifiedMs: info.mtimeMs }] : []
   const videos: SourceVideo[] = []
   await walk(real, real, 0, videos)
   return videos.sort((a, b) => (a.source < b.source ? -1 : 1))

@@ -1,6 +1,7 @@
 import { StudioError } from '#contracts/errors.ts'
 import { importVideos } from '../../media/video/import-videos.ts'
 import { VideoError } from '../../media/video/video-error.ts'
+import { isAllowed } from '../dataset.ts'
 import { findDuplicates } from '../duplicates.ts'
 import type { OpenProject } from '../open-project.ts'
 import type { Runner } from './job-queue.ts'
@@ -33,6 +34,7 @@ export function clipsRunner(project: OpenProject): Runner {
         scenes: project.videos.scenes,
         fs: project.fs,
         signal,
+        mayRead: (path) => isAllowed(project.allowedRoots, path),
         onProgress: ({ done, total, file }) => report({ done, total, unit: 'files', note: file || null }),
       })
       return { kind: 'clips', totals, clips: (await project.clips.clips()).length, note: clipsNote }

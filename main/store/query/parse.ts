@@ -1,4 +1,5 @@
 import { StudioError } from '#contracts/errors.ts'
+import { englishOf, type QueryMistake, type QueryMistakeName } from '#contracts/query-mistake.ts'
 import { queryFields, type FieldName } from './fields.ts'
 
 export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>='
@@ -19,7 +20,7 @@ const termLimit = 100
 /**
  * Reads a question in the studio's query language (docs/query-language.md).
  *
- * @throws StudioError invalid-request: one sentence on the first mistake, with `details: {position, length}` in characters of `text`.
+ * @throws StudioError invalid-request: one sentence on the first mistake, with a `QueryMistake` as its details.
  */
 export function parseQuery(text: string): Query {
   return new Parser(text).read()
@@ -38,7 +39,7 @@ class Parser {
     this.#space()
     if (this.#done) return { kind: 'all' }
     const query = this.#either(0)
-    if (!this.#done) throw this.#mistake(this.#at, 1, 'This ")" closes nothing. Remove it, or open it with "(" before')
+    if (!this.#done) throw this.#mistake(this.#at, 1, 'closes-nothing')
     return query
   }
 
@@ -64,23 +65,21 @@ class Parser {
 
   #one(depth: number): Query {
     const start = this.#at
-    if (depth > depthLimit) throw this.#mistake(start, 1, `More than ${depthLimit} levels of parentheses and NOT. Ask in fewer`)
-    if (++this.#terms > termLimit) throw this.#mistake(start, 1, `More than ${termLimit} terms. Ask for less at once`)
-    for (const word of ['AND', 'OR'])
-      if (this.#sees(word))
-        throw this.#mistake(start, word.length, `Before "${word}" something is missing. Write a term on both sides of it`)
+    if (depth > depthLimit) throw this.#mistake(start, 1, 'too-deep', { most: depthLimit })
+    if (++this.#terms > termLimit) throw this.#mistake(start, 1, 'too-many', { most: termLimit })
+    for (const word of ['AND', 'OR']) if (this.#sees(word)) throw this.#mistake(start, word.length, 'before-word', { word })
     if (this.#keyword('NOT')) return { kind: 'not', part: this.#one(depth + 1) }
-    if (this.#done) throw this.#mistake(start, 0, 'Something is missing at the end. Write a term there')
+    if (this.#done) throw this.#mistake(start, 0, 'at-end')
     if (this.#text[start] === '-' && /[^\s)]/.test(this.#text[start + 1] ?? ' ')) {
       this.#at++
       return { kind: 'not', part: this.#one(depth + 1) }
     }
-    if (this.#text[start] === ')') throw this.#mistake(start, 1, 'Before this ")" something is missing. Write a term there or remove it')
+    if (this.#text[start] === ')') throw this.#mistake(start, 1, 'before-closing')
     if (this.#text[start] === '(') {
       this.#at++
       this.#space()
       const inside = this.#either(depth + 1)
-      if (this.#text[this.#at] !== ')') throw this.#mistake(start, 1, 'This "(" is never closed. Add a ")"')
+      if (this.#text[this.#at] !== ')') throw this.#mistake(start, 1, 'never-closed')
       this.#at++
       this.#space()
       return inside
@@ -97,15 +96,10 @@ class Parser {
     }
     const field = name!.toLowerCase()
     if (!isField(field)) {
-      throw this.#mistake(
-        start,
-        name!.length,
-        `There is no field "${name}". Fields are ${Object.keys(queryFields).join(', ')}; put quotes around words that hold a "${sign}"`,
-      )
+      throw this.#mistake(start, name!.length, 'no-field', { name: name!, sign: sign!, fields: Object.keys(queryFields).join(', ') })
     }
     this.#at += head.length
-    if (/^[\s)]?$/.test(this.#text[this.#at] ?? ''))
-      throw this.#mistake(start, head.length, `After "${head}" a value is missing, as in ${example(field)}`)
+    if (/^[\s)]?$/.test(this.#text[this.#at] ?? '')) throw this.#mistake(start, head.length, 'no-value', { head, example: example(field) })
     const { value } = this.#value()
     return this.#question(field, sign!, value, start)
   }
@@ -117,19 +111,19 @@ class Parser {
     if (asked.kind === 'number') {
       const [low, high] = sign === ':' ? value.split('..') : [value]
       const numbers = [low, high].flatMap((one) => (one === undefined ? [] : [toNumber(one)]))
-      if (numbers.some((one) => one === null))
-        throw this.#mistake(start, length, `"${value}" is not a number. Write it as in ${example(field)}`)
+      if (numbers.some((one) => one === null)) throw this.#mistake(start, length, 'no-number', { value, example: example(field) })
       const compare = (comparison: Comparison, number: number): Query => ({ kind: 'number', field, comparison, value: number })
       if (high !== undefined) return { kind: 'and', parts: [compare('>=', numbers[0]!), compare('<=', numbers[1]!)] }
       return compare(sign === ':' ? '=' : (sign as Comparison), numbers[0]!)
     }
-    if (!/^(:|=|!=)$/.test(sign))
-      throw this.#mistake(start, length, `"${field}" has no order, so "${sign}" means nothing for it. Write it as in ${example(field)}`)
+    if (!/^(:|=|!=)$/.test(sign)) throw this.#mistake(start, length, 'no-order', { field, sign, example: example(field) })
     if (asked.kind === 'text') return not({ kind: 'text', field, text: value })
     const choice = value.toLowerCase()
     if (asked.kind === 'bucket' ? !/^\d{1,4}x\d{1,4}$/.test(choice) : !asked.choices.includes(choice)) {
-      const allowed = asked.kind === 'bucket' ? 'a width and a height' : asked.choices.join(', ')
-      throw this.#mistake(start, length, `"${field}" cannot be "${value}". It is ${allowed}, as in ${example(field)}`)
+      const said = { field, value, example: example(field) }
+      throw asked.kind === 'bucket'
+        ? this.#mistake(start, length, 'no-size', said)
+        : this.#mistake(start, length, 'no-choice', { ...said, choices: asked.choices.join(', ') })
     }
     return not({ kind: 'choice', field, value: choice })
   }
@@ -138,7 +132,7 @@ class Parser {
   #value(): { value: string; quoted: boolean } {
     const rest = this.#text.slice(this.#at)
     const quoted = /^"((?:[^"\\]|\\.)*)"/s.exec(rest)
-    if (rest.startsWith('"') && !quoted) throw this.#mistake(this.#at, rest.length, 'This quote is never closed. Add a " at its end')
+    if (rest.startsWith('"') && !quoted) throw this.#mistake(this.#at, rest.length, 'open-quote')
     const plain = /^[^\s()"]+/.exec(rest)
     const length = (quoted ?? plain)?.[0].length ?? 0
     const value = quoted ? quoted[1]!.replace(/\\(.)/gs, '$1') : (plain?.[0] ?? '')
@@ -162,8 +156,9 @@ class Parser {
     return true
   }
 
-  #mistake(position: number, length: number, sentence: string): StudioError {
-    return new StudioError('invalid-request', `${sentence} (character ${position + 1} of the search).`, { details: { position, length } })
+  #mistake(position: number, length: number, mistake: QueryMistakeName, values: QueryMistake['values'] = {}): StudioError {
+    const details: QueryMistake = { mistake, values, position, length }
+    return new StudioError('invalid-request', englishOf(details), { details })
   }
 }
 
