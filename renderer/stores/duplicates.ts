@@ -9,6 +9,8 @@ import { useCuration } from './curation.ts'
 import { useStudio } from './studio.ts'
 
 const pageSize = 50
+/** So many places away a group is looked for that has moved in its list. */
+const followed = 12
 
 /** Groups of duplicates of the open project, as they are looked through: one list of them at a time, and which group of it is meant. */
 export const useDuplicates = defineStore('duplicates', () => {
@@ -34,13 +36,24 @@ export const useDuplicates = defineStore('duplicates', () => {
     fail,
     pageSize,
   )
+  /** Also where one went on while the list was being read. */
+  let meant: ItemId | null = null
+  const remember = () => (meant = groups.at(active.value)?.id ?? null)
+  watch(active, remember, { flush: 'sync' })
   let newest: Promise<void> = Promise.resolve()
-  /** What is seen of the list is read anew; one who stood behind its end stands at it. A reading that a newer one overtakes waits for that. */
+  /**
+   * What is seen of the list is read anew. The group that is meant stays meant where others left the list or came back to it; one who stood behind
+   * the end stands at it. A reading that a newer one overtakes waits for that.
+   */
   async function reload(options?: { toTop: boolean }): Promise<void> {
     if (!studio.current) return
+    if (options?.toTop) meant = null
     newest = groups.reload(options)
     for (let mine: Promise<void> | null = null; mine !== newest;) await (mine = newest)
-    active.value = Math.max(0, Math.min(active.value, groups.total() - 1))
+    const around = Array.from({ length: 2 * followed + 1 }, (_, i) => active.value - followed + i)
+    const there = meant === null ? undefined : around.find((place) => place >= 0 && groups.at(place)?.id === meant)
+    active.value = Math.max(0, Math.min(there ?? active.value, groups.total() - 1))
+    remember()
   }
   watch(
     () => curation.revision,
@@ -60,10 +73,9 @@ export const useDuplicates = defineStore('duplicates', () => {
     await reload({ toTop: true })
     groups.look(active.value, active.value)
   }
-  /** A mark that is seen at once, before the studio has it. */
-  function seem(item: CurationItem, marks: Partial<Pick<CurationItem, 'pick' | 'rating'>>): void {
-    const group = groups.here().find(({ members }) => members.some(({ id }) => id === item.id))
-    if (group) groups.replace([{ ...group, members: group.members.map((one) => (one.id === item.id ? { ...one, ...marks } : one)) }])
+  /** Marks that are seen at once, before the studio has them. */
+  function seem(group: DuplicateGroup, marksOf: (item: CurationItem) => Partial<Pick<CurationItem, 'pick' | 'rating'>>): void {
+    groups.replace([{ ...group, members: group.members.map((one) => ({ ...one, ...marksOf(one) })) }])
   }
 
   return { list, active, counts, unmeasured, shown, groups, reload, show, seem }

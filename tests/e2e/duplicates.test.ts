@@ -67,6 +67,8 @@ test('what is not measured is said, and measured from there', async () => {
     .waitFor()
   await look('duplicates-unmeasured')
   await stage().getByRole('button', { name: 'Measure all pictures' }).click()
+  await onGroup('Group 2 of 3') // what one looks at stays in sight
+  await page.keyboard.press('ArrowUp')
   await onGroup('Group 1 of 3')
   await decided('0 of 3 groups decided')
 })

@@ -33,7 +33,15 @@ async function importInto(
   const fs = new SafeFs(fault)
   const scenes = new SceneCache(join(datasetFolder, 'scenes'), fs)
   const options = clipOptions.parse({ imageSize, rules, trims, thresholds })
-  const totals = await importVideos(folder, options, { ffmpeg, datasetFolder, scenes, fs, signal, mayRead: () => false, onProgress: () => undefined })
+  const totals = await importVideos(folder, options, {
+    ffmpeg,
+    datasetFolder,
+    scenes,
+    fs,
+    signal,
+    mayRead: () => false,
+    onProgress: () => undefined,
+  })
   const files = new ClipFiles(datasetFolder, fs)
   return { totals, files, entries: await files.entries(), clips: await files.clips() }
 }
