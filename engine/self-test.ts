@@ -91,10 +91,13 @@ function normCase(
   name: string,
   norm: 'rms' | 'layer',
   [b, l, d]: [number, number, number],
-  { whole = false, gated = false }: { whole?: boolean; gated?: boolean },
+  { whole = false, gated = false, biased = false }: { whole?: boolean; gated?: boolean; biased?: boolean },
 ): Case {
   const stream = { shape: [b, l, d] }
-  const gate: Operands = gated ? { gate: { shape: [b, d] }, y: stream } : {}
+  const gate: Operands = {
+    ...(gated ? { gate: { shape: [b, d] }, y: stream } : {}),
+    ...(biased ? { yBias: { shape: [d], wide: true } } : {}),
+  }
   return {
     operation: `AddNormModulate ${name}`,
     operands: whole
@@ -110,6 +113,15 @@ function normCase(
         }
       : { h: stream, shift: { shape: [b, d] }, scale: { shape: [b, d] }, ...gate },
     build: (g, { h, ...rest }) => addNormModulate(g, { h: h!, ...rest }, { norm, epsilon: 1e-5 }).modulated,
+  }
+}
+
+function gateCase(name: string, [b, l, d]: [number, number, number], { biased = false }: { biased?: boolean }): Case {
+  const stream = { shape: [b, l, d] }
+  return {
+    operation: `GateAdd${name}`,
+    operands: { n: stream, gate: { shape: [b, d] }, y: stream, ...(biased ? { yBias: { shape: [d], wide: true } } : {}) },
+    build: (g, { n, gate, y, yBias }) => gateAdd(g, n!, gate!, y!, yBias),
   }
 }
 
@@ -142,11 +154,11 @@ const cases: readonly Case[] = [
   normCase('rms, gated', 'rms', [3, 70, 768], { whole: true, gated: true }),
   normCase('layer, gated and modulated only', 'layer', [2, 9, 1024], { gated: true }),
   normCase('of odd width, gated', 'layer', [2, 9, 27], { whole: true, gated: true }),
-  {
-    operation: 'GateAdd',
-    operands: { n: { shape: [3, 70, 768] }, gate: { shape: [3, 768] }, y: { shape: [3, 70, 768] } },
-    build: (g, { n, gate, y }) => gateAdd(g, n!, gate!, y!),
-  },
+  normCase('rms, gated with a bias', 'rms', [3, 70, 768], { whole: true, gated: true, biased: true }),
+  normCase('of odd width, gated with a bias', 'layer', [2, 9, 27], { gated: true, biased: true }),
+  gateCase('', [3, 70, 768], {}),
+  gateCase(' with a bias', [3, 70, 768], { biased: true }),
+  gateCase(' of odd width with a bias', [2, 9, 27], { biased: true }),
   attentionCase('on itself', [2, 65, 65, 3, 32]),
   attentionCase('across, 77 keys', [2, 150, 77, 2, 64]),
   attentionCase('of 48 channels a head', [2, 20, 16, 2, 48]),

@@ -102,10 +102,10 @@ export class Recomputation {
     const known = this.#sums.get(value)
     if (known) return known
     const node = value.node!
-    const [h, before, , , , , keep, gate, y] = node.inputs
+    const [h, before, , , , , keep, ...gated] = node.inputs
     const [modulated, , added] = this.#g.node(
       node.op,
-      [wait(h!), before ? this.#sum(border - 1, wait) : null, null, null, null, null, keep!, ...(gate ? [wait(gate), wait(y!)] : [])],
+      [wait(h!), before ? this.#sum(border - 1, wait) : null, null, null, null, null, keep!, ...gated.map((value) => value && wait(value))],
       node.attributes,
       typesOf(node),
     ) as [Value, Value, Value]

@@ -146,7 +146,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     return [...gradients, null]
   },
   AddNormModulate: (g, node, [dModulated, dNormalized, dResidual, , , dGated]) => {
-    const [h, residual, weight, bias, shift, scale, keep, gate, y] = node.inputs
+    const [h, residual, weight, bias, shift, scale, keep, gate, y, yBias] = node.inputs
     const [modulated, , r, mean, rstd] = node.outputs
     const mixed = h!.dtype !== r!.dtype
     const summed = residual || keep || mixed || gate ? r! : h!
@@ -162,10 +162,10 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       dModulated ?? g.zeros(modulated!.shape, modulated!.dtype),
       dNormalized ?? null,
       dResidual ?? null,
-      ...(gate ? [null, gate, y!, dGated ?? null] : []),
+      ...(gate ? [null, gate, y!, dGated ?? null, yBias ?? null] : []),
     ]
     const separate = residual !== null && (keep !== null || mixed || dGated)
-    const [dh, dResidualIn, dWeight, dBias, dShift, dScale, dGate, dy] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
+    const [dh, dResidualIn, dWeight, dBias, dShift, dScale, dGate, dy, dYBias] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
       h!,
       separate ? residual! : null,
       weight ?? null,
@@ -173,13 +173,14 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       shift ?? null,
       scale ?? null,
       ...(gate ? [gate, y!] : []),
+      ...(yBias ? [yBias] : []),
     ])
     const dResidualAll = residual ? (separate ? dResidualIn! : dh!) : null
-    return [dh!, dResidualAll, dWeight!, dBias!, dShift!, dScale!, null, dGate ?? null, dy ?? null]
+    return [dh!, dResidualAll, dWeight!, dBias!, dShift!, dScale!, null, dGate ?? null, dy ?? null, dYBias ?? null]
   },
-  GateAdd: rule((g, { x: [, gate, y], dy }) => {
-    const [dGate, dBranch] = fused(g, 'GateAddGrad', [gate!, y!, dy], {}, [gate!, y!])
-    return [dy, dGate!, dBranch!]
+  GateAdd: rule((g, { x: [, ...branch], dy }) => {
+    const [gate, y, yBias] = branch
+    return [dy, ...fused(g, 'GateAddGrad', [gate!, y!, dy, ...(yBias ? [yBias] : [])], {}, branch)]
   }),
   Attention: rule((g, { x: [q, k, v], y, dy, node }) =>
     fused(g, 'AttentionGrad', [q!, k!, v!, y, node.outputs[1]!, dy], node.attributes, [q!, k!, v!]),

@@ -74,15 +74,27 @@ export interface AddNormModulateInputs {
   /** [B] factor on h, for stochastic depth */ keep?: Value | null
   /** [B,D], with y */ gate?: Value | null
   /** [B,L,D], with gate */ y?: Value | null
+  /** [D], with y */ yBias?: Value | null
 }
 
 /**
- * gated = h + gate * y; r = keep * gated + residual; normalized = norm(r) * weight + bias; modulated = normalized * (1 + scale) + shift (spec 1.5).
+ * gated = h + gate * (y + yBias); r = keep * gated + residual; normalized = norm(r) * weight + bias; modulated = normalized * (1 + scale) + shift (spec 1.5).
  * All [B,L,D]; without a gate `gated` is h.
  */
 export function addNormModulate(
   g: GraphBuilder,
-  { h, residual = null, weight = null, bias = null, shift = null, scale = null, keep = null, gate = null, y = null }: AddNormModulateInputs,
+  {
+    h,
+    residual = null,
+    weight = null,
+    bias = null,
+    shift = null,
+    scale = null,
+    keep = null,
+    gate = null,
+    y = null,
+    yBias = null,
+  }: AddNormModulateInputs,
   { norm, epsilon }: { norm: 'rms' | 'layer'; epsilon: number },
 ): { modulated: Value; normalized: Value; residual: Value; gated: Value } {
   const [b, l, d] = rank3('addNormModulate', h)
@@ -90,6 +102,7 @@ export function addNormModulate(
   for (const [name, v] of [
     ['weight', weight],
     ['bias', bias],
+    ['yBias', yBias],
   ] as const)
     if (v) expectShape('addNormModulate', name, v, [d])
   for (const [name, v] of [
@@ -99,11 +112,12 @@ export function addNormModulate(
   ] as const)
     if (v) expectShape('addNormModulate', name, v, [b, d])
   if (!gate !== !y) throw new ShapeError('addNormModulate: gate and y come together. Give both or neither.')
+  if (yBias && !y) throw new ShapeError('addNormModulate: yBias is added to y. Give y, or leave it out.')
   if (y) expectShape('addNormModulate', 'y', y, h.shape)
   if (keep) expectShape('addNormModulate', 'keep', keep, [b])
   const [modulated, normalized, newResidual, , , gated] = g.node(
     'AddNormModulate',
-    [h, residual, weight, bias, shift, scale, keep, ...(gate ? [gate, y] : [])],
+    [h, residual, weight, bias, shift, scale, keep, ...(gate ? [gate, y] : []), ...(yBias ? [yBias] : [])],
     { norm, epsilon: { float: epsilon } },
     [
       [h.shape, h.dtype],
@@ -117,12 +131,16 @@ export function addNormModulate(
   return { modulated: modulated!, normalized: normalized!, residual: newResidual!, gated: gated ?? h }
 }
 
-/** n + gate * y, gate [B,D] per sample (spec 1.5). */
-export function gateAdd(g: GraphBuilder, n: Value, gate: Value, y: Value): Value {
+/**
+ * n + gate * (y + yBias), gate [B,D] per sample, yBias [D] (spec 1.5). The bias of the product that makes y is better given here, where y is read anyway:
+ * ONNX Runtime's product on a GPU would first write it to the whole result.
+ */
+export function gateAdd(g: GraphBuilder, n: Value, gate: Value, y: Value, yBias: Value | null = null): Value {
   const [b, , d] = rank3('gateAdd', n)
   expectShape('gateAdd', 'gate', gate, [b, d])
   expectShape('gateAdd', 'y', y, n.shape)
-  return g.node('GateAdd', [n, gate, y], {}, [[n.shape, n.dtype]])[0]!
+  if (yBias) expectShape('gateAdd', 'yBias', yBias, [d])
+  return g.node('GateAdd', yBias ? [n, gate, y, yBias] : [n, gate, y], {}, [[n.shape, n.dtype]])[0]!
 }
 
 /** softmax(q kᵀ · scale) v per head. q [B,Lq,H·d], k and v [B,Lk,H·d] -> [B,Lq,H·d]. */

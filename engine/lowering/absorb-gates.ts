@@ -2,7 +2,8 @@ import { sameShape } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
 import { readersOf } from './readers.ts'
 
-/** Places in AddNormModulateGrad: of its first gate input, and of its first gate result. */
+/** Where AddNormModulate has its gate; and AddNormModulateGrad its gate, and its first result of it. */
+const gatePlace = 7
 const gradientPlaces = { gate: 12, dGate: 6 } as const
 
 /**
@@ -25,10 +26,10 @@ export function absorbGates(nodes: readonly Node[], outputs: ReadonlySet<Value>)
   function absorbGate(norm: Node): void {
     const h = norm.inputs[0]!
     const gate = nodes[place.get(h) ?? -1]
-    if (gate?.op !== 'GateAdd' || norm.inputs[7] || readers.get(h)![0] !== norm) return
-    const [n, factor, y] = gate.inputs as [Value, Value, Value]
+    if (gate?.op !== 'GateAdd' || norm.inputs[gatePlace] || readers.get(h)![0] !== norm) return
+    const [n, ...branch] = gate.inputs
     instead.set(gate, null)
-    instead.set(norm, { ...norm, inputs: [n, ...padded(norm.inputs, 7).slice(1), factor, y], outputs: [...norm.outputs, h] })
+    instead.set(norm, { ...norm, inputs: [n!, ...padded(norm.inputs, gatePlace).slice(1), ...branch], outputs: [...norm.outputs, h] })
   }
 
   function absorbGradient(norm: Node, at: number): void {
@@ -40,14 +41,14 @@ export function absorbGates(nodes: readonly Node[], outputs: ReadonlySet<Value>)
     const whole = more ? sum!.outputs[0]! : dh
     const gate = readers.get(whole)?.find(({ op, inputs }) => op === 'GateAddGrad' && inputs[2] === whole)
     if (!gate) return
-    const [factor, y] = gate.inputs as [Value, Value]
+    const [factor, y, , ...biases] = gate.inputs as Value[]
     // What is computed again for the gate may wait for this very gradient.
-    if ([factor, y, more].some((value) => value && (place.get(value) ?? -1) > at)) return
+    if ([factor, y, more, ...biases].some((value) => value && (place.get(value) ?? -1) > at)) return
     instead.set(gate, null)
     if (more) instead.set(sum!, null)
     instead.set(norm, {
       ...norm,
-      inputs: [...padded(norm.inputs, gradientPlaces.gate), factor, y, more],
+      inputs: [...padded(norm.inputs, gradientPlaces.gate), factor!, y!, more, ...biases],
       outputs: [whole, ...norm.outputs.slice(1, gradientPlaces.dGate), ...gate.outputs],
     })
   }

@@ -64,13 +64,13 @@ export const portableOps: Readonly<Record<string, Lowering>> = {
   },
 
   AddNormModulate: (e, node) => {
-    const [h, residual, weight, bias, shift, scale, keep, gate, y] = node.inputs as [Value, ...(Value | null | undefined)[]]
+    const [h, residual, weight, bias, shift, scale, keep, gate, y, yBias] = node.inputs as [Value, ...(Value | null | undefined)[]]
     const [modulated, normalized, newResidual, , , gated] = node.outputs
     const [b, , d] = h.shape as [number, number, number]
     const perSample = (value: Value) => e.emit('Reshape', [e.name(value), e.ints([b, 1, value.shape.length === 1 ? 1 : d])])
 
     let r = e.name(h)
-    if (gate && y) r = e.emit('Add', [r, e.emit('Mul', [e.name(y), perSample(gate)])])
+    if (gate && y) r = e.emit('Add', [r, e.emit('Mul', [biased(e, y, yBias), perSample(gate)])])
     if (gated) e.define([gated], 'Identity', [r])
     if (keep) r = e.emit('Mul', [r, perSample(keep)])
     if (residual) r = e.emit('Add', [r, e.name(residual)])
@@ -90,9 +90,9 @@ export const portableOps: Readonly<Record<string, Lowering>> = {
   },
 
   GateAdd: (e, node) => {
-    const [n, gate, y] = node.inputs as [Value, Value, Value]
+    const [n, gate, y, yBias] = node.inputs as [Value, Value, Value, Value?]
     const [b, d] = gate.shape as [number, number]
-    const gated = e.emit('Mul', [e.name(y), e.emit('Reshape', [e.name(gate), e.ints([b, 1, d])])])
+    const gated = e.emit('Mul', [biased(e, y, yBias), e.emit('Reshape', [e.name(gate), e.ints([b, 1, d])])])
     e.define(node.outputs, 'Add', [e.name(n), gated])
   },
 
@@ -108,6 +108,8 @@ export const portableOps: Readonly<Record<string, Lowering>> = {
     e.define([node.outputs[0]!], 'Reshape', [e.emit('Transpose', [mixed], { perm: ints([0, 2, 1, 3]) }), e.ints(q.shape)])
   },
 }
+
+const biased = (e: Emitter, y: Value, bias: Value | null | undefined) => (bias ? e.emit('Add', [e.name(y), e.name(bias)]) : e.name(y))
 
 function silu(e: Emitter, x: string): string {
   return e.emit('Mul', [x, e.emit('Sigmoid', [x])])

@@ -8,23 +8,45 @@ import { smallFeeds } from '#tests/support/small-networks.ts'
 
 const [b, l, d] = [2, 5, 19]
 
-function gatedNorm(apart: boolean): GraphBuilder {
+type Biased = 'nothing' | 'a bias'
+
+/** A norm of a gated sum; `apart` with gate and bias as operations of their own. */
+function gatedNorm(apart: boolean, biased: Biased): GraphBuilder {
   const g = new GraphBuilder()
   const input = (name: string, ...shape: number[]) => g.input(name, shape)
   const [n, y, residual] = [input('n', b, l, d), input('y', b, l, d), input('before', b, l, d)]
   const [gate, shift, scale] = [input('gate', b, d), input('shift', b, d), input('scale', b, d)]
   const keep = input('keep', b)
-  const h = apart ? gateAdd(g, n, gate, y) : n
-  const sum = addNormModulate(g, { h, residual, shift, scale, keep, ...(apart ? {} : { gate, y }) }, { norm: 'layer', epsilon: 1e-5 })
+  const yBias = biased === 'a bias' ? input('yBias', d) : null
+  const h = apart ? gateAdd(g, n, gate, yBias ? g.add(y, yBias) : y) : n
+  const gated = apart ? {} : { gate, y, yBias }
+  const sum = addNormModulate(g, { h, residual, shift, scale, keep, ...gated }, { norm: 'layer', epsilon: 1e-5 })
   g.output('modulated', sum.modulated)
   g.output('residual', sum.residual)
   g.output('gated', apart ? h : sum.gated)
   return g
 }
 
-test.each(['native', 'portable'] as const)('in %s form a norm with a gate gives what a norm behind a gate gives', async (form) => {
-  const feeds = smallFeeds(gatedNorm(true))
-  const apart = await evaluate(runtime, gatedNorm(true), feeds, 'portable')
-  const together = await evaluate(runtime, gatedNorm(false), feeds, form)
+test.each([
+  ['native', 'nothing'],
+  ['portable', 'nothing'],
+  ['native', 'a bias'],
+  ['portable', 'a bias'],
+] as const)('in %s form a norm with a gate, %s beside it, gives what a norm behind a gate gives', async (form, biased) => {
+  const feeds = smallFeeds(gatedNorm(true, biased))
+  const apart = await evaluate(runtime, gatedNorm(true, biased), feeds, 'portable')
+  const together = await evaluate(runtime, gatedNorm(false, biased), feeds, form)
   for (const name of ['modulated', 'residual', 'gated']) expect(relativeError(together[name]!, apart[name]!), name).toBeLessThan(1e-6)
+})
+
+test.each(['native', 'portable'] as const)('in %s form a gate alone adds the bias to what it multiplies', async (form) => {
+  const sum = (apart: boolean) => {
+    const g = new GraphBuilder()
+    const [n, y, gate, yBias] = [g.input('n', [b, l, d]), g.input('y', [b, l, d]), g.input('gate', [b, d]), g.input('yBias', [d])]
+    g.output('sum', apart ? gateAdd(g, n, gate, g.add(y, yBias)) : gateAdd(g, n, gate, y, yBias))
+    return g
+  }
+  const feeds = smallFeeds(sum(true))
+  const [apart, together] = [await evaluate(runtime, sum(true), feeds, 'portable'), await evaluate(runtime, sum(false), feeds, form)]
+  expect(relativeError(together.sum!, apart.sum!)).toBeLessThan(1e-6)
 })

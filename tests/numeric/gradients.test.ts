@@ -147,10 +147,29 @@ const cases: Record<string, readonly [Record<string, Operand>, Operation][]> = {
           return [y.normalized, y.gated]
         },
       ],
+      [
+        {
+          h: { shape: [2, 3, 5] },
+          residual: { shape: [2, 3, 5] },
+          gate: { shape: [2, 5] },
+          y: { shape: [2, 3, 5] },
+          yBias: { shape: [5] },
+        },
+        (g, x) => {
+          const keep = g.floats([2, 0.5], [2])
+          const inputs = { h: x.h!, residual: x.residual!, gate: x.gate!, y: x.y!, yBias: x.yBias!, keep }
+          const { modulated, gated } = addNormModulate(g, inputs, { norm, epsilon: 1e-5 })
+          return [modulated, g.square(gated)]
+        },
+      ],
     ]),
   ],
   GateAdd: [
     [{ n: { shape: [2, 3, 4] }, gate: { shape: [2, 4] }, y: { shape: [2, 3, 4] } }, (g, { n, gate, y }) => gateAdd(g, n!, gate!, y!)],
+    [
+      { n: { shape: [2, 3, 4] }, gate: { shape: [2, 4] }, y: { shape: [2, 3, 4] }, yBias: { shape: [4] } },
+      (g, { n, gate, y, yBias }) => gateAdd(g, n!, gate!, y!, yBias),
+    ],
   ],
   Attention: [
     [

@@ -12,8 +12,9 @@ const norm = { norm: 'rms', epsilon: 1e-5 } as const
 const opsOf = (g: GraphBuilder) => loweredNodes(g, 'native').nodes.map(({ op }) => op)
 
 /** A gated sum of parameters, and the norm behind it. */
-function gatedNorm(g: GraphBuilder, { summed = true } = {}): { h: Value; sum: ReturnType<typeof addNormModulate> } {
-  const h = gateAdd(g, g.parameter('n', tokens), g.parameter('gate', [2, 8]), g.parameter('y', tokens))
+function gatedNorm(g: GraphBuilder, { summed = true, biased = false } = {}): { h: Value; sum: ReturnType<typeof addNormModulate> } {
+  const yBias = biased ? g.parameter('yBias', [8]) : null
+  const h = gateAdd(g, g.parameter('n', tokens), g.parameter('gate', [2, 8]), g.parameter('y', tokens), yBias)
   return { h, sum: addNormModulate(g, { h, residual: summed ? g.parameter('residual', tokens) : null }, norm) }
 }
 
@@ -66,6 +67,27 @@ describe('a gate in front of a norm', () => {
       expect(gradient.inputs[14] !== null).toBe(also)
     }
   })
+
+  test('takes the bias of what it multiplies along, and the norm gives its gradient', () => {
+    const g = new GraphBuilder()
+    const { sum } = gatedNorm(g, { biased: true })
+    const parameters = [...g.parameters.values()]
+    const gradients = backward(g, squares(g, sum.modulated), parameters)
+    gradients.forEach((gradient, i) => g.output(`d${i}`, gradient))
+    const node = (op: string) => loweredNodes(g, 'native').nodes.find((node) => node.op === op)!
+    const yBias = g.parameters.get('yBias')!
+    expect(opsOf(g).filter((op) => /Gate/.test(op))).toEqual([])
+    expect(node('AddNormModulate').inputs[9]).toBe(yBias)
+    expect(node('AddNormModulateGrad').inputs[15]).toBe(yBias)
+    expect(node('AddNormModulateGrad').outputs[8]).toBe(gradients[parameters.indexOf(yBias)])
+  })
+})
+
+test('what a gate multiplies is a product without a bias: a GPU would write that to the whole product first', () => {
+  const { g } = smallNetwork(smallSpec({ condition: textCondition }), 'f32')
+  const products = g.nodes.flatMap(({ op, inputs }) => (op === 'GateAdd' ? [inputs[2]!.node!.inputs[0]!.node!] : []))
+  expect(products.length).toBeGreaterThan(0)
+  for (const { op, inputs } of products) expect([op, inputs.length]).toEqual(['Gemm', 2])
 })
 
 test.each([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { backward } from '#engine/autodiff/backward.ts'
-import { addNormModulate, attention, scanConv } from '#engine/graph/fused.ts'
+import { addNormModulate, attention, gateAdd, scanConv } from '#engine/graph/fused.ts'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import type { Value } from '#engine/graph/value.ts'
 
@@ -32,6 +32,14 @@ const mistakes: Record<string, Mistake> = {
   'a gate without a branch': [
     /addNormModulate: gate and y come together/,
     (g, x) => addNormModulate(g, { h: x(2, 3, 4), gate: x(2, 4) }, { norm: 'rms', epsilon: 1e-5 }),
+  ],
+  'the bias of a branch that is not there': [
+    /addNormModulate: yBias is added to y/,
+    (g, x) => addNormModulate(g, { h: x(2, 3, 4), yBias: x(4) }, { norm: 'rms', epsilon: 1e-5 }),
+  ],
+  'the bias of a branch of another width': [
+    /gateAdd: yBias must be \[4\], got \[5\]/,
+    (g, x) => gateAdd(g, x(2, 3, 4), x(2, 4), x(2, 3, 4), x(5)),
   ],
   'a gate for every token': [
     /addNormModulate: gate must be \[2, 4\], got \[2, 3, 4\]/,

@@ -53,16 +53,24 @@ export function block(
     { h: mixed, shift: shiftText, scale: scaleText },
     { norm: 'layer', epsilon: attentionNormEpsilon },
   )
-  return { h: gateAdd(g, mixed, gateText, crossAttention(g, spec, modulated, context, `${name}.msa`)), residual: sum.residual }
+  const { y, yBias } = crossAttention(g, spec, modulated, context, `${name}.msa`)
+  return { h: gateAdd(g, mixed, gateText, y, yBias), residual: sum.residual }
 }
 
-/** Queries from the picture, keys and values from the text; no mask, as in the official network (spec 1.5). */
-function crossAttention(g: GraphBuilder, spec: ModelSpec, x: Value, context: Value, name: string): Value {
+/**
+ * Queries from the picture, keys and values from the text; no mask, as in the official network (spec 1.5). The result is y + yBias: the gate adds the
+ * bias of the last product.
+ */
+function crossAttention(g: GraphBuilder, spec: ModelSpec, x: Value, context: Value, name: string): { y: Value; yBias: Value } {
   if (spec.condition.kind !== 'text') throw new TypeError(`crossAttention: the condition is ${spec.condition.kind}, not text`)
   const { heads, headDim } = spec.condition
   const inner = heads * headDim
   const q = linear(g, x, `${name}.to_q`, inner, { bias: false })
   const k = linear(g, context, `${name}.to_k`, inner, { bias: false })
   const v = linear(g, context, `${name}.to_v`, inner, { bias: false })
-  return linear(g, attention(g, q, k, v, { heads, scale: headDim ** -0.5 }), `${name}.to_out.0`, spec.embedDim)
+  const attended = attention(g, q, k, v, { heads, scale: headDim ** -0.5 })
+  return {
+    y: linear(g, attended, `${name}.to_out.0`, spec.embedDim, { bias: false }),
+    yBias: g.parameter(`${name}.to_out.0.bias`, [spec.embedDim]),
+  }
 }

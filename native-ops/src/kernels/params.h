@@ -82,6 +82,7 @@ struct AddNormModulateParams {
   const Wide<T>* keep;      // [batch] or null
   const T* gate;      // [batch, dim] or null
   const T* y;         // [batch, length, dim], or null as gate is
+  const Wide<T>* y_bias;    // [dim] or null: added to y
   T* modulated;       // [batch, length, dim]
   T* normalized;      // same, or null
   Wide<T>* new_residual;    // same, or null
@@ -108,7 +109,8 @@ struct AddNormModulateGradParams {
   const Wide<T>* d_residual;    // same, or null
   const T* gate;          // [batch, dim] or null
   const T* y;             // [batch, length, dim], or null as gate is
-  const T* d_gated;       // same, or null
+  const Wide<T>* y_bias;        // [dim] or null
+  const T* d_gated;       // [batch, length, dim] or null
   T* dh;                  // [batch, length, dim]
   Wide<T>* d_residual_in;       // same, or null
   Wide<T>* d_weight;            // [dim] or null
@@ -117,6 +119,7 @@ struct AddNormModulateGradParams {
   T* d_scale;             // [batch, dim] or null
   T* d_gate;              // [batch, dim], or null as gate is
   T* dy;                  // [batch, length, dim], or null as gate is
+  Wide<T>* d_y_bias;            // [dim] or null
 };
 
 template <typename T>
@@ -125,6 +128,7 @@ struct GateAddParams {
   const T* n;     // [batch, length, dim]
   const T* gate;  // [batch, dim]
   const T* y;     // [batch, length, dim]
+  const Wide<T>* y_bias;  // [dim] or null: added to y
   T* out;         // [batch, length, dim]
 };
 
@@ -133,9 +137,11 @@ struct GateAddGradParams {
   int64_t batch, length, dim;
   const T* gate;
   const T* y;
+  const Wide<T>* y_bias;  // [dim] or null
   const T* d_out;
   T* d_gate;  // [batch, dim]
   T* dy;      // [batch, length, dim]
+  Wide<T>* d_y_bias;  // [dim] or null
 };
 
 template <typename T>

@@ -17,7 +17,7 @@ struct AddNormModulateOp {
   static constexpr const char* kName = "AddNormModulate";
   static Slots Inputs() {
     const Slot wide = Optional(Element::kWide);
-    return {Required(), wide, wide, wide, Optional(), Optional(), wide, Optional(), Optional()};
+    return {Required(), wide, wide, wide, Optional(), Optional(), wide, Optional(), Optional(), wide};
   }
   static Slots Outputs() {
     const Slot wide = Optional(Element::kWide);
@@ -41,7 +41,8 @@ struct AddNormModulateOp {
     p.keep = call.In<Wide<T>>(6, "keep", {p.batch});
     p.gate = call.In<T>(7, "gate", {p.batch, p.dim});
     p.y = call.In<T>(8, "y", h);
-    if (!p.gate != !p.y) Refuse("AddNormModulate: gate and y come together or not at all.");
+    p.y_bias = call.In<Wide<T>>(9, "yBias", {p.dim});
+    if (!p.gate != !p.y || (p.y_bias && !p.y)) Refuse("AddNormModulate: gate and y come together or not at all, and yBias with them.");
     p.modulated = call.Out<T>(0, h);
     p.normalized = call.Out<T>(1, h);
     p.new_residual = call.Out<Wide<T>>(2, h);
@@ -60,11 +61,11 @@ struct AddNormModulateGradOp {
   static Slots Inputs() {
     const Slot wide = Optional(Element::kWide);
     return {Required(Element::kWide), wide,       wide, Optional(), Optional(), wide,       wide, Required(Element::kWide),
-            Required(),               Optional(), wide, Optional(), Optional(), Optional(), Optional()};
+            Required(),               Optional(), wide, Optional(), Optional(), Optional(), Optional(), wide};
   }
   static Slots Outputs() {
     const Slot wide = Optional(Element::kWide);
-    return {Required(), wide, wide, wide, Optional(), Optional(), Optional(), Optional()};
+    return {Required(), wide, wide, wide, Optional(), Optional(), Optional(), Optional(), wide};
   }
 
   bool layer_norm;
@@ -91,6 +92,7 @@ struct AddNormModulateGradOp {
     p.gate = call.In<T>(12, "gate", samples);
     p.y = call.In<T>(13, "y", r);
     p.d_gated = call.In<T>(14, "dGated", r);
+    p.y_bias = call.In<Wide<T>>(15, "yBias", {p.dim});
     p.dh = call.Out<T>(0, r);
     p.d_residual_in = call.Out<Wide<T>>(1, r);
     p.d_weight = call.Out<Wide<T>>(2, {p.dim});
@@ -99,8 +101,9 @@ struct AddNormModulateGradOp {
     p.d_scale = call.Out<T>(5, samples);
     p.d_gate = call.Out<T>(6, samples);
     p.dy = call.Out<T>(7, r);
+    p.d_y_bias = call.Out<Wide<T>>(8, {p.dim});
     const bool gated = p.gate && p.y && p.d_gate && p.dy;
-    if (!gated && (p.gate || p.y || p.d_gate || p.dy || p.d_gated))
+    if (!gated && (p.gate || p.y || p.d_gate || p.dy || p.d_gated || p.y_bias || p.d_y_bias))
       Refuse("AddNormModulateGrad: gate, y and their gradients come together or not at all.");
     Backend::AddNormModulateGrad(p, call);
   }
@@ -110,13 +113,18 @@ template <typename B, typename T>
 struct GateAddOp {
   using Backend = B;
   static constexpr const char* kName = "GateAdd";
-  static Slots Inputs() { return {Required(), Required(), Required()}; }
+  static Slots Inputs() { return {Required(), Required(), Required(), Optional(Element::kWide)}; }
   static Slots Outputs() { return {Required()}; }
   explicit GateAddOp(Ort::ConstKernelInfo) {}
 
   void Run(const Call& call) const {
     const Dims n = call.Sizes(0, "n", 3);
-    GateAddParams<T> p = {n[0], n[1], n[2], call.In<T>(0), call.In<T>(1, "gate", {n[0], n[2]}), call.In<T>(2, "y", n), call.Out<T>(0, n)};
+    GateAddParams<T> p = {n[0], n[1], n[2]};
+    p.n = call.In<T>(0);
+    p.gate = call.In<T>(1, "gate", {p.batch, p.dim});
+    p.y = call.In<T>(2, "y", n);
+    p.y_bias = call.In<Wide<T>>(3, "yBias", {p.dim});
+    p.out = call.Out<T>(0, n);
     Backend::GateAdd(p, call);
   }
 };
@@ -125,13 +133,20 @@ template <typename B, typename T>
 struct GateAddGradOp {
   using Backend = B;
   static constexpr const char* kName = "GateAddGrad";
-  static Slots Inputs() { return {Required(), Required(), Required()}; }
-  static Slots Outputs() { return {Required(), Required()}; }
+  static Slots Inputs() { return {Required(), Required(), Required(), Optional(Element::kWide)}; }
+  static Slots Outputs() { return {Required(), Required(), Optional(Element::kWide)}; }
   explicit GateAddGradOp(Ort::ConstKernelInfo) {}
 
   void Run(const Call& call) const {
     const Dims y = call.Sizes(1, "y", 3), gate = {y[0], y[2]};
-    GateAddGradParams<T> p = {y[0], y[1], y[2], call.In<T>(0, "gate", gate), call.In<T>(1), call.In<T>(2, "dOut", y), call.Out<T>(0, gate), call.Out<T>(1, y)};
+    GateAddGradParams<T> p = {y[0], y[1], y[2]};
+    p.gate = call.In<T>(0, "gate", gate);
+    p.y = call.In<T>(1);
+    p.d_out = call.In<T>(2, "dOut", y);
+    p.y_bias = call.In<Wide<T>>(3, "yBias", {p.dim});
+    p.d_gate = call.Out<T>(0, gate);
+    p.dy = call.Out<T>(1, y);
+    p.d_y_bias = call.Out<Wide<T>>(2, {p.dim});
     Backend::GateAddGrad(p, call);
   }
 };

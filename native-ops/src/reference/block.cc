@@ -6,8 +6,15 @@
 #include "reference.h"
 
 namespace zigma::reference {
+namespace {
 
-// gated = h + gate y;   r = keep gated + residual;   n = (r - mean) rstd weight + bias;   modulated = n (1 + scale) + shift
+// What a gate multiplies, at channel i of the row that begins at `at`.
+template <typename P>
+auto Branch(const P& p, int64_t at, int64_t i) { return p.y_bias ? p.y[at + i] + p.y_bias[i] : p.y[at + i]; }
+
+}  // namespace
+
+// gated = h + gate (y + y_bias);   r = keep gated + residual;   n = (r - mean) rstd weight + bias;   modulated = n (1 + scale) + shift
 template <typename T>
 void AddNormModulate(const AddNormModulateParams<T>& p) {
   std::vector<T> r(p.dim);
@@ -15,7 +22,7 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
     const int64_t b = row / p.length, at = row * p.dim;
     T mean = 0, power = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
-      const T gated = p.h[at + i] + (p.gate ? p.gate[b * p.dim + i] * p.y[at + i] : T(0));
+      const T gated = p.h[at + i] + (p.gate ? p.gate[b * p.dim + i] * Branch(p, at, i) : T(0));
       if (p.gated) p.gated[at + i] = gated;
       r[i] = gated * (p.keep ? p.keep[b] : T(1)) + (p.residual ? p.residual[at + i] : T(0));
       mean += r[i] / T(p.dim);
@@ -37,7 +44,7 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
 template <typename T>
 void AddNormModulateGrad(const AddNormModulateGradParams<T>& p) {
   const auto clear = [](T* x, int64_t n) { if (x) std::fill(x, x + n, T(0)); };
-  clear(p.d_weight, p.dim), clear(p.d_bias, p.dim);
+  clear(p.d_weight, p.dim), clear(p.d_bias, p.dim), clear(p.d_y_bias, p.dim);
   clear(p.d_shift, p.batch * p.dim), clear(p.d_scale, p.batch * p.dim), clear(p.d_gate, p.batch * p.dim);
   std::vector<T> g(p.dim), normal(p.dim);
   for (int64_t row = 0; row < p.batch * p.length; ++row) {
@@ -64,8 +71,9 @@ void AddNormModulateGrad(const AddNormModulateGradParams<T>& p) {
       p.dh[at + i] = dh;
       if (p.d_residual_in) p.d_residual_in[at + i] = dr;
       if (!p.gate) continue;
-      p.d_gate[b * p.dim + i] += dh * p.y[at + i];
+      p.d_gate[b * p.dim + i] += dh * Branch(p, at, i);
       p.dy[at + i] = dh * p.gate[b * p.dim + i];
+      if (p.d_y_bias) p.d_y_bias[i] += p.dy[at + i];
     }
   }
 }
@@ -74,17 +82,19 @@ template <typename T>
 void GateAdd(const GateAddParams<T>& p) {
   for (int64_t row = 0; row < p.batch * p.length; ++row)
     for (int64_t i = 0; i < p.dim; ++i)
-      p.out[row * p.dim + i] = p.n[row * p.dim + i] + p.gate[row / p.length * p.dim + i] * p.y[row * p.dim + i];
+      p.out[row * p.dim + i] = p.n[row * p.dim + i] + p.gate[row / p.length * p.dim + i] * Branch(p, row * p.dim, i);
 }
 
 template <typename T>
 void GateAddGrad(const GateAddGradParams<T>& p) {
   std::fill(p.d_gate, p.d_gate + p.batch * p.dim, T(0));
+  if (p.d_y_bias) std::fill(p.d_y_bias, p.d_y_bias + p.dim, T(0));
   for (int64_t row = 0; row < p.batch * p.length; ++row)
     for (int64_t i = 0; i < p.dim; ++i) {
       const int64_t at = row * p.dim + i, gate = row / p.length * p.dim + i;
-      p.d_gate[gate] += p.d_out[at] * p.y[at];
+      p.d_gate[gate] += p.d_out[at] * Branch(p, row * p.dim, i);
       p.dy[at] = p.d_out[at] * p.gate[gate];
+      if (p.d_y_bias) p.d_y_bias[i] += p.dy[at];
     }
 }
 

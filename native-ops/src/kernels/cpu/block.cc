@@ -32,13 +32,28 @@ void AddUp(const std::vector<float>& sums, int64_t first, int64_t last, int64_t 
 ZIGMA_INLINE Lanes Or(const float* p, int64_t i, int64_t count, float otherwise) { return p ? LoadSome(p + i, count) : Splat(otherwise); }
 
 // The gate alone and the gate in front of a norm give the same bits: a training step that computes again must not drift from one that keeps.
-ZIGMA_INLINE Lanes Gated(const float* n, const float* gate, const float* y, int64_t count) {
-  return LoadSome(n, count) + LoadSome(gate, count) * LoadSome(y, count);
+ZIGMA_INLINE Lanes Gated(Lanes n, const float* gate, Lanes y, int64_t count) { return n + LoadSome(gate, count) * y; }
+
+// What a gate multiplies, at channel i of the row that begins at `at`.
+template <typename P>
+ZIGMA_INLINE Lanes Branch(const P& p, int64_t at, int64_t i, int64_t count) {
+  const Lanes y = LoadSome(p.y + at + i, count);
+  return p.y_bias ? y + LoadSome(p.y_bias + i, count) : y;
 }
 
-ZIGMA_INLINE void GradeGate(Lanes d, const float* gate, const float* y, float* d_gate, float* dy, int64_t count) {
-  StoreSome(d_gate, LoadSome(d_gate, count) + d * LoadSome(y, count), count);
-  StoreSome(dy, d * LoadSome(gate, count), count);
+// A task's share of the sums over rows that a gate's gradient takes.
+struct GateShare {
+  float *d_gate, *d_y_bias;  // [dim]; the second may be null
+};
+
+// From the gradient d of a gated sum at channel i of the row that begins at `at`, in sample b.
+template <typename P>
+ZIGMA_INLINE void GradeGate(const P& p, Lanes d, int64_t b, int64_t at, int64_t i, int64_t count, const GateShare& share) {
+  const auto add = [&](float* to, Lanes x) { StoreSome(to, LoadSome(to, count) + x, count); };
+  const Lanes dy = d * LoadSome(p.gate + b * p.dim + i, count);
+  StoreSome(p.dy + at + i, dy, count);
+  add(share.d_gate + i, d * Branch(p, at, i, count));
+  if (share.d_y_bias) add(share.d_y_bias + i, dy);
 }
 
 }  // namespace
@@ -55,7 +70,8 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
       Lanes sum = {}, squares = {};
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
-        Lanes x = p.gate ? Gated(p.h + at + i, p.gate + b * p.dim + i, p.y + at + i, count) : LoadSome(p.h + at + i, count);
+        Lanes x = LoadSome(p.h + at + i, count);
+        if (p.gate) x = Gated(x, p.gate + b * p.dim + i, Branch(p, at, i, count), count);
         if (p.gated) StoreSome(p.gated + at + i, x, count);
         x *= keep;
         if (p.residual) x += LoadSome(p.residual + at + i, count);
@@ -95,11 +111,13 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
 void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Workers& workers) {
   const RowTasks tasks(p.batch, p.length);
   const auto shares = [&](bool wanted) { return std::vector<float>(wanted ? tasks.count * p.dim : 0); };
-  std::vector<float> weight(shares(p.d_weight)), bias(shares(p.d_bias)), shift(shares(p.d_shift)), scale(shares(p.d_scale)), gate(shares(p.d_gate));
+  std::vector<float> weight(shares(p.d_weight)), bias(shares(p.d_bias)), shift(shares(p.d_shift)), scale(shares(p.d_scale)), gate(shares(p.d_gate)),
+      y_bias(shares(p.d_y_bias));
   workers.run(tasks.count, [&](int64_t task) {
     const int64_t b = tasks.Sample(task);
     std::vector<float> g(p.dim), normal(p.dim);
     const float keep = p.keep ? p.keep[b] : 1.0f;
+    const GateShare gate_share = {gate.data() + task * p.dim, p.d_y_bias ? y_bias.data() + task * p.dim : nullptr};
     const auto add = [&](std::vector<float>& sums, int64_t i, Lanes x, int64_t count) {
       if (sums.empty()) return;
       float* to = sums.data() + task * p.dim + i;
@@ -140,12 +158,13 @@ void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Worker
         dr *= keep;
         if (p.d_gated) dr += LoadSome(p.d_gated + at + i, count);
         StoreSome(p.dh + at + i, dr, count);
-        if (p.gate) GradeGate(dr, p.gate + b * p.dim + i, p.y + at + i, gate.data() + task * p.dim + i, p.dy + at + i, count);
+        if (p.gate) GradeGate(p, dr, b, at, i, count, gate_share);
       }
     }
   });
   if (p.d_weight) AddUp(weight, 0, tasks.count, p.dim, p.d_weight);
   if (p.d_bias) AddUp(bias, 0, tasks.count, p.dim, p.d_bias);
+  if (p.d_y_bias) AddUp(y_bias, 0, tasks.count, p.dim, p.d_y_bias);
   for (int64_t b = 0; b < p.batch; ++b) {
     if (p.d_shift) AddUp(shift, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_shift + b * p.dim);
     if (p.d_scale) AddUp(scale, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_scale + b * p.dim);
@@ -159,25 +178,25 @@ void GateAdd(const GateAddParams<float>& p, const Workers& workers) {
     const float* gate = p.gate + tasks.Sample(task) * p.dim;
     for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
       for (int64_t i = 0; i < p.dim; i += kLanes) {
-        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim + i;
-        StoreSome(p.out + at, Gated(p.n + at, gate + i, p.y + at, count), count);
+        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim;
+        StoreSome(p.out + at + i, Gated(LoadSome(p.n + at + i, count), gate + i, Branch(p, at, i, count), count), count);
       }
   });
 }
 
 void GateAddGrad(const GateAddGradParams<float>& p, const Workers& workers) {
   const RowTasks tasks(p.batch, p.length);
-  std::vector<float> shares(tasks.count * p.dim);
+  std::vector<float> gate(tasks.count * p.dim), y_bias(p.d_y_bias ? tasks.count * p.dim : 0);
   workers.run(tasks.count, [&](int64_t task) {
-    const float* gate = p.gate + tasks.Sample(task) * p.dim;
-    float* share = shares.data() + task * p.dim;
+    const GateShare share = {gate.data() + task * p.dim, p.d_y_bias ? y_bias.data() + task * p.dim : nullptr};
     for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
       for (int64_t i = 0; i < p.dim; i += kLanes) {
-        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim + i;
-        GradeGate(LoadSome(p.d_out + at, count), gate + i, p.y + at, share + i, p.dy + at, count);
+        const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim;
+        GradeGate(p, LoadSome(p.d_out + at + i, count), tasks.Sample(task), at, i, count, share);
       }
   });
-  for (int64_t b = 0; b < p.batch; ++b) AddUp(shares, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);
+  if (p.d_y_bias) AddUp(y_bias, 0, tasks.count, p.dim, p.d_y_bias);
+  for (int64_t b = 0; b < p.batch; ++b) AddUp(gate, b * tasks.per_sample, (b + 1) * tasks.per_sample, p.dim, p.d_gate + b * p.dim);
 }
 
 // The reference's formula on elements [first, last). Outputs are the inputs' own memory or wholly elsewhere: no element depends on another.

@@ -4,6 +4,7 @@
 // the gradients' sums over tokens. threadIdx.x says which channels, in whole warps a token; threadIdx.y which of the tokens that a block has in hand.
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "columns.cuh"
 #include "kernels.h"
@@ -93,6 +94,13 @@ Shape ShapeOf(int64_t batch, int64_t length, int64_t dim, int resident, const De
   return best;
 }
 
+// The bias of what is gated, in a branch of its own: loaded together with the rest it would take the registers of a third block on the multiprocessor.
+template <int V, typename Gate, typename Bias>
+__device__ inline void AddGatedBias(float (&gated)[V], const Gate& gate, const Bias& y_bias) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) gated[i] += gate[i] * y_bias[i];
+}
+
 template <typename T, int V>
 __global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int rows) {
   __shared__ float rooms[2][kWarp][1];
@@ -112,8 +120,10 @@ __global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int
     const Piece<float, V> residual(p.residual, at, mine);
     float r[V], gated[V], sum[1] = {}, power[1] = {};
 #pragma unroll
+    for (int i = 0; i < V; ++i) gated[i] = h[i] + gate[i] * y[i];
+    if (p.y_bias) AddGatedBias(gated, gate, Piece<float, V>(p.y_bias, channel, inside));
+#pragma unroll
     for (int i = 0; i < V; ++i) {
-      gated[i] = h[i] + gate[i] * y[i];
       r[i] = gated[i] * keep + residual[i];
       sum[0] += r[i];
     }
@@ -143,7 +153,15 @@ __global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int
 }
 
 // What the gradient of a norm adds up over tokens: their order among the shares.
-enum Sum { kWeight, kBias, kShift, kScale, kGate, kSums };
+enum Sum { kWeight, kBias, kShift, kScale, kGate, kYBias, kSums };
+
+// The gradients of a gate and of the bias of what is gated, after all tokens: of their sums of g y and of g, the gradient of a gated sum, come those of
+// g (y + y_bias) and of g gate, for gate and bias are the same for all tokens of a sample.
+template <int V, typename T>
+__device__ inline void FinishGateSums(const Piece<float, V>& y_bias, const Piece<T, V>& gate, float (&d_gate)[V], float (&d_y_bias)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) d_gate[i] += d_y_bias[i] * y_bias[i], d_y_bias[i] *= gate[i];
+}
 
 template <typename T, int V>
 __global__ void __launch_bounds__(kMost<V>) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
@@ -187,14 +205,16 @@ __global__ void __launch_bounds__(kMost<V>) NormGrad(AddNormModulateGradParams<T
     Store<V>(p.dh + at, g);
     if (!p.gate) continue;
 #pragma unroll
-    for (int i = 0; i < V; ++i) sums[kGate][i] += g[i] * y[i], g[i] *= gate[i];
+    for (int i = 0; i < V; ++i) sums[kGate][i] += g[i] * y[i], sums[kYBias][i] += g[i], g[i] *= gate[i];
     Store<V>(p.dy + at, g);
   }
   // The scale multiplies what weight and bias, the same for all tokens, made of the normal numbers.
   const Piece<float, V> bias(p.bias, channel, inside);
 #pragma unroll
   for (int i = 0; i < V; ++i) sums[kScale][i] = sums[kScale][i] * (p.weight ? weight[i] : 1.0f) + sums[kShift][i] * bias[i];
-  const bool wanted[kSums] = {p.d_weight != nullptr, p.d_bias != nullptr, p.d_shift != nullptr, p.d_scale != nullptr, p.d_gate != nullptr};
+  FinishGateSums(Piece<float, V>(p.y_bias, channel, inside), gate, sums[kGate], sums[kYBias]);
+  const bool wanted[kSums] = {p.d_weight != nullptr, p.d_bias != nullptr, p.d_shift != nullptr,
+                              p.d_scale != nullptr,  p.d_gate != nullptr, p.d_y_bias != nullptr};
 #pragma unroll
   for (int which = 0; which < kSums; ++which)
     if (wanted[which])  // the same for all threads
@@ -212,6 +232,11 @@ __global__ void Gate(GateAddParams<T> p) {
   Load<V>(p.gate + row / p.length * p.dim + channel, gate);
 #pragma unroll
   for (int i = 0; i < V; ++i) n[i] += gate[i] * y[i];
+  if (p.y_bias) {
+    float y_bias[V];
+    Load<V>(p.y_bias + channel, y_bias);
+    AddGatedBias(n, gate, y_bias);
+  }
   Store<V>(p.out + at, n);
 }
 
@@ -222,7 +247,7 @@ __global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int
   const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
   const bool inside = channel < dim;
   const Piece<T, V> gate(p.gate, int64_t(b) * dim + channel, inside);
-  float d_gate[V] = {};
+  float d_gate[V] = {}, d_y_bias[V] = {};
 #pragma unroll 4
   for (int l = first + threadIdx.y; l < last; l += blockDim.y) {
     if (!inside) continue;
@@ -231,10 +256,13 @@ __global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int
     Load<V>(p.d_out + at, d_out);
     Load<V>(p.y + at, y);
 #pragma unroll
-    for (int i = 0; i < V; ++i) d_gate[i] += d_out[i] * y[i], d_out[i] *= gate[i];
+    for (int i = 0; i < V; ++i) d_gate[i] += d_out[i] * y[i], d_y_bias[i] += d_out[i], d_out[i] *= gate[i];
     Store<V>(p.dy + at, d_out);
   }
-  SumOverTokens(d_gate, room, shares + (int64_t(b) * gridDim.y + blockIdx.y) * dim + channel, inside);
+  FinishGateSums(Piece<float, V>(p.y_bias, channel, inside), gate, d_gate, d_y_bias);
+  float* share = shares + (int64_t(b) * gridDim.y + blockIdx.y) * dim + channel;
+  SumOverTokens(d_gate, room, share, inside);
+  if (p.d_y_bias) SumOverTokens(d_y_bias, room, share + int64_t(gridDim.x) * gridDim.y * dim, inside);
 }
 
 template <typename T, int V>
@@ -252,12 +280,12 @@ cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
   float* shares = device.Scratch<float>(kSums * each);
   NormGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
   ShareSums<T> sums = {p.dim};
-  float* const of_all[] = {p.d_weight, p.d_bias};
-  for (int i = 0; i < 2; ++i)
-    if (of_all[i]) sums.Add({shares + (kWeight + i) * each, 1, batch * parts, of_all[i], nullptr});
-  T* const of_sample[] = {p.d_shift, p.d_scale, p.d_gate};
-  for (int i = 0; i < 3; ++i)
-    if (of_sample[i]) sums.Add({shares + (kShift + i) * each, batch, parts, nullptr, of_sample[i]});
+  const std::pair<Sum, float*> of_all[] = {{kWeight, p.d_weight}, {kBias, p.d_bias}, {kYBias, p.d_y_bias}};
+  for (const auto& [which, out] : of_all)
+    if (out) sums.Add({shares + which * each, 1, batch * parts, out, nullptr});
+  const std::pair<Sum, T*> of_sample[] = {{kShift, p.d_shift}, {kScale, p.d_scale}, {kGate, p.d_gate}};
+  for (const auto& [which, out] : of_sample)
+    if (out) sums.Add({shares + which * each, batch, parts, nullptr, out});
   RunAddShares(sums, device.stream);
   return cudaGetLastError();
 }
@@ -271,10 +299,12 @@ cudaError_t Run(const GateAddParams<T>& p, const Device& device) {
 template <typename T, int V>
 cudaError_t Run(const GateAddGradParams<T>& p, const Device& device) {
   const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentGateGrad, device);
-  float* shares = device.Scratch<float>(p.batch * shape.parts * p.dim);
+  const int64_t each = p.batch * shape.parts * p.dim;
+  float* shares = device.Scratch<float>(2 * each);
   GateGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
   ShareSums<T> sums = {p.dim};
   sums.Add({shares, int(p.batch), shape.parts, nullptr, p.d_gate});
+  if (p.d_y_bias) sums.Add({shares + each, 1, int(p.batch) * shape.parts, p.d_y_bias, nullptr});
   RunAddShares(sums, device.stream);
   return cudaGetLastError();
 }

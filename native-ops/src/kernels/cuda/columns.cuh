@@ -16,7 +16,7 @@ struct ShareSum {
 
 template <typename T>
 struct ShareSums {
-  static constexpr int kMost = 5;
+  static constexpr int kMost = 6;
   int64_t columns;
   int count, groups;  // of all sums together
   ShareSum<T> sums[kMost];
