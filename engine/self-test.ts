@@ -113,6 +113,30 @@ function normCase(
   }
 }
 
+/** A norm of the running sum alone, as it is computed again from what was kept. */
+function normOfSumCase(name: string, norm: 'rms' | 'layer', [b, l, d]: [number, number, number]): Case {
+  const channels = { shape: [d], wide: true }
+  return {
+    operation: `AddNormModulate ${name}`,
+    operands: {
+      residual: { shape: [b, l, d], wide: true },
+      weight: channels,
+      bias: channels,
+      shift: { shape: [b, d] },
+      scale: { shape: [b, d] },
+    },
+    build: (g, { residual, weight, bias, shift, scale }) => {
+      const [tokens, wide] = [
+        [residual!.shape, g.compute],
+        [residual!.shape, residual!.dtype],
+      ] as const
+      const statistic = [[b, l], residual!.dtype] as const
+      const inputs = [null, residual!, weight!, bias!, shift!, scale!]
+      return g.node('AddNormModulate', inputs, { norm, epsilon: { float: 1e-5 } }, [tokens, tokens, wide, statistic, statistic])[0]!
+    },
+  }
+}
+
 function attentionCase(name: string, [b, queries, keys, heads, width]: [number, number, number, number, number]): Case {
   return {
     operation: `Attention ${name}`,
@@ -142,6 +166,8 @@ const cases: readonly Case[] = [
   normCase('rms, gated', 'rms', [3, 70, 768], { whole: true, gated: true }),
   normCase('layer, gated and modulated only', 'layer', [2, 9, 1024], { gated: true }),
   normCase('of odd width, gated', 'layer', [2, 9, 27], { whole: true, gated: true }),
+  normOfSumCase('rms, of the sum alone', 'rms', [3, 70, 768]),
+  normOfSumCase('of odd width, of the sum alone', 'layer', [2, 9, 27]),
   {
     operation: 'GateAdd',
     operands: { n: { shape: [3, 70, 768] }, gate: { shape: [3, 768] }, y: { shape: [3, 70, 768] } },

@@ -55,7 +55,7 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
       Lanes sum = {}, squares = {};
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
-        Lanes x = p.gate ? Gated(p.h + at + i, p.gate + b * p.dim + i, p.y + at + i, count) : LoadSome(p.h + at + i, count);
+        Lanes x = p.gate ? Gated(p.h + at + i, p.gate + b * p.dim + i, p.y + at + i, count) : Or(p.h, at + i, count, 0.0f);
         if (p.gated) StoreSome(p.gated + at + i, x, count);
         x *= keep;
         if (p.residual) x += LoadSome(p.residual + at + i, count);
