@@ -125,6 +125,30 @@ function gateCase(name: string, [b, l, d]: [number, number, number], { biased = 
   }
 }
 
+/** A norm of the running sum alone, as it is computed again from what was kept. */
+function normOfSumCase(name: string, norm: 'rms' | 'layer', [b, l, d]: [number, number, number]): Case {
+  const channels = { shape: [d], wide: true }
+  return {
+    operation: `AddNormModulate ${name}`,
+    operands: {
+      residual: { shape: [b, l, d], wide: true },
+      weight: channels,
+      bias: channels,
+      shift: { shape: [b, d] },
+      scale: { shape: [b, d] },
+    },
+    build: (g, { residual, weight, bias, shift, scale }) => {
+      const [tokens, wide] = [
+        [residual!.shape, g.compute],
+        [residual!.shape, residual!.dtype],
+      ] as const
+      const statistic = [[b, l], residual!.dtype] as const
+      const inputs = [null, residual!, weight!, bias!, shift!, scale!]
+      return g.node('AddNormModulate', inputs, { norm, epsilon: { float: 1e-5 } }, [tokens, tokens, wide, statistic, statistic])[0]!
+    },
+  }
+}
+
 function attentionCase(name: string, [b, queries, keys, heads, width]: [number, number, number, number, number]): Case {
   return {
     operation: `Attention ${name}`,
@@ -159,6 +183,8 @@ const cases: readonly Case[] = [
   gateCase('', [3, 70, 768], {}),
   gateCase(' with a bias', [3, 70, 768], { biased: true }),
   gateCase(' of odd width with a bias', [2, 9, 27], { biased: true }),
+  normOfSumCase('rms, of the sum alone', 'rms', [3, 70, 768]),
+  normOfSumCase('of odd width, of the sum alone', 'layer', [2, 9, 27]),
   attentionCase('on itself', [2, 65, 65, 3, 32]),
   attentionCase('across, 77 keys', [2, 150, 77, 2, 64]),
   attentionCase('of 48 channels a head', [2, 20, 16, 2, 48]),

@@ -27,7 +27,8 @@ export function backward(g: GraphBuilder, loss: Value, wrt: readonly Value[], po
     const dy = node.outputs.map((output) => gradients.get(output) ?? null)
     if (dy.every((gradient) => gradient === null) || !node.inputs.some((input) => input && active.has(input))) continue
     for (const output of node.outputs) if (!wanted.has(output)) crossing.delete(output)
-    accumulate(g, gradients, active, node, ruleOf(node)(g, recomputation.of(node), dy))
+    const dx = ruleOf(node)(g, recomputation.of(node), dy)
+    accumulate(g, gradients, active, node, recomputation.inOrder(node, dx, active))
     for (const input of node.inputs) if (input && gradients.has(input)) crossing.add(input)
   }
 

@@ -16,8 +16,13 @@ const keeps: Readonly<Record<RecomputePolicy, (node: Node, segment: number) => b
   memory: () => false,
 }
 
-/** Borders between two at which the running sum of the network is kept; between them it is added up again from the main stream. */
-const bordersPerSum = 4
+/** Whether the running sum of the network is kept at a border, so many before the last; where it is not, it is added up again from the main stream. */
+const keepsSum: Readonly<Record<RecomputePolicy, (border: number, beforeLast: number) => boolean>> = {
+  speed: () => true,
+  balanced: (border) => border % 4 === 0,
+  /** 0, 2, 5, 9, 14 … before the last: the farther from the end, the more was given back when the sums of a span are all there. */
+  memory: (_, beforeLast) => Number.isInteger(Math.sqrt(8 * beforeLast + 9)),
+}
 
 /**
  * Recomputation while gradients are taken from the end to the beginning, segment by segment between the graph's borders. When the gradient
@@ -26,6 +31,9 @@ const bordersPerSum = 4
  * Every copy reads through `After`, which waits for the gradient that arrived: ONNX Runtime would otherwise run copies as early as it can, or see
  * that they equal their originals and drop them, and nothing would be saved. For the same reason the gradient itself waits at a border until the
  * gradients of all weights behind it are there, so that what they read is given back.
+ *
+ * Where memory counts for most, a segment is computed from the running sum behind its first addition alone, so that the main stream at a border is
+ * given back as soon as it is added up; and what comes before a product waits for the gradient of that product's weight.
  */
 export class Recomputation {
   readonly #g: GraphBuilder
@@ -69,6 +77,14 @@ export class Recomputation {
     return { ...node, inputs: node.inputs.map((value) => value && copyOf(value)), outputs: node.outputs.map(copyOf) }
   }
 
+  /** The gradients of a node's inputs, in the order in which they shall be computed. */
+  inOrder({ op, inputs }: Node, gradients: (Value | null)[], active: ReadonlySet<Value>): (Value | null)[] {
+    const [dx, dWeight, ...others] = gradients
+    const isInSegment = this.#policy === 'memory' && this.#next >= 0
+    if (!isInSegment || op !== 'Gemm' || !dx || !dWeight || !inputs.slice(0, 2).every((input) => active.has(input!))) return gradients
+    return [after(this.#g, dx, [dWeight]), dWeight, ...others]
+  }
+
   #copySegment(segment: number, gate: Value): void {
     const waiting = new Map<Value, Value>()
     const wait = (value: Value) => {
@@ -79,20 +95,24 @@ export class Recomputation {
     }
     const handedIn = new Set(this.#g.inputs.values())
     const [start, end] = [this.#g.borders[segment - 1]!, this.#g.borders[segment]!]
-    const sum = start.values[1]
-    if (sum && !this.#isKept(segment - 1, sum)) this.#copies.set(sum, this.#sum(segment - 1, wait))
+    const [before, sum] = [start.values[1], end.values[1]]
+    const adding = this.#policy === 'memory' ? addingOf(sum) : null
+    if (sum && adding) this.#copies.set(sum, this.#sum(segment, wait))
+    else if (before && !this.#isKept(segment - 1, before)) this.#copies.set(before, this.#sum(segment - 1, wait))
     for (const node of this.#nodes.slice(start.at, end.at)) {
       if (keeps[this.#policy](node, segment) || node.outputs.every((output) => handedIn.has(output))) continue
-      const inputs = node.inputs.map((value) => value && (this.#copies.get(value) ?? wait(value)))
+      const read = node === adding ? [null, sum!, ...node.inputs.slice(2, 6)] : node.inputs
+      const inputs = read.map((value) => value && (this.#copies.get(value) ?? wait(value)))
       const copied = this.#g.node(node.op, inputs, node.attributes, typesOf(node))
       node.outputs.forEach((output, i) => {
-        if (!end.values.includes(output) || !this.#isKept(segment, output)) this.#copies.set(output, copied[i]!)
+        if (node === adding ? output !== sum : !end.values.includes(output) || !this.#isKept(segment, output))
+          this.#copies.set(output, copied[i]!)
       })
     }
   }
 
   #isKept(border: number, value: Value): boolean {
-    return value.node?.op !== 'AddNormModulate' || border % bordersPerSum === 0
+    return value.node?.op !== 'AddNormModulate' || keepsSum[this.#policy](border, this.#g.borders.length - 1 - border)
   }
 
   /** The running sum at a border: kept there, or the one at the border before and what the segment between them added. */
@@ -113,6 +133,11 @@ export class Recomputation {
     this.#sums.set(value, sum)
     return sum
   }
+}
+
+/** The operation that adds to the running sum and can be computed from its result: where it has a gate, that reads more. */
+function addingOf(sum: Value | undefined): Node | null {
+  return sum?.node?.op === 'AddNormModulate' && !sum.node.inputs[7] ? sum.node : null
 }
 
 const typesOf = ({ outputs }: Node) => outputs.map(({ shape, dtype }) => [shape, dtype] as const)

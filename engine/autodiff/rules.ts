@@ -148,7 +148,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   AddNormModulate: (g, node, [dModulated, dNormalized, dResidual, , , dGated]) => {
     const [h, residual, weight, bias, shift, scale, keep, gate, y, yBias] = node.inputs
     const [modulated, , r, mean, rstd] = node.outputs
-    const mixed = h!.dtype !== r!.dtype
+    const mixed = modulated!.dtype !== r!.dtype
     const summed = residual || keep || mixed || gate ? r! : h!
     const inputs = [
       summed,
@@ -166,7 +166,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     ]
     const separate = residual !== null && (keep !== null || mixed || dGated)
     const [dh, dResidualIn, dWeight, dBias, dShift, dScale, dGate, dy, dYBias] = fused(g, 'AddNormModulateGrad', inputs, node.attributes, [
-      h!,
+      modulated!, // in shape and type as h, which is not there where the residual is the whole sum
       separate ? residual! : null,
       weight ?? null,
       bias ?? null,

@@ -50,3 +50,24 @@ test.each(['native', 'portable'] as const)('in %s form a gate alone adds the bia
   const [apart, together] = [await evaluate(runtime, sum(true), feeds, 'portable'), await evaluate(runtime, sum(false), feeds, form)]
   expect(relativeError(together.sum!, apart.sum!)).toBeLessThan(1e-6)
 })
+
+test.each(['rms', 'layer'] as const)('a %s norm of the running sum alone gives the bits of the norm that made the sum', async (norm) => {
+  const g = new GraphBuilder()
+  const [h, residual] = [g.input('h', [b, l, d]), g.input('before', [b, l, d])]
+  const [weight, shift, scale] = [g.input('weight', [d]), g.input('shift', [b, d]), g.input('scale', [b, d])]
+  const { modulated } = addNormModulate(g, { h, residual, weight, shift, scale, keep: g.input('keep', [b]) }, { norm, epsilon: 1e-5 })
+  const { attributes, outputs } = modulated.node!
+  const again = g.node(
+    'AddNormModulate',
+    [null, outputs[2]!, weight, null, shift, scale],
+    attributes,
+    outputs.map(({ shape, dtype }) => [shape, dtype]),
+  )
+  const names = ['modulated', 'normalized', 'residual', 'mean', 'rstd']
+  names.forEach((name, i) => {
+    g.output(name, outputs[i]!)
+    g.output(`${name} again`, again[i]!)
+  })
+  const results = await evaluate(runtime, g, smallFeeds(g))
+  for (const name of names) expect(results[`${name} again`], name).toEqual(results[name])
+})

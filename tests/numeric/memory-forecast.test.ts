@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { measureMemory, memoryRecipes } from '#engine/bench-memory.ts'
-import { fit, forecastOf } from '#engine/forecast.ts'
+import { fit, forecastOf, stepBytes } from '#engine/forecast.ts'
 import { presets } from '#engine/presets.ts'
+import { precisionOf } from '#engine/runtime/precision.ts'
+import { trainGraph } from '#engine/training/train-graph.ts'
 import { runtime } from '#tests/support/differences.ts'
 
 const official = presets.find(({ name }) => name === 'zigzag8_b1_pe2')!.recipe
@@ -21,6 +23,14 @@ test('official models on a GPU are foretold within a tenth of what was measured 
   const on = (batchSize: number) => forecastOf({ ...official, batchSize }, { device: 'cuda', totalBytes: null }).memoryBytes / gib
   expect(on(32)).toBeGreaterThan(0.9 * 21.6)
   expect(on(32)).toBeLessThan(1.1 * 21.6)
+})
+
+test.each([
+  ['balanced', 8.6],
+  ['memory', 5.4],
+] as const)('a step of the official model that keeps as %s does takes at most %d GiB of a GPU', (recompute, gibs) => {
+  const recipe = { ...official, batchSize: 32, recompute }
+  expect(stepBytes(recipe, trainGraph(recipe, precisionOf({ device: 'cuda' }, recipe)), 'cuda') / gib).toBeLessThan(gibs)
 })
 
 test('a training that is too large is told the fastest settings that fit, and one that fits is told nothing', () => {

@@ -73,8 +73,8 @@ struct AddNormModulateParams {
   int64_t batch, length, dim;
   bool layer_norm;  // false: root mean square
   double epsilon;
-  const T* h;         // [batch, length, dim]
-  const Wide<T>* residual;  // same, or null
+  const T* h;         // [batch, length, dim], or null where the residual is the whole sum
+  const Wide<T>* residual;  // same, or null where h is all of it
   const Wide<T>* weight;    // [dim] or null
   const Wide<T>* bias;      // [dim] or null
   const T* shift;     // [batch, dim] or null

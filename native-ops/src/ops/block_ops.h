@@ -17,7 +17,7 @@ struct AddNormModulateOp {
   static constexpr const char* kName = "AddNormModulate";
   static Slots Inputs() {
     const Slot wide = Optional(Element::kWide);
-    return {Required(), wide, wide, wide, Optional(), Optional(), wide, Optional(), Optional(), wide};
+    return {Optional(), wide, wide, wide, Optional(), Optional(), wide, Optional(), Optional(), wide};
   }
   static Slots Outputs() {
     const Slot wide = Optional(Element::kWide);
@@ -29,10 +29,11 @@ struct AddNormModulateOp {
   explicit AddNormModulateOp(Ort::ConstKernelInfo info) : layer_norm(IsLayerNorm(info)), epsilon(info.GetAttribute<float>("epsilon")) {}
 
   void Run(const Call& call) const {
-    const Dims h = call.Sizes(0, "h", 3);
     AddNormModulateParams<T> p = {};
-    p.batch = h[0], p.length = h[1], p.dim = h[2], p.layer_norm = layer_norm, p.epsilon = epsilon;
     p.h = call.In<T>(0);
+    if (!p.h && !call.In<Wide<T>>(1)) Refuse("AddNormModulate: there is nothing to normalize without h and residual.");
+    const Dims h = p.h ? call.Sizes(0, "h", 3) : call.Sizes(1, "residual", 3);
+    p.batch = h[0], p.length = h[1], p.dim = h[2], p.layer_norm = layer_norm, p.epsilon = epsilon;
     p.residual = call.In<Wide<T>>(1, "residual", h);
     p.weight = call.In<Wide<T>>(2, "weight", {p.dim});
     p.bias = call.In<Wide<T>>(3, "bias", {p.dim});
@@ -43,6 +44,7 @@ struct AddNormModulateOp {
     p.y = call.In<T>(8, "y", h);
     p.y_bias = call.In<Wide<T>>(9, "yBias", {p.dim});
     if (!p.gate != !p.y || (p.y_bias && !p.y)) Refuse("AddNormModulate: gate and y come together or not at all, and yBias with them.");
+    if (p.gate && !p.h) Refuse("AddNormModulate: a gate needs h.");
     p.modulated = call.Out<T>(0, h);
     p.normalized = call.Out<T>(1, h);
     p.new_residual = call.Out<Wide<T>>(2, h);

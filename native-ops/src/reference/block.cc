@@ -22,7 +22,7 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
     const int64_t b = row / p.length, at = row * p.dim;
     T mean = 0, power = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
-      const T gated = p.h[at + i] + (p.gate ? p.gate[b * p.dim + i] * Branch(p, at, i) : T(0));
+      const T gated = (p.h ? p.h[at + i] : T(0)) + (p.gate ? p.gate[b * p.dim + i] * Branch(p, at, i) : T(0));
       if (p.gated) p.gated[at + i] = gated;
       r[i] = gated * (p.keep ? p.keep[b] : T(1)) + (p.residual ? p.residual[at + i] : T(0));
       mean += r[i] / T(p.dim);

@@ -70,7 +70,7 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
       Lanes sum = {}, squares = {};
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
-        Lanes x = LoadSome(p.h + at + i, count);
+        Lanes x = Or(p.h, at + i, count, 0.0f);
         if (p.gate) x = Gated(x, p.gate + b * p.dim + i, Branch(p, at, i, count), count);
         if (p.gated) StoreSome(p.gated + at + i, x, count);
         x *= keep;
