@@ -107,7 +107,7 @@ async function measureKernel(runtime: NativeRuntime, group: KernelGroup, ceiling
  */
 export function rowOf(group: KernelGroup, repeats: number, places: Map<string, number>): GraphBuilder {
   const { node, graph, isWritten } = group
-  const g = new GraphBuilder(graph.float, { compute: graph.compute })
+  const g = new GraphBuilder(graph.float, { compute: graph.compute, sumsInOrder: graph.sumsInOrder })
   const given = new Map<Value, Value>()
   node.inputs.forEach((input, place) => {
     if (!input || given.has(input)) return

@@ -13,6 +13,8 @@ export interface Precision {
   compute?: DType
   /** Positions between the states that a selective scan keeps for its gradient. */
   scanChunk?: number
+  /** Whether sums are written as products, which a GPU adds in one order; its own sums it adds as it happens. Default: where `compute` has fewer bits. */
+  sumsInOrder?: boolean
 }
 
 /** Equal pieces that ONNX Runtime cuts on a GPU in one kernel; the addresses of more would pass through memory of the host, which no recorded graph may read. */
@@ -35,6 +37,7 @@ export class GraphBuilder implements Graph {
   readonly float: DType
   readonly compute: DType
   readonly scanChunk: number
+  readonly sumsInOrder: boolean
   readonly nodes: Node[] = []
   readonly inputs = new Map<string, Value>()
   readonly parameters = new Map<string, Value>()
@@ -47,10 +50,11 @@ export class GraphBuilder implements Graph {
   readonly #constants = new Map<string, Value>()
   #nextId = 0
 
-  constructor(float: DType = 'f32', { compute = float, scanChunk = 32 }: Precision = {}) {
+  constructor(float: DType = 'f32', { compute = float, scanChunk = 32, sumsInOrder = compute !== float }: Precision = {}) {
     this.float = float
     this.compute = compute
     this.scanChunk = scanChunk
+    this.sumsInOrder = sumsInOrder
   }
 
   /** A tensor that is handed in at every run. */

@@ -31,6 +31,8 @@ export interface Graph {
   readonly float: DType
   /** Type of tokens and of matrix products. */
   readonly compute: DType
+  /** Whether sums are to be added in one order on any device. */
+  readonly sumsInOrder: boolean
   readonly nodes: readonly Node[]
   readonly inputs: ReadonlyMap<string, Value>
   readonly parameters: ReadonlyMap<string, Value>

@@ -5,8 +5,7 @@ import type { OnnxAttribute, OnnxGraph, OnnxNode } from './onnx/model.ts'
 export class Emitter {
   readonly graph: OnnxGraph = { nodes: [], inputs: [], outputs: [], initializers: [], values: [] }
   readonly float: DType
-  /** Whether tokens have fewer bits than weights, as on a GPU. */
-  readonly mixed: boolean
+  readonly sumsInOrder: boolean
   readonly #names = new Map<Value, string>()
   /** Names that the graph's author gave. */
   readonly #given: ReadonlySet<string>
@@ -15,7 +14,7 @@ export class Emitter {
 
   constructor(g: Graph) {
     this.float = g.float
-    this.mixed = g.compute !== g.float
+    this.sumsInOrder = g.sumsInOrder
     this.#given = new Set([...g.inputs.keys(), ...g.parameters.keys(), ...g.outputs.keys()])
     for (const [name, value] of [...g.inputs, ...g.parameters]) this.#names.set(value, name)
   }

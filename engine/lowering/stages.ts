@@ -42,6 +42,6 @@ function stillOf({ nodes, constants }: Graph, given: ReadonlySet<Value>): Set<Va
   return still
 }
 
-function partsOf({ float, compute, nodes, inputs, parameters, constants, outputs }: Graph): Graph {
-  return { float, compute, nodes, inputs, parameters, constants, outputs }
+function partsOf({ float, compute, sumsInOrder, nodes, inputs, parameters, constants, outputs }: Graph): Graph {
+  return { float, compute, sumsInOrder, nodes, inputs, parameters, constants, outputs }
 }

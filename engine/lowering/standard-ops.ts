@@ -23,7 +23,7 @@ const reduce =
   (e, node) => {
     const axes = numbers(node, 'axes')
     const areNeighbors = axes.every((axis, i) => axis === axes[0]! + i)
-    if (e.mixed && areNeighbors && node.inputs[0]!.dtype === 'f32') reduceInOrder(e, node, op)
+    if (e.sumsInOrder && areNeighbors && node.inputs[0]!.dtype === 'f32') reduceInOrder(e, node, op)
     else e.define(node.outputs, op, [e.name(node.inputs[0]), e.ints(axes)], { keepdims: int(number(node, 'keepDims')) })
   }
 
@@ -127,7 +127,7 @@ export const standardOps: Readonly<Record<string, Lowering>> = {
     const rows = sizeOf(indices.shape)
     const width = sizeOf(updates.shape) / rows
     const flat = e.emit('Reshape', [e.name(updates), e.ints([rows, width])])
-    if (e.mixed) {
+    if (e.sumsInOrder) {
       // A GPU would add in an order left to chance; as a product with ones and zeros it does not.
       const count = number(node, 'rows')
       const all = e.constant(

@@ -19,7 +19,7 @@ export function precisionOf(
 ): Precision {
   if (place.device === 'cpu') return {}
   const gpu = place.describeGpu?.()
-  return { compute: computeType(precision, gpu ?? { name: 'GPU', computeCapability: firstWithBfloat16 }), scanChunk: 16 }
+  return { compute: computeType(precision, gpu ?? { name: 'GPU', computeCapability: firstWithBfloat16 }), scanChunk: 16, sumsInOrder: true }
 }
 
 function computeType(precision: Recipe['precision'], { name, computeCapability }: { name: string; computeCapability: number }): DType {

@@ -50,6 +50,7 @@ export function emulated(g: Graph): Graph {
   return {
     float: 'f32',
     compute: 'f32',
+    sumsInOrder: g.sumsInOrder,
     nodes,
     inputs: new Map([...named(g.inputs), ...handedIn]),
     parameters: named(g.parameters),
