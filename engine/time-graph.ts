@@ -7,7 +7,7 @@ import { repeated } from './runtime/precision.ts'
 import { Program } from './runtime/program.ts'
 
 const rounds = 20
-const warmUpRounds = 7 // of which the fifth is recorded as a CUDA graph
+const warmUpRounds = 7 // of which the fourth is recorded as a CUDA graph
 
 export interface Times {
   /** Median of whole runs, from the call to the end of the work on the device. */

@@ -52,6 +52,11 @@ export class Buffers implements Disposable {
     return view
   }
 
+  /** Makes everything zero again. */
+  clear(): void {
+    for (const tensor of this.tensors.values()) tensor.write(new Uint8Array(sizeOf(tensor.shape) * elementBytes[tensor.dtype]))
+  }
+
   write(name: string, data: ArrayBufferView): void {
     this.get(name).write(data)
   }

@@ -1,4 +1,4 @@
-import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
+import { runsUntilRecorded, type DeviceTensor, type NativeRuntime, type SessionMemory, type SessionOptions } from '#native-ops/binding.ts'
 import type { Graph, Shape } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
@@ -106,10 +106,14 @@ export class TrainProgram implements Disposable {
     const program = await Program.compile(runtime, g, 'native', options)
     const update = inPieces ? await Program.compile(runtime, updateGraph(g, scaling), 'native', options) : null
     const shadowing = shadowsOf(g).size > 0 ? await Program.compile(runtime, shadowGraph(g)) : null
+    let made: TrainProgram | null = null
     try {
-      return new TrainProgram(runtime, g, program, update, shadowing)
+      made = new TrainProgram(runtime, g, program, update, shadowing)
+      if (options.cudaGraph && runtime.device === 'cuda') await made.#record()
+      return made
     } catch (error) {
       // Without memory for its state a program is of no use; what it holds would be missing at the next, smaller try.
+      made?.[Symbol.dispose]()
       program[Symbol.dispose]()
       update?.[Symbol.dispose]()
       shadowing?.[Symbol.dispose]()
@@ -137,6 +141,15 @@ export class TrainProgram implements Disposable {
     }
     await this.#update?.run()
     return { loss, gradNorm: this.#results.floats('gradNorm')[0]!, lossScale: this.#scaling?.floats(scalingState.scale)[0] ?? null }
+  }
+
+  /** The runs up to the one that is recorded, before there are weights: that one is made twice, and would update them twice. */
+  async #record(): Promise<void> {
+    const harmless = { learningRate: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, emaDecay: 0.9, clipNorm: 0, step: 1 }
+    this.#hyper.write('hyper', hyperValues(harmless))
+    for (const program of [this.#program, this.#update]) for (let run = 0; program && run < runsUntilRecorded; run++) await program.run()
+    for (const buffers of [this.weights, ...Object.values(this.copies), this.#shadows, this.#sums]) buffers?.clear()
+    this.restartScaling(0)
   }
 
   /** Begins to scale the loss anew after so many updates, as for a state that was kept without scaling. */

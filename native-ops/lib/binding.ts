@@ -60,7 +60,10 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean
   /** Path prefix of a trace in Chrome's format, which `endProfiling` completes; default none. */
   readonly profile?: string
-  /** On CUDA: record a run as one graph once memory has settled, the fifth, and replay it from then on; default false. Bindings must not change afterwards. */
+  /**
+   * For a session that is run over and over: all runs on one thread; and on CUDA, record one as a graph once memory has settled, the last of
+   * `runsUntilRecorded`, and replay it from then on; default false. That run is made twice: what is updated in place is updated twice. Bindings must not change afterwards.
+   */
   readonly cudaGraph?: boolean
   /** On CUDA: multiply float32 matrices with 10 bits of mantissa; default false. */
   readonly tensorFloat?: boolean
@@ -148,6 +151,9 @@ export interface Session extends Disposable {
   /** Twice is harmless; bindings keep the compiled model alive. */
   dispose(): void
 }
+
+/** Runs of a session with `cudaGraph` on CUDA up to and with the one that is recorded. */
+export const runsUntilRecorded = 4
 
 /** Tensors tied to inputs and outputs. One tensor may be both: it is then updated in place. */
 export interface Binding extends Disposable {

@@ -58,7 +58,8 @@ test.each(['f32', 'bf16'] as const)(
 
 test('over 500 steps the loss of bfloat16 stays within 2 % of that of float32, in means of 100 steps', async () => {
   const [wide, narrow] = [(await losses('f32', 500)).losses, (await losses('bf16', 500)).losses]
-  const means = (all: number[]) => Array.from({ length: 5 }, (_, i) => all.slice(100 * i, 100 * i + 100).reduce((sum, x) => sum + x / 100, 0))
+  const means = (all: number[]) =>
+    Array.from({ length: 5 }, (_, i) => all.slice(100 * i, 100 * i + 100).reduce((sum, x) => sum + x / 100, 0))
   const expected = means(wide)
   const ratios = means(narrow).map((mean, i) => mean / expected[i]!)
   for (const ratio of ratios) expect(Math.abs(ratio - 1), String(ratios)).toBeLessThan(0.02)

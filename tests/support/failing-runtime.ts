@@ -24,6 +24,9 @@ export function failingRuntime(
   })
 }
 
+/** The runtime as if its device were a GPU. */
+export const asGpu = (runtime: NativeRuntime): NativeRuntime => wrap(runtime, { device: 'cuda' })
+
 /** An object of the native side with some methods replaced; the others must be called on the object itself. */
 function wrap<T extends object>(object: T, over: Partial<T>): T {
   return new Proxy(object, {

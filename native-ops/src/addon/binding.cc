@@ -106,7 +106,12 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
     binding->run = options;
     CountRuns(*binding, 1);
     return Task::Start(
-        info.Env(), [binding, options] { binding->session->session.Run(*options, binding->io); },
+        info.Env(),
+        [binding, options] {
+          SessionState& session = *binding->session;
+          const auto run = [&] { session.session.Run(*options, binding->io); };
+          session.worker ? session.worker->Do(run) : run();
+        },
         [](Napi::Env env) { return env.Undefined(); },
         [binding, options, &realm] {
           CountRuns(*binding, -1);

@@ -10,6 +10,7 @@
 #include "handle.h"
 #include "ort.h"
 #include "runtime.h"
+#include "worker.h"
 
 namespace zigma::addon {
 
@@ -40,6 +41,7 @@ struct SessionState {
   Ort::Session session;
   std::vector<ValueInfo> inputs, outputs;
   bool profiling, cuda_graph;
+  std::unique_ptr<Worker> worker;  // runs what is run over and over; null: any thread does
 
   /// Parses, checks, optimizes and plans: may take seconds.
   static std::shared_ptr<SessionState> Make(std::shared_ptr<RuntimeState> runtime, const std::vector<uint8_t>& model,
