@@ -14,6 +14,7 @@ import { openSpace } from './space.ts'
 import { BatchReader, DataOrder, type Batch } from './batch.ts'
 import type { Examples } from './examples.ts'
 import type { StepResult, Trainer } from './trainer.ts'
+import { microBatchOf } from './train-graph.ts'
 import { TrainingSession } from './training-session.ts'
 import { constantLoss, showings, trainable } from './validation.ts'
 
@@ -50,6 +51,8 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   using session = await TrainingSession.open(runtime, recipe, { examples, tokenizer, resumed })
   const log = new RunLog(ports, request)
   await log.begin(resumed?.step ?? 0)
+  const announceSmaller = (microBatch: number) => log.announce(`memory: ${microBatch}`)
+  if (session.microBatch < microBatchOf(recipe)) announceSmaller(session.microBatch)
   if (!resumed) {
     log.baselines = { untrained: (await session.validation?.loss()) ?? null, constant: await constantLoss(examples) }
     await log.record({
@@ -86,7 +89,7 @@ export async function train(ports: EnginePorts, runtime: NativeRuntime, request:
   while (step < recipe.steps && !signal.aborted) {
     step++
     const startedMs = ports.now()
-    const running = session.step(step, await next, (microBatch) => log.announce(`memory: ${microBatch}`))
+    const running = session.step(step, await next, announceSmaller)
     if (step < recipe.steps) next = ahead(batchOf(step + 1)) // read while the device computes
     const result = await running
     const skipped = isSkipped(result)

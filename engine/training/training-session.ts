@@ -58,6 +58,11 @@ export class TrainingSession implements Disposable {
     return this.#open.validation
   }
 
+  /** Pictures that are in memory at once: fewer than the recipe asks for where there was no room for them. */
+  get microBatch(): number {
+    return microBatchOf(this.#recipe)
+  }
+
   /** One update; `onSmaller` hears how many pictures are in memory at once from now on, where that had to change. */
   async step(step: number, batch: Batch, onSmaller: (microBatch: number) => void): Promise<StepResult> {
     for (;;) {
@@ -71,7 +76,7 @@ export class TrainingSession implements Disposable {
         const again = await TrainingSession.open(this.#runtime, recipe, { ...this.#material, resumed: { step: step - 1, tensors } })
         this.#open = again.#open
         this.#recipe = again.#recipe
-        onSmaller(microBatchOf(this.#recipe))
+        onSmaller(this.microBatch)
       }
     }
   }

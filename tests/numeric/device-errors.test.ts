@@ -6,7 +6,7 @@ import type { DatasetReader, EnginePorts } from '#engine/ports.ts'
 import { presets } from '#engine/presets.ts'
 import type { NativeRuntime } from '#engine/runtime/native.ts'
 import { runtime } from '#tests/support/differences.ts'
-import { failingRuntime } from '#tests/support/failing-runtime.ts'
+import { asGpu, failingRuntime } from '#tests/support/failing-runtime.ts'
 
 const tiny = presets.find(({ name }) => name === 'tiny')!.recipe
 const recipe: Recipe = {
@@ -85,6 +85,12 @@ test('a step that finds no memory is done in smaller pieces, with the losses of 
   tight.seen.losses.forEach((loss, i) => expect(loss).toBeCloseTo(ample.seen.losses[i]!, 4))
   expect(tight.seen.losses).toHaveLength(3)
   expect(tight.seen.notes).toContain('memory: 1')
+})
+
+test('a batch that finds no memory where its step is recorded, on a GPU, is told as well', async () => {
+  const { seen, train } = engineOn(asGpu(roomFor(1)), { ...recipe, precision: 'f32' })
+  expect(await train()).toMatchObject({ step: 3, finished: true })
+  expect(seen.notes[0]).toBe('memory: 1')
 })
 
 test('where not even one picture fits the training ends with what to do about it, and the device is not called lost', async () => {
