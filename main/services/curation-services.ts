@@ -1,3 +1,4 @@
+import type { CurationTarget } from '#contracts/curation.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { StudioServices } from '#contracts/studio.ts'
@@ -70,7 +71,8 @@ export function curationServices(context: StudioContext): CurationServices {
       const project = context.project()
       const summary = await project.describeDataset()
       const { captions } = await project.dataset.journal.made()
-      const all = await project.curation.words({ kind: 'query', filter: { text: '-pick:reject', buckets: [] }, except: [] })
+      const kept: CurationTarget = { kind: 'query', filter: { text: '-pick:reject', buckets: [] }, except: [] }
+      const all = captions.size > 0 ? await project.curation.words(kept) : []
       return fresh(({ file, figures }) => ({ markdown: datasetCard(file.name, summary, figures.cardFacts(), captionsBy(all, captions)) }))
     },
   }

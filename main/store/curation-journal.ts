@@ -126,8 +126,12 @@ export class CurationJournal {
   async made(): Promise<{ captions: Map<ItemId, Map<string, EditMaker>>; jobs: Map<JobId, number> }> {
     const captions = new Map<ItemId, Map<string, EditMaker>>()
     const jobs = new Map<JobId, number>()
-    for await (const { kind, by, ids, values } of this.steps()) {
-      if (kind !== 'edit' || !by) continue
+    for await (const { text, offset } of readLines(this.path)) {
+      if (!text.includes('"by":')) continue // lines may hold all items, and few are a captioner's
+      const line = this.#parse(text, offset)
+      if (!('edit' in line)) continue
+      const { by, ids, values } = stepOf(line, offset, 'now')
+      if (!by) continue
       jobs.set(by.jobId, ids.length)
       for (const name of ['caption', 'captions'] as const) {
         if (!values[name]) continue

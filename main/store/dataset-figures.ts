@@ -124,8 +124,16 @@ export class DatasetFigures {
   /** What a card tells of the items that are not rejected, or of those that meet a condition. */
   cardFacts({ sql, values }: Condition = { sql: `here AND pick <> 'reject'`, values: [] }): CardFacts {
     const kept = `FROM curated WHERE ${sql}`
-    const tally = (column: string, from = kept) =>
-      this.#db.prepare(`SELECT ${column} AS value, count(*) AS items ${from} GROUP BY 1 ORDER BY items DESC, value`).all(values) as Tally[]
+    // All columns in one pass: there are few combinations, and each pass goes over all items.
+    const combinations = this.#db
+      .prepare(`SELECT split, consent, licence, author, origin, count(*) AS items ${kept} GROUP BY 1, 2, 3, 4, 5`)
+      .all(values) as (Record<'split' | 'consent' | 'licence' | 'author' | 'origin', string> & { items: number })[]
+    const tally = (column: 'split' | 'consent' | 'licence' | 'author' | 'origin') => {
+      const counts = new Map<string, number>()
+      for (const row of combinations) counts.set(row[column], (counts.get(row[column]) ?? 0) + row.items)
+      const tallies = [...counts].map(([value, items]) => ({ value, items }))
+      return tallies.sort((a, b) => b.items - a.items || (a.value < b.value ? -1 : 1)) satisfies Tally[]
+    }
     const counts = this.#db
       .prepare(
         `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, count(watermark) AS lookedThrough, coalesce(sum(watermark >= 0.5), 0) AS lettered, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
@@ -144,7 +152,9 @@ export class DatasetFigures {
       licences: tally('licence'),
       authors: tally('author'),
       origins: tally('origin'),
-      tags: tally('value', `FROM curated, json_each(tags) WHERE ${sql}`),
+      tags: this.#db
+        .prepare(`SELECT value, count(*) AS items FROM curated, json_each(tags) WHERE ${sql} GROUP BY 1 ORDER BY items DESC, value`)
+        .all(values) as Tally[],
       sizes: items > 0 ? sizes : null,
     }
   }
