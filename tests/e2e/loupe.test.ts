@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
 import { writeLargeGallery } from '#tests/support/large-gallery.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
@@ -142,8 +142,5 @@ test('it reads well in the light and in Chinese, and complained about nothing', 
 
 /** Keeps what is on the screen in the theme of the moment and lets nothing serious pass. */
 async function look(name: string): Promise<void> {
-  await page.waitForTimeout(400) // pictures have come
-  const theme = await page.evaluate(() => document.documentElement.dataset['theme'])
-  await page.screenshot({ path: join(screenshots, `${name}-${theme}.png`) })
-  expect(await barriersOf(page)).toEqual([])
+  expect(await barriersOnScreen(page, screenshots, name)).toEqual([])
 }

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { makePattern, makeScenes } from '#tests/support/made-videos.ts'
 import { createProject } from '#main/store/project-folder.ts'
@@ -167,8 +167,5 @@ describe('the cutting of videos', () => {
 
 /** Keeps what is on the screen in the theme of the moment and lets nothing serious pass. */
 async function look(name: string): Promise<void> {
-  await page.waitForTimeout(500) // pictures have come
-  const theme = await page.evaluate(() => document.documentElement.dataset['theme'])
-  await page.screenshot({ path: join(screenshots, `${name}-${theme}.png`) })
-  expect(await barriersOf(page)).toEqual([])
+  expect(await barriersOnScreen(page, screenshots, name)).toEqual([])
 }

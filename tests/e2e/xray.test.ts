@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { projectWith } from '#tests/support/project-folder.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -158,8 +158,5 @@ describe('the token X-ray', () => {
 
 /** Keeps what is on the screen in the theme of the moment and lets nothing serious pass. */
 async function look(name: string): Promise<void> {
-  await page.waitForTimeout(300) // pictures and charts have come
-  const theme = await page.evaluate(() => document.documentElement.dataset['theme'])
-  await page.screenshot({ path: join(screenshots, `${name}-${theme}.png`) })
-  expect(await barriersOf(page)).toEqual([])
+  expect(await barriersOnScreen(page, screenshots, name)).toEqual([])
 }

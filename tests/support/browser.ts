@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { findBrowser } from '#scripts/find-program.ts'
@@ -35,4 +36,14 @@ export async function barriersOf(page: Page): Promise<string[]> {
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`))
+}
+
+const settleMs = 500
+
+/** Keeps what is on the screen, once pictures and charts have come, as a picture named for the theme of the moment; what stands between people and it. */
+export async function barriersOnScreen(page: Page, folder: string, name: string): Promise<string[]> {
+  await page.waitForTimeout(settleMs)
+  const theme = await page.evaluate(() => document.documentElement.dataset['theme'])
+  await page.screenshot({ path: join(folder, `${name}-${theme}.png`) })
+  return barriersOf(page)
 }
