@@ -118,9 +118,14 @@ export function gradientStep(
 }
 
 /** The sums of gradients that a graph of `gradientStep` reads, by the name of what is trained. */
-export function sumsOf({ inputs }: Pick<Graph, 'inputs'>): Map<string, Value> {
-  const prefix = sumName('')
-  return new Map([...inputs].flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])))
+export const sumsOf = ({ inputs }: Pick<Graph, 'inputs'>): Map<string, Value> => behind(sumName(''), inputs)
+
+/** What is trained by a graph that updates it, by name; `inputs` are the graph's. */
+export const trainedOf = (inputs: ReadonlyMap<string, Value>): Map<string, Value> => behind(copyName('ema', ''), inputs)
+
+/** The values whose names begin with a prefix, by what stands behind it. */
+function behind(prefix: string, values: ReadonlyMap<string, Value>): Map<string, Value> {
+  return new Map([...values].flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])))
 }
 
 /** The update that follows the last piece: the common norm of the summed gradients and AdamW, with inputs and outputs as in `trainStep`. */

@@ -1,5 +1,5 @@
 import { runsUntilRecorded, type DeviceTensor, type NativeRuntime, type SessionMemory, type SessionOptions } from '#native-ops/binding.ts'
-import type { Graph, Shape } from '../graph/value.ts'
+import type { Graph } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
   copyName,
@@ -8,6 +8,7 @@ import {
   sumName,
   sumsOf,
   trainedCopies,
+  trainedOf,
   updatedName,
   updateGraph,
   type Hyper,
@@ -54,12 +55,12 @@ export class TrainProgram implements Disposable {
     this.#update = update
     this.#shadowing = shadowing
     this.#shadows = new Buffers(runtime, shadowsOf(g))
-    const trained = trainedIn(update ?? program)
+    const trained = trainedOf((update ?? program).reads)
     const neighbors = [...trained.keys()].map((name) => placeOf(name).parameters).filter(({ length }) => length > 1)
     const likeWeights = () => new Buffers(runtime, g.parameters, neighbors)
     this.weights = likeWeights()
     this.copies = { m: likeWeights(), v: likeWeights(), ema: likeWeights() }
-    const views = [...trained].flatMap(([name, shape]) => {
+    const views = [...trained].flatMap(([name, { shape }]) => {
       if (g.parameters.has(name)) return []
       const { parameters, row } = placeOf(name)
       const viewOf = (memory: Buffers) => memory.view(parameters[0]!, row, shape)
@@ -185,10 +186,4 @@ export class TrainProgram implements Disposable {
     ])
       buffers?.[Symbol.dispose]()
   }
-}
-
-/** The shapes of what a program updates, by name. */
-function trainedIn({ reads }: Program): Map<string, Shape> {
-  const prefix = copyName('ema', '')
-  return new Map([...reads].flatMap(([name, { shape }]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), shape]] : [])))
 }
