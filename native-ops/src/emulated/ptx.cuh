@@ -54,6 +54,31 @@ void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
   });
 }
 
+inline float CutToTf32(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); }
+
+struct FactorsTf32 {
+  float a[4], b[2];
+  float* d;
+};
+
+inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  FactorsTf32 mine = {{a0, a1, a2, a3}, {b0, b1}, d};
+  emulated::Together(&mine, [](void* const(&shares)[emulated::kWarp]) {
+    float a[16][8], b[8][8];
+    for (int lane = 0; lane < emulated::kWarp; ++lane) {
+      if (!shares[lane]) throw std::runtime_error("a product of matrices misses a lane");
+      const auto& one = *static_cast<const FactorsTf32*>(shares[lane]);
+      for (int i = 0; i < 4; ++i) a[lane / 4 + i % 2 * 8][lane % 4 + i / 2 * 4] = CutToTf32(one.a[i]);
+      for (int i = 0; i < 2; ++i) b[lane % 4 + i * 4][lane / 4] = CutToTf32(one.b[i]);
+    }
+    for (int lane = 0; lane < emulated::kWarp; ++lane) {
+      float* const sum = static_cast<const FactorsTf32*>(shares[lane])->d;
+      for (int i = 0; i < 4; ++i)
+        for (int k = 0; k < 8; ++k) sum[i] += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
+    }
+  });
+}
+
 struct Matrices {
   const uint16_t* row;  // eight elements
   uint32_t* got;

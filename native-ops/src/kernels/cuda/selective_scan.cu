@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
       const float step = delta[t] * u[t];
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        h[n] = Exp2(delta[t] * a[n]) * h[n] + B[n] * step;
+        h[n] = Decay<T, N, kUsual>(delta[t], a[n], n) * h[n] + B[n] * step;
         if constexpr (!kStates) y[n % 4] += C[n] * h[n];
       }
       if constexpr (!kStates) y_rows.Put(t, ((y[0] + y[1]) + (y[2] + y[3])) * gate[t]);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "common_vector.cuh"
 #include "kernels.h"
 #include "tile.cuh"
 #include "types.cuh"
@@ -16,7 +17,7 @@ namespace zigma::cuda {
 
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
-constexpr int kTogether = 8;     // spans whose ends are loaded at once
+constexpr int kTogether = 32;    // spans whose ends are loaded at once
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
@@ -71,9 +72,16 @@ __device__ inline void LoadDecay(const P& p, const Place& at, float (&a)[N]) {
   for (int n = 0; n < N; ++n) a[n] = n < p.state ? p.a[int64_t(at.e) * p.state + n] * kLog2E : 0.0f;
 }
 
-// B and C of `Tile` positions from `first` on, held in registers until they are wanted; then in shared memory as [Tile, 2 N], B first. A lane takes
-// whole vectors of a position's states; where there are not just N states they go one by one.
-template <typename T, int N, int Tile>
+// What is left of state n after a step. The special function unit is what the scans wait for most when they keep nothing else: two of 16 powers do
+// without it.
+template <typename T, int N, bool kUsual>
+__device__ inline float Decay(float delta, float a, int n) {
+  return kUsual && sizeof(T) == 2 && n % 8 == 7 ? Exp2OfProduct(delta, a) : Exp2(delta * a);
+}
+
+// B and C of `Tile` positions from `first` on, held in registers until they are wanted; then in shared memory as [Tile, 2 N], B first, each as
+// `Vector` wants it. A lane takes whole vectors of a position's states; where there are not just N states they go one by one.
+template <typename T, int N, int Tile, typename Vector = CommonVector<N, false>>
 struct Projections {
   static constexpr int kWide = N % kVector<T> == 0 ? kVector<T> : 1;  // elements of a vector
   static constexpr int kOfOne = Tile * N / kWide;                      // vectors of B
@@ -109,20 +117,10 @@ struct Projections {
       float numbers[kWide];
 #pragma unroll
       for (int k = 0; k < kWide; ++k) numbers[k] = ToFloat(held[i][k]);
-      Store<kWide>(to + t * 2 * N + which * N + n, numbers);
+      Vector::Put(to + t * 2 * N + which * N, n, numbers);
     }
   }
 };
-
-// N numbers of shared memory, 16 bytes at a time.
-template <int N>
-__device__ inline void LoadShared(const float* from, float (&to)[N]) {
-#pragma unroll
-  for (int i = 0; i < N / 4; ++i) {
-    const float4 four = reinterpret_cast<const float4*>(from)[i];
-    to[4 * i] = four.x, to[4 * i + 1] = four.y, to[4 * i + 2] = four.z, to[4 * i + 3] = four.w;
-  }
-}
 
 // Carries states over the spans of a sequence. ends [batch, spans, N, dim]: each span's state from zero; become the states it starts from.
 // steps [batch, spans, dim]: the sum of its time steps, or -1 where the state starts anew inside. `direction` is 1 forward, -1 backward.

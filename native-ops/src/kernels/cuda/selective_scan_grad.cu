@@ -92,9 +92,9 @@ struct States<T, 16, true> {
     }
   }
 
-  // Channels 16 `part` to 16 `part` + 15 as right factor [16, 16]: states 0-7 are (f[0], f[1]), states 8-15 (f[2], f[3]).
+  // The states of channels 16 `part` to 16 `part` + 15 as left factor [state, channel].
   __device__ void Load(int lane, int part, uint32_t (&f)[4]) const {
-    LoadMatricesTransposed(f, Half(part * 16 + lane % 16, lane / 16));
+    LoadMatricesTransposed(f, Half(part * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
   }
 };
 
@@ -120,45 +120,44 @@ __device__ inline void SumOverLanes(int lane, float (&v)[M]) {
   }
 }
 
-// What the two positions of a pair give every channel's states on the tensor cores: row `position` of the left factor are the 32 channels' steps, row
-// 8 + `position` their gradients. Of a product with dh the upper rows are then dB, of one with the states the lower rows dC; the others mean nothing.
+// By what a pair of positions multiplies the states of 32 channels, to be summed over these on the tensor cores: column 2 `position` of the right factor
+// [channel, 8] are the channels' steps, for dh, and column 2 `position` + 1 their gradients, for h. Products with either add up to dB and dC of both positions.
 struct Factors {
-  uint4 quads[kPair][2][4];  // of a position and 16 channels: a lane's four registers
-  uint4 zeros[5];            // as far as from one half of the channels to the other
+  uint4 columns[2 * kPair][4];  // what lanes 4 column to 4 column + 3 take: of either 16 channels two registers
 
   // Where a lane puts its channel's numbers of the first position.
   __device__ uint16_t* Mine(int lane) {
-    const int part = lane / 16, upper = lane / 8 % 2, column = lane % 8 / 2, second = lane % 2;
-    return reinterpret_cast<uint16_t*>(&quads[0][part][column]) + upper * 4 + second;
+    const int part = lane / 16, upper = lane / 8 % 2, quarter = lane % 8 / 2, second = lane % 2;
+    return reinterpret_cast<uint16_t*>(&columns[0][quarter]) + (part * 2 + upper) * 2 + second;
   }
   template <typename T>
   __device__ static void Put(uint16_t* mine, int position, float step, float grad) {
-    uint16_t* const at = mine + position * int(sizeof(quads[0]) / 2);
-    reinterpret_cast<__nv_bfloat16&>(at[0]) = __float2bfloat16_rn(step);
-    reinterpret_cast<T&>(at[2]) = FromFloat<T>(grad);
+    constexpr int kColumn = sizeof(columns[0]) / 2;
+    reinterpret_cast<__nv_bfloat16&>(mine[2 * position * kColumn]) = __float2bfloat16_rn(step);
+    reinterpret_cast<T&>(mine[(2 * position + 1) * kColumn]) = FromFloat<T>(grad);
   }
-  // What a lane takes for a position: its row's numbers, or nothing. The other 16 channels' lie 4 behind.
-  __device__ const uint4* Row(int lane, int position) const { return lane / 4 == position ? &quads[position][0][lane % 4] : zeros; }
+  // What a lane takes to multiply with a column alone.
+  __device__ const uint4* Column(int lane, int column, const float* zeros) const {
+    return lane / 4 == column ? &columns[column][lane % 4] : reinterpret_cast<const uint4*>(zeros);
+  }
 };
 
-// A row of the factors and the states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is
+// A column of the factors and the states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is
 // multiplied later, when it has arrived.
 template <typename As>
 struct Product {
-  uint4 a[2];
+  uint4 column;
   uint32_t f[2][4];
 
   template <typename Kept>
-  __device__ void Take(const uint4* row, int lane, const Kept& states) {
+  __device__ void Take(const uint4* from, int lane, const Kept& states) {
+    column = *from;
 #pragma unroll
-    for (int part = 0; part < 2; ++part) a[part] = row[part * 4], states.Load(lane, part, f[part]);
+    for (int part = 0; part < 2; ++part) states.Load(lane, part, f[part]);
   }
-  __device__ void AddTo(float (&d)[2][4]) const {
-#pragma unroll
-    for (int part = 0; part < 2; ++part) {
-      Multiply<As>(d[0], a[part].x, a[part].y, a[part].z, a[part].w, f[part][0], f[part][1]);
-      Multiply<As>(d[1], a[part].x, a[part].y, a[part].z, a[part].w, f[part][2], f[part][3]);
-    }
+  __device__ void AddTo(float (&d)[4]) const {
+    Multiply<As>(d, f[0][0], f[0][1], f[0][2], f[0][3], column.x, column.y);
+    Multiply<As>(d, f[1][0], f[1][1], f[1][2], f[1][3], column.z, column.w);
   }
 };
 
@@ -230,7 +229,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
       float C[N];
       LoadShared(projection[turn] + t * 2 * N + N, C);
 #pragma unroll
-      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Exp2(delta[t] * a[n]) * (!kUsual || t == 0 ? keeps : 1.0f);
+      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Decay<T, N, kUsual>(delta[t], a[n], n) * (!kUsual || t == 0 ? keeps : 1.0f);
       sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
@@ -241,20 +240,17 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
   steps[part * dim + at.e] = sum;
 }
 
-template <typename T, int N>
-constexpr bool kOnTensorCores = kHasTensorCores && sizeof(T) == 2 && N == 16;
-
 // What a warp of `Backward` has in shared memory.
 template <typename T, int N>
 struct Room {
   using Kept = States<T, N, kOnTensorCores<T, N>>;
-  float projection[kChunk * 2 * N];    // B and C; then the warp's share of their gradients takes their place
+  Factors factors;                     // also what lies where the position before the first one would: that is read, and means nothing
+  float projection[kChunk * 2 * N];    // B and C; then the warp's share of their gradients takes their place, in pairs
   float delta[kChunk * kWarp];         // time steps; then ddelta, in its elements' type, takes the place of the upper half from behind
   uint32_t kept[kPairs + 1][Kept::kSize];  // the states before every other position and behind the last one
   T u[2][kChunk * kWarp];              // of this chunk and of the next; then du takes its place
   T delta_raw[kChunk * kWarp];         // of the next chunk as soon as this one's steps are known
   T z[kChunk * kWarp], dy[kChunk * kWarp];  // then dz takes z's place
-  Factors factors;
   int tokens[2][kChunk];               // of this chunk and of the next, as they stand in the permutation
 };
 
@@ -266,13 +262,17 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
   constexpr bool kTensorCores = kOnTensorCores<T, N>;
+  using Common = CommonVector<N, kTensorCores>;
+  using Commons = CommonRows<N, kTensorCores>;
+  constexpr int kZeros = Commons::template kZeros<1 + kSide>;
+  __shared__ __align__(128) float zeros[kZeros];
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf<kUsual>(p, span);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
   const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
   const Columns& columns = at.columns;
-  extern __shared__ __align__(16) char shared[];
+  extern __shared__ __align__(128) char shared[];
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
   float* const projection = room.projection;
@@ -281,9 +281,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const Border border_rows{reinterpret_cast<T*>(room.kept[kPairs - 1])};  // of the next chunk, once the states there are read
   const Rows z_rows{room.z}, dy_rows{room.dy}, raw_rows{room.delta_raw};
   const Rows d_delta_rows{reinterpret_cast<T*>(room.delta) + (kChunk * kWarp * int(sizeof(float) - sizeof(T)) / int(sizeof(T)))};
-  if (lane < 5) room.factors.zeros[lane] = make_uint4(0, 0, 0, 0);
+  for (int i = threadIdx.x; i < kZeros; i += blockDim.x) zeros[i] = 0;
+  __syncthreads();
   uint16_t* const factors = room.factors.Mine(lane);
-  const uint4* const factor_rows[kPair] = {room.factors.Row(lane, 0), room.factors.Row(lane, 1)};
+  const auto column = [&](int of_position, bool grads) { return room.factors.Column(lane, 2 * of_position + grads, zeros); };
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay(p, at, a);
@@ -331,7 +332,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     const auto decay = [&](float delta, float a, int i) {  // nothing passes the start of a segment
       return kUsual ? Exp2(delta * a) : Exp2(delta * a + (starts >> i & 1 ? -INFINITY : 0.0f));
     };
-    Projections<T, N, kChunk> bc;
+    Projections<T, N, kChunk, Common> bc;
     bc.template Fetch<kUsual>(p, at.b, low, at.last);
     __pipeline_wait_prior(0);
     bc.Put(projection);
@@ -362,6 +363,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         }
       }
     // A position behind the last one has a step of zero: it changes no state and reaches nothing.
+    Commons common(projection, zeros, 1);
 #pragma unroll 1
     for (int i = 0; i < kChunk; i += kSide) {
       float delta[kSide], step[kSide];
@@ -374,30 +376,25 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       }
 #pragma unroll
       for (int t = 0; t < kSide; ++t) {
-        float B[N];
-        LoadShared(projection + (i + t) * 2 * N, B);
         if (t % kPair == 0) kept((i + t) / kPair).Put(lane, h);
+        float added[N] = {};
+        Common{common.at + t * 2 * N}.AddTimes(step[t], added);
 #pragma unroll
-        for (int n = 0; n < N; ++n) h[n] = decay(delta[t], a[n], i + t) * h[n] + B[n] * step[t];
+        for (int n = 0; n < N; ++n) h[n] = decay(delta[t], a[n], i + t) * h[n] + added[n];
       }
+      common.at += kSide * common.row;
     }
     kept(kPairs).Put(lane, h);
-    const auto output = [&](const float* row, const float(&after)[N]) {  // dot(C, h) of a position
-      float C[N], y[4] = {};
-      LoadShared(row + N, C);
-#pragma unroll
-      for (int n = 0; n < N; ++n) y[n % 4] += C[n] * after[n];
-      return (y[0] + y[1]) + (y[2] + y[3]);
-    };
-    float y = output(projection + (kChunk - 1) * 2 * N, h);  // of the pair's second position
+    common.at -= kPair * common.row;  // from now on that of the pair's first position
+    float y = Common{common.at + 2 * N + N}.Dot(h);  // dot(C, h) of the pair's second position
     __pipeline_wait_prior(0);
     __syncwarp();
     if (more) look(low - kChunk, turn ^ 1), fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
 
-    float* row = projection + (kChunk - kPair) * 2 * N;  // of the pair's first position
-    float* share = row + lane / 4 * 2 * N + lane % 4 * 2;  // of what a lane adds up there
+    float* row = projection + (kChunk - kPair) * 2 * N;
+    float* share = row + lane % 4 * 2 * N + lane / 4 * 2;  // of what a lane adds up there
 #pragma unroll 1
-    for (int pair = kPairs - 1; pair >= 0; --pair, row -= kPair * 2 * N, share -= kPair * 2 * N) {
+    for (int pair = kPairs - 1; pair >= 0; --pair, row -= kPair * 2 * N, share -= kPair * 2 * N, common.at -= kPair * common.row) {
       const int i = pair * kPair;
       float delta[kPair], u[kPair], grad[kPair], slope[kPair];
 #pragma unroll
@@ -408,44 +405,34 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         grad[t] = has_z ? dy * z * s : dy;
         slope[t] = dy * s * (1.0f + z * (1.0f - s));
       }
-      float d_b[2][4] = {}, d_c[2][4] = {}, values[kPair];
+      float d_bc[4] = {}, values[kPair];
       Product<T> of_states;
       Product<__nv_bfloat16> of_gradients;
       if constexpr (kTensorCores) {
 #pragma unroll
         for (int t = 0; t < kPair; ++t) Factors::Put<T>(factors, t, delta[t] * u[t], grad[t]);
         __syncwarp();
-        of_states.Take(factor_rows[1], lane, kept(pair + 1));
+        of_states.Take(column(1, true), lane, kept(pair + 1));
       }
-      float before[N], between[N];
+      float before[N], between[N] = {}, power[N];
       kept(pair).Get(lane, before);
-      {
-        float B[N];
-        LoadShared(row, B);
+      Common::AddEach(row, delta[0] * u[0], between);
 #pragma unroll
-        for (int n = 0; n < N; ++n) between[n] = decay(delta[0], a[n], i) * before[n] + B[n] * (delta[0] * u[0]);
-      }
+      for (int n = 0; n < N; ++n) power[n] = decay(delta[0], a[n], i), between[n] += power[n] * before[n];
+      // Common vectors are read before the barrier in front of what multiplies by them, so that nothing waits for them behind it.
+      const Common c0{common.at + N}, c_before{common.at - N};
       if constexpr (kTensorCores) {
-        of_states.AddTo(d_c);
+        of_states.AddTo(d_bc);
         __syncwarp();
         kept(kPairs).Put(lane, between);
         __syncwarp();
       }
       if (wants_dz) {
         z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
-        z_rows.Put(i, (output(row, between) + skip * u[0]) * slope[0]);
-        if (i > 0) y = output(row - 2 * N, before);
+        z_rows.Put(i, (c0.Dot(between) + skip * u[0]) * slope[0]);
+        y = c_before.Dot(before);  // of the position before, where there is one
       }
-      if constexpr (kTensorCores) of_states.Take(factor_rows[0], lane, kept(kPairs));
-      // dh at a position, and its product with B.
-      const auto reach = [&](int t) {
-        float B[N], C[N], along_b[2] = {};
-        LoadShared(row + t * 2 * N + N, C);
-        LoadShared(row + t * 2 * N, B);
-#pragma unroll
-        for (int n = 0; n < N; ++n) dh[n] += C[n] * grad[t], along_b[n % 2] += dh[n] * B[n];
-        return along_b[0] + along_b[1];
-      };
+      if constexpr (kTensorCores) of_states.Take(column(0, true), lane, kept(kPairs));
       const auto put = [&] {
         if constexpr (kTensorCores) {
           __syncwarp();
@@ -458,16 +445,14 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         if constexpr (!kTensorCores) {
           float shares[2 * N];
 #pragma unroll
-          for (int n = 0; n < N; ++n) shares[n] = dh[n] * (delta[t] * u[t]), shares[N + n] = grad[t] * to[n];
+          for (int n = 0; n < N; ++n) shares[2 * n] = dh[n] * (delta[t] * u[t]), shares[2 * n + 1] = grad[t] * to[n];
           SumOverLanes(lane, shares);
           values[t] = shares[0];
         }
         float along_a[2] = {};
-        // Read once more, lest the powers of the pair's first position be kept in registers from where its states were computed.
-        const float again = t == 0 ? deltas[i * kWarp] : delta[t];
 #pragma unroll
         for (int n = 0; n < N; ++n) {
-          dh[n] *= decay(again, a[n], i + t);
+          dh[n] *= t == 0 ? power[n] : decay(delta[t], a[n], i + t);
           const float through = dh[n] * from[n];
           along_a[n % 2] += through * a[n];
           d_a[n] += through * delta[t];
@@ -481,23 +466,24 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       };
       float after[N];
       if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
-      const float sum_b1 = reach(1);
+      Common::AddEach(row + 3 * N, grad[1], dh);
+      const Common b1{common.at + 2 * N};
       put();
-      if constexpr (kTensorCores) of_states.AddTo(d_c), of_gradients.Take(factor_rows[1], lane, kept(kPairs));
+      const float sum_b1 = b1.Dot(dh);
+      if constexpr (kTensorCores) of_states.AddTo(d_bc), of_gradients.Take(column(1, false), lane, kept(kPairs));
       back(1, sum_b1, between, after);
-      const float sum_b0 = reach(0);
+      Common::AddEach(row + N, grad[0], dh);
+      const Common b0_again{common.at};
       put();
-      if constexpr (kTensorCores) of_gradients.AddTo(d_b), of_gradients.Take(factor_rows[0], lane, kept(kPairs));
+      const float sum_b0 = b0_again.Dot(dh);
+      if constexpr (kTensorCores) of_gradients.AddTo(d_bc), of_gradients.Take(column(0, false), lane, kept(kPairs));
       back(0, sum_b0, before, between);
       __syncwarp();
       if constexpr (kTensorCores) {
-        of_gradients.AddTo(d_b);
-        if (lane / 4 < kPair) {  // the rows of d_b and d_c that mean something
-#pragma unroll
-          for (int half = 0; half < 2; ++half) {
-            *reinterpret_cast<float2*>(share + 8 * half) = make_float2(d_b[half][0], d_b[half][1]);
-            *reinterpret_cast<float2*>(share + N + 8 * half) = make_float2(d_c[half][2], d_c[half][3]);
-          }
+        of_gradients.AddTo(d_bc);
+        if (lane % 4 < kPair) {  // the columns of d_bc that mean something
+          *reinterpret_cast<float2*>(share) = make_float2(d_bc[0], d_bc[1]);
+          *reinterpret_cast<float2*>(share + 16) = make_float2(d_bc[2], d_bc[3]);
         }
       } else {
 #pragma unroll
@@ -534,15 +520,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   sums[(part * (N + 2) + N + 1) * dim + at.e] = d_bias;
 }
 
-// shares [tiles, batch * length, 2 N] -> d_b, d_c [batch, length, state]
+// shares [tiles, batch * length, N, 2] -> d_b, d_c [batch, length, state]
 template <typename T, int N>
 __global__ void AddShares(const float* shares, int tiles, int64_t rows, SelectiveScanGradParams<T> g) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, count = rows * 2 * N;
-  const int n = int(i % (2 * N)), state = int(g.forward.state);
-  if (i >= count || n % N >= state) return;
+  const int n = int(i % (2 * N)) / 2, state = int(g.forward.state);
+  if (i >= count || n >= state) return;
   float sum = 0;
   for (int tile = 0; tile < tiles; ++tile) sum += shares[tile * count + i];
-  (n < N ? g.d_b : g.d_c)[i / (2 * N) * state + n % N] = FromFloat<T>(sum);
+  (i % 2 == 0 ? g.d_b : g.d_c)[i / (2 * N) * state + n] = FromFloat<T>(sum);
 }
 
 // sums [parts, N + 2, dim] -> d_a [dim, state], d_d [dim], d_delta_bias [dim]
