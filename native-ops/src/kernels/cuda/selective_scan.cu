@@ -8,28 +8,36 @@ namespace {
 
 constexpr int kTile = 8;  // positions that are fetched ahead and whose steps and gates are computed side by side
 
-// kStates: only the state at the span's end, from zero, and the sum of its time steps.
+template <typename T, int N>
+using States = Tile<T, (N < 16 ? N : 16)>;
+
+// What a warp has in shared memory.
+template <typename T, int N>
+struct alignas(16) Room {
+  float projection[2][kTile * 2 * N];
+  T tile[2][3][Tile<T, kTile>::kSize];
+  T states[States<T, N>::kSize];
+};
+
+// A warp's way through the `nth` span.
+// kStates: it makes only the state at the span's end, from zero, and the sum of its time steps; else the results, and the state at the end where `ends` is given.
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, and nothing is left out.
 template <typename T, int N, bool kStates, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
-    Forward(SelectiveScanParams<T> p, int span, float* ends, float* steps) {
+__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int nth, int cuts, const float* starts, float* ends, float* steps, Room<T, N>& room) {
   using Rows = Tile<T, kTile>;
-  __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
-  __shared__ __align__(16) T tiles[kBlockWarps][2][kStates ? 2 : 3][Rows::kSize];
-  float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
-  auto& tile = tiles[threadIdx.x / kWarp];
-  using States = Tile<T, (N < 16 ? N : 16)>;
-  __shared__ __align__(16) T states[kBlockWarps][kStates ? 8 : States::kSize];
-  const Place at = PlaceOf<kUsual>(p, span);
+  using States = States<T, N>;
+  auto& projection = room.projection;
+  auto& tile = room.tile;
+  const Place at = PlaceOf<kUsual>(p, span, nth);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
-  const int64_t carried = (int64_t(at.b) * gridDim.y + blockIdx.y) * N;
+  const int64_t cut = int64_t(at.b) * cuts + nth;  // at the span's end
 #pragma unroll
-  for (int n = 0; n < N; ++n) h[n] = !kStates && ends ? ends[(carried + n) * dim + at.e] : 0.0f;
+  for (int n = 0; n < N; ++n) h[n] = starts && nth > 0 ? starts[((cut - 1) * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const auto next = [&](int every) { return (at.first + every - 1) / every * every; };
   int next_start = next(segment), next_border = kStates || !p.borders ? INT_MAX : next(chunk);
@@ -81,7 +89,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     if (first + kTile < at.last) fetch(first + kTile, next_tokens, tile[turn ^ 1]), look(first + 2 * kTile);
     if (first == next_start) start();
     if (!kStates && first == next_border) {
-      const States rows{states[threadIdx.x / kWarp]};
+      const States rows{room.states};
 #pragma unroll
       for (int from = 0; from < N; from += States::kRows) {
 #pragma unroll
@@ -136,29 +144,47 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
-  if constexpr (kStates) {
-    if (!at.inside) return;
+  if (!ends || !at.inside) return;
 #pragma unroll
-    for (int n = 0; n < N; ++n) ends[(carried + n) * dim + at.e] = h[n];
-    steps[(int64_t(at.b) * gridDim.y + blockIdx.y) * dim + at.e] = sum;
-  }
+  for (int n = 0; n < N; ++n) ends[(cut * N + n) * dim + at.e] = h[n];
+  steps[cut * dim + at.e] = sum;
+}
+
+// The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.
+template <typename T, int N, bool kUsual>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2) FirstWalk(SelectiveScanParams<T> p, int span, bool finishes, float* ends, float* steps) {
+  __shared__ Room<T, N> rooms[kBlockWarps];
+  Room<T, N>& room = rooms[threadIdx.x / kWarp];
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, 0, gridDim.y, nullptr, ends, steps, room);
+  else Walk<T, N, true, kUsual>(p, span, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
+}
+
+// The spans that are not done yet, from the states they start with.
+template <typename T, int N, bool kUsual>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2) LastWalk(SelectiveScanParams<T> p, int span, int done, const float* starts) {
+  __shared__ Room<T, N> rooms[kBlockWarps];
+  Walk<T, N, false, kUsual>(p, span, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
 }
 
 template <typename T, int N>
 cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
-  const Spans spans(p.batch, p.length, p.dim, device.processors);
-  const dim3 grid = spans.Grid(p.batch), block(kBlockWarps * kWarp);
+  // Where spans are few, one more of them that is done early makes all shorter; where they are many, the first pass would wait for it.
+  constexpr int kFew = 8;
+  const Spans even(p.batch, p.length, p.dim, device.processors);
+  const bool finishes = even.count > 1 && even.count <= kFew;
+  const Spans spans = finishes ? Spans(p.batch, p.length, p.dim, device.processors, 1) : even;
+  const dim3 block(kBlockWarps * kWarp);
   const bool usual = IsUsual<N>(p);
   float* ends = nullptr;
-  if (spans.count > 1) {
-    ends = device.Scratch<float>(size_t(p.batch) * spans.count * N * p.dim);
-    float* steps = device.Scratch<float>(size_t(p.batch) * spans.count * p.dim);
-    const auto states = usual ? Forward<T, N, true, true> : Forward<T, N, true, false>;
-    states<<<grid, block, 0, device.stream>>>(p, spans.span, ends, steps);
-    Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, spans.count, int(p.state), int(p.dim), 1);
+  if (const int cuts = spans.count - 1; cuts > 0) {
+    ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
+    float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
+    const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
+    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, finishes, ends, steps);
+    Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, cuts, int(p.state), int(p.dim), 1);
   }
-  const auto kernel = usual ? Forward<T, N, false, true> : Forward<T, N, false, false>;
-  kernel<<<grid, block, 0, device.stream>>>(p, spans.span, ends, nullptr);
+  const auto last = usual ? LastWalk<T, N, true> : LastWalk<T, N, false>;
+  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, finishes, ends);
   return cudaGetLastError();
 }
 

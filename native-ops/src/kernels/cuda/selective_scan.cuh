@@ -3,7 +3,7 @@
 // A warp has 32 neighboring channels of one sample and a span of positions; a thread one channel with its states in registers. Tokens are
 // channel-last: a warp's rows are fetched a tile ahead into shared memory. B and C of a position are the same for all channels: the warp keeps
 // them in shared memory too. Where samples and channels alone cannot fill the chip, the sequence is cut into spans: each span is first scanned from
-// a zero state, the states are then carried over the spans, and each is scanned again from its true state.
+// a zero state, the states are then carried over the cuts, and each is scanned again from its true state.
 #pragma once
 
 #include <algorithm>
@@ -17,23 +17,25 @@ namespace zigma::cuda {
 
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
-constexpr int kTogether = 32;    // spans whose ends are loaded at once
+constexpr int kTogether = 32;    // cuts whose states are loaded at once
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
   int tiles, block_tiles;  // warps and blocks along the channels
 
-  // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
-  Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
+  // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others. `resting`: spans of a
+  // sequence that rest in each pass.
+  Spans(int64_t batch, int64_t length, int64_t dim, int processors, int resting = 0) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
     const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
     const int64_t longest = DivideUp(length, 2 * kChunk);
-    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
+    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks + resting);
     span = DivideUp(DivideUp(length, cuts), kChunk) * kChunk;
     count = DivideUp(length, span);
   }
 
-  dim3 Grid(int64_t batch) const { return dim3(block_tiles, count, unsigned(batch)); }
+  // Of `many` spans of each sequence.
+  dim3 Grid(int64_t batch, int many) const { return dim3(block_tiles, many, unsigned(batch)); }
 };
 
 // Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
@@ -52,7 +54,7 @@ struct Place {
 };
 
 template <bool kUsual, typename T>
-__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span) {
+__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int nth) {
   Place at;
   at.lane = threadIdx.x % kWarp;
   at.b = blockIdx.z;
@@ -60,7 +62,7 @@ __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span) {
   at.inside = e < dim;
   at.e = min(e, dim - 1);
   at.columns = kUsual ? Columns{first, kWarp, true} : Columns{min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
-  at.first = blockIdx.y * span;
+  at.first = nth * span;
   at.last = min(int(p.length), at.first + span);
   at.sequence = int64_t(at.b) * p.length * p.dim;
   return at;
@@ -122,28 +124,28 @@ struct Projections {
   }
 };
 
-// Carries states over the spans of a sequence. ends [batch, spans, N, dim]: each span's state from zero; become the states it starts from.
-// steps [batch, spans, dim]: the sum of its time steps, or -1 where the state starts anew inside. `direction` is 1 forward, -1 backward.
+// Carries states over the cuts of a sequence. ends [batch, cuts, N, dim]: the states at the cuts that their spans make from zero; become the true ones.
+// steps [batch, cuts, dim]: the sum of a span's time steps, or -1 where the state starts anew inside. `direction` is 1 forward, -1 backward.
 template <int N>
-__global__ void Carry(float* ends, const float* steps, const float* a, int spans, int state, int dim, int direction) {
+__global__ void Carry(float* ends, const float* steps, const float* a, int cuts, int state, int dim, int direction) {
   const int e = blockIdx.x * blockDim.x + threadIdx.x, n = blockIdx.y, b = blockIdx.z;
   if (e >= dim) return;
   const float decay = n < state ? a[int64_t(e) * state + n] * kLog2E : 0.0f;
   float h = 0;
-  for (int first = 0; first < spans; first += kTogether) {
+  for (int first = 0; first < cuts; first += kTogether) {
     float* end[kTogether];
     float own[kTogether], sum[kTogether];
 #pragma unroll
     for (int i = 0; i < kTogether; ++i) {
-      const int nth = min(first + i, spans - 1), s = direction > 0 ? nth : spans - 1 - nth;
-      end[i] = ends + ((int64_t(b) * spans + s) * N + n) * dim + e;
-      own[i] = *end[i], sum[i] = steps[(int64_t(b) * spans + s) * dim + e];
+      const int nth = min(first + i, cuts - 1), s = direction > 0 ? nth : cuts - 1 - nth;
+      end[i] = ends + ((int64_t(b) * cuts + s) * N + n) * dim + e;
+      own[i] = *end[i], sum[i] = steps[(int64_t(b) * cuts + s) * dim + e];
     }
 #pragma unroll
     for (int i = 0; i < kTogether; ++i) {
-      if (first + i >= spans) break;
-      *end[i] = h;
+      if (first + i >= cuts) break;
       h = own[i] + (sum[i] < 0.0f ? 0.0f : Exp2(sum[i] * decay) * h);
+      *end[i] = h;
     }
   }
 }

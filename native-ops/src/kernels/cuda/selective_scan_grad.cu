@@ -161,13 +161,13 @@ struct Product {
   }
 };
 
-// What reaches the position before each span when nothing reaches its end.
+// What reaches the position before each span but the first when nothing reaches its end.
 // kUsual: see `IsUsual`.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf<kUsual>(p, span);
+  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y + 1);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
   const Columns& columns = at.columns;
@@ -267,7 +267,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   constexpr int kZeros = Commons::template kZeros<1 + kSide>;
   __shared__ __align__(128) float zeros[kZeros];
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf<kUsual>(p, span);
+  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
   const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
@@ -291,7 +291,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
   const float counts = kUsual || at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
 #pragma unroll
-  for (int n = 0; n < N; ++n) dh[n] = incoming ? counts * incoming[(part * N + n) * dim + at.e] : 0.0f;
+  for (int n = 0; n < N; ++n) dh[n] = at.last < length ? counts * incoming[((part - at.b) * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const int64_t chunks = (p.length + chunk - 1) / chunk;
 
@@ -547,15 +547,15 @@ template <typename T, int N>
 cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const SelectiveScanParams<T>& p = g.forward;
   const Spans spans(p.batch, p.length, p.dim, device.processors);
-  const dim3 grid = spans.Grid(p.batch), block(kBlockWarps * kWarp);
-  const int parts = int(p.batch) * spans.count;
-  float* incoming = nullptr;
-  if (spans.count > 1) {
-    incoming = device.Scratch<float>(size_t(parts) * N * p.dim);
-    float* steps = device.Scratch<float>(size_t(parts) * p.dim);
+  const dim3 grid = spans.Grid(p.batch, spans.count), block(kBlockWarps * kWarp);
+  const int parts = int(p.batch) * spans.count, cuts = spans.count - 1;
+  float* incoming = nullptr;  // at the cuts
+  if (cuts > 0) {
+    incoming = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
+    float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
     const auto reaching = IsUsual<N>(p) ? Reaching<T, N, true> : Reaching<T, N, false>;
-    reaching<<<grid, block, 0, device.stream>>>(g, spans.span, incoming, steps);
-    Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, spans.count, int(p.state), int(p.dim), -1);
+    reaching<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(g, spans.span, incoming, steps);
+    Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, cuts, int(p.state), int(p.dim), -1);
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
