@@ -53,8 +53,8 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
   for (const [key, { pictures, texts }] of samples) {
     const [picture, ...others] = pictures
     if (picture) {
-      const { captions, tags, facts, note } = await saidIn(key, texts)
-      const said = { captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note }
+      const { facts, ...words } = await saidIn(key, texts)
+      const said = { ...words, facts: { ...(split ? { split } : {}), ...facts } }
       const source = `${folder}${picture.name}`
       if (isVideoName(picture.name)) yield { source, ...said, video: videoOf(picture) }
       else yield { source, ...said, read: () => picture.read(fileLimitBytes) }

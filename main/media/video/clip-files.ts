@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { ledgerState, sourceFacts, type ClipFacts, type LedgerTotals } from '#contracts/dataset.ts'
-import { clip, clipRules, trim, videoReason, type Clip, type VideoEntry } from '#contracts/video.ts'
+import { clip, clipRules, trim, videoReason, wholeClip, type Clip, type VideoEntry } from '#contracts/video.ts'
 import { jsonLines, readJsonLines } from '../../store/json-lines.ts'
 import { isCode, type SafeFs } from '../../store/safe-fs.ts'
 
@@ -32,6 +32,8 @@ export const videoLine = z.object({
     imageSize: z.number().int(),
     rules: clipRules,
     trim: trim.nullable(),
+    /** That its source said that it is a clip as it is. */
+    whole: wholeClip.nullable().default(null),
     frames: z.number().int(),
     usedFrames: z.number().int(),
     /** Of the video, upright and with square pixels; the first studios did not note it. */

@@ -44,7 +44,8 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
       run.signal.throwIfAborted()
       const tell = (doing: string) => run.onProgress({ done, total, file: `${video.source}${doing}` })
       tell('')
-      const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null }
+      const byHand = trims.has(video.source) || thresholds.has(video.source)
+      const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null, byHand }
       await intake.take(root, video, wanted, tell)
       done++
     }
