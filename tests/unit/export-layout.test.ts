@@ -12,7 +12,7 @@ import type { NewFolder } from '#main/store/safe-fs.ts'
 const item: ExportItem = {
   ...{ id: '0123456789abcdef0123' as ItemId, source: 'a.png', caption: 'a', captions: [], tags: [], split: 'train', author: '' },
   ...{ licence: '', consent: 'unknown', origin: '', repeats: null, concept: '', width: 9, height: 9, shard: 0, slot: 0, pixelHash: '' },
-  isClip: false,
+  clip: null,
   original: null,
 }
 const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8, latents: null }
@@ -32,7 +32,7 @@ describe('names in an export', () => {
         fc.array(fc.record({ concept, repeats: fc.integer({ min: 1, max: 10_000 }) }), { minLength: 1, maxLength: 8 }),
         (groups) => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
-          const survey = new SurveyCount()
+          const survey = new SurveyCount('picture')
           for (const one of items) survey.add(one)
           const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0), null)
           const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
@@ -48,7 +48,7 @@ describe('names in an export', () => {
 
   test('do not depend on what else is exported', () => {
     const name = (items: readonly ExportItem[]) => {
-      const survey = new SurveyCount()
+      const survey = new SurveyCount('picture')
       for (const one of items) survey.add(one)
       return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0), null).files(item, picture)[0]!.name
     }
@@ -74,7 +74,7 @@ test('a tar ends after 10,000 samples, and no sample lies in two', async () => {
 })
 
 test('when one file of a sample cannot be written, the others have ended before that is told: nothing comes into a folder that is taken away', async () => {
-  const survey = new SurveyCount()
+  const survey = new SurveyCount('picture')
   survey.add(item)
   let open = 0
   const folder = {

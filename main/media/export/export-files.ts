@@ -1,6 +1,6 @@
 import type { LeftOutReason } from '#contracts/export.ts'
 import type { NewFolder } from '../../store/safe-fs.ts'
-import type { ExportFile, ExportItem, ExportPicture } from './export-item.ts'
+import type { ExportFile, ExportItem, ExportPicture, ExportVideo } from './export-item.ts'
 import type { Layout } from './layout.ts'
 import { LineFile } from './line-file.ts'
 import { TarShards } from './tar-shards.ts'
@@ -34,7 +34,18 @@ export class ExportFiles {
     await Promise.all(writes)
   }
 
+  /** The same for a clip. */
+  async placeVideo(item: ExportItem, { ending, write }: ExportVideo): Promise<void> {
+    this.#plainBytes += await this.#folder.made(this.#layout.video!(item, ending), write)
+  }
+
   /** The part that has an order: one item after the other. */
+  async addVideo(item: ExportItem, video: ExportVideo): Promise<void> {
+    const listed = this.#layout.line(item, video)
+    if (listed) await this.#line(listed.name, listed.line)
+  }
+
+  /** The same for a picture. */
   async add(item: ExportItem, picture: ExportPicture): Promise<void> {
     const { tar } = this.#layout
     if (tar) {

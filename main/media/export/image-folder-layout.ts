@@ -10,6 +10,7 @@ export function imageFolderLayout({ survey, splits }: LayoutOptions): Layout {
     endings: new Set(['png', 'jpg', 'webp', 'gif', 'tif', 'avif']),
     tar: null,
     files: (item, { bytes, ending }) => [{ name: `${place(item.split)}${item.id}.${ending}`, bytes }],
+    video: null,
     line: (item, { ending }) => ({
       name: `${place(item.split)}metadata.jsonl`,
       // Every line has the same columns: readers take their types from the first lines.

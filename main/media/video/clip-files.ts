@@ -156,12 +156,21 @@ export class ClipFiles {
 
   /** The same where it is known in which shard and from which slot on the clip lies. @throws StudioError corrupt-file when it ends before that. */
   async record({ shard, slot }: Pick<StoredClip, 'shard' | 'slot'>, index: number, imageSize: number): Promise<Uint8Array> {
-    const rgb = new Uint8Array(imageSize * imageSize * 3)
+    for await (const rgb of this.frames({ shard, slot: slot + index, frames: 1 }, imageSize)) return rgb
+    throw new TypeError('ClipFiles.record: no frame was read')
+  }
+
+  /** The frames of a clip, one after the other, each with bytes of its own. @throws StudioError corrupt-file when the shard ends before the last. */
+  async *frames({ shard, slot, frames }: Pick<StoredClip, 'shard' | 'slot' | 'frames'>, imageSize: number): AsyncGenerator<Uint8Array> {
     const handle = await open(this.shardPath(shard))
     try {
-      const { bytesRead } = await handle.read(rgb, 0, rgb.length, (slot + index) * rgb.length)
-      if (bytesRead === rgb.length) return rgb
-      throw new StudioError('corrupt-file', `The clips' file ${shard} ends before frame ${slot + index}. Import the videos again.`)
+      for (let record = slot; record < slot + frames; record++) {
+        const rgb = new Uint8Array(imageSize * imageSize * 3)
+        const { bytesRead } = await handle.read(rgb, 0, rgb.length, record * rgb.length)
+        if (bytesRead !== rgb.length)
+          throw new StudioError('corrupt-file', `The clips' file ${shard} ends before frame ${record}. Import the videos again.`)
+        yield rgb
+      }
     } finally {
       await handle.close()
     }
