@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { exportLayout } from '#contracts/export.ts'
+import { exportLayout, kindIn } from '#contracts/export.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
 import { ExportFiles } from '#main/media/export/export-files.ts'
@@ -32,13 +32,15 @@ describe('names in an export', () => {
         fc.array(fc.record({ concept, repeats: fc.integer({ min: 1, max: 10_000 }) }), { minLength: 1, maxLength: 8 }),
         (groups) => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
-          const survey = new SurveyCount('picture')
+          const survey = new SurveyCount(kindIn(layout))
           for (const one of items) survey.add(one)
           const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0), null)
-          const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
+          const filesOf = (one: ExportItem) => (rules.video ? [rules.video(one, 'mkv')] : rules.files(one, picture).map(({ name }) => name))
+          const names = items.flatMap((one) => filesOf(one).map((name) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
+          expect(names.length).toBeGreaterThanOrEqual(items.length)
           for (const name of names) for (const part of name.split('/').filter((one) => one !== '')) expect(part).toMatch(safe)
           expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length)
-          const folders = new Map(items.map((one) => [JSON.stringify([one.repeats, one.concept || 'picture']), rules.files(one, picture)[0]!.name.split('/').slice(0, -1).join('/')])) // prettier-ignore
+          const folders = new Map(items.map((one) => [JSON.stringify([one.repeats, one.concept || 'picture']), filesOf(one)[0]!.split('/').slice(0, -1).join('/')])) // prettier-ignore
           if (layout === 'kohya') expect(new Set([...folders.values()].map((name) => name.toLowerCase())).size).toBe(folders.size)
         },
       ),
