@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { exportRequest, type ExportRequest } from '#contracts/export.ts'
@@ -61,8 +61,12 @@ test('clips are exported as the very frames that are kept, and pictures are left
   const folder = join(home, 'out')
   const job = await exportTo({ folder, splits: 'together' })
   expect(job).toMatchObject({ state: 'done', result: { totals: { items: 4, leftOut: [{ reason: 'picture', items: 1 }] } } })
+  const sizeBytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+  expect(job.result).toMatchObject({ totals: { sizeBytes } })
   const clips = await clipsOf(studio)
-  expect(readdirSync(folder).sort()).toEqual([...clips.map(({ id }) => `${id}.mkv`), 'README.md', 'left-out.jsonl', 'metadata.jsonl'].sort())
+  expect(readdirSync(folder).sort()).toEqual(
+    [...clips.map(({ id }) => `${id}.mkv`), 'README.md', 'left-out.jsonl', 'metadata.jsonl'].sort(),
+  )
   for (const { id, pixelHash, clip } of clips) {
     const rgb = decoded(join(folder, `${id}.mkv`))
     expect(rgb.length).toBe(clip!.frames * size * size * 3)
@@ -74,7 +78,9 @@ test('clips are exported as the very frames that are kept, and pictures are left
   expect(new Set(clips.map(({ clip }) => clip!.frameRate))).toEqual(new Set([12, 25]))
   expect(readFileSync(join(folder, 'metadata.jsonl'), 'utf8')).toContain('"clip_frame_rate":25.0}') // its readers take types from the first lines
   expect(rows(join(folder, 'left-out.jsonl'))).toMatchObject([{ source: 'a.png', reason: 'picture' }])
-  expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain('4 clips, exactly the frames that the studio keeps of them, without loss')
+  expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain(
+    '4 clips, exactly the frames that the studio keeps of them, without loss',
+  )
 })
 
 test('an import of it gives the same clips in another studio, although it cuts other videos into clips of 3 frames', async () => {
@@ -126,7 +132,8 @@ test('layouts of pictures leave the clips out, and both are told beforehand', as
 test('what cannot be is refused before anything is written', async () => {
   await expect(start({ folder: join(home, 'no'), pixels: 'originals' })).rejects.toMatchObject({
     code: 'invalid-request',
-    message: 'A clip is a part of a video as it is trained on, so the video folder takes the training pixels. Choose these, or another layout.',
+    message:
+      'A clip is a part of a video as it is trained on, so the video folder takes the training pixels. Choose these, or another layout.',
   })
   const [picture] = (await studio.context.project().dataset.items()).filter(({ clip }) => !clip)
   expect(await exportTo({ folder: join(home, 'no'), what: { kind: 'ids', ids: [picture!.id] } })).toMatchObject({

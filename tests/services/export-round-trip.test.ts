@@ -165,23 +165,27 @@ const anyRules = fc
   })
   .map((rules) => clipRules.parse(rules))
 
-test('export to a video folder and import again gives the same clips, frame for frame, by whatever rules the import cuts', { timeout: 600_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(clipSets, anyRules, fc.boolean(), async (items, rules, apart) => {
-      const folder = join(home, 'films')
-      rmSync(folder, { recursive: true, force: true })
-      const plan = { layout: 'videofolder', pixels: 'training', tags: 'beside', latents: false } as const
-      await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
-      const again = await importAgain(folder, clipSize, rules)
+test(
+  'export to a video folder and import again gives the same clips, frame for frame, by whatever rules the import cuts',
+  { timeout: 600_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(clipSets, anyRules, fc.boolean(), async (items, rules, apart) => {
+        const folder = join(home, 'films')
+        rmSync(folder, { recursive: true, force: true })
+        const plan = { layout: 'videofolder', pixels: 'training', tags: 'beside', latents: false } as const
+        await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
+        const again = await importAgain(folder, clipSize, rules)
 
-      const expected = items.map((item) => ({ pixelHash: item.pixelHash, frames: item.clip!.frames, frameRate: item.clip!.frameRate, ...words(item), ...allFacts(item), ...(apart ? { split: item.split } : {}) })) // prettier-ignore
-      const names = Object.keys(expected[0]!)
-      const found = again.map((item) => ({ ...item, ...(item['clip'] as { frames: number; frameRate: number }) }))
-      const shown = found.map((item) => Object.fromEntries(names.map((name) => [name, (item as Record<string, unknown>)[name]])))
-      const sorted = (list: Record<string, unknown>[]) => list.map((one) => JSON.stringify(one)).sort()
-      expect(sorted(shown)).toEqual(sorted(expected))
-      expect(found.map(({ frames, firstFrame, lastFrame, startSeconds, stride }: Record<string, unknown>) => [Number(lastFrame) + 1 - Number(frames), firstFrame, startSeconds, stride])).toEqual(items.map(() => [0, 0, 0, 1])) // prettier-ignore
-    }),
-    { numRuns: process.env['ZIGMA_LONG'] === '1' ? 100 : 6 },
-  )
-})
+        const expected = items.map((item) => ({ pixelHash: item.pixelHash, frames: item.clip!.frames, frameRate: item.clip!.frameRate, ...words(item), ...allFacts(item), ...(apart ? { split: item.split } : {}) })) // prettier-ignore
+        const names = Object.keys(expected[0]!)
+        const found = again.map((item) => ({ ...item, ...(item['clip'] as { frames: number; frameRate: number }) }))
+        const shown = found.map((item) => Object.fromEntries(names.map((name) => [name, (item as Record<string, unknown>)[name]])))
+        const sorted = (list: Record<string, unknown>[]) => list.map((one) => JSON.stringify(one)).sort()
+        expect(sorted(shown)).toEqual(sorted(expected))
+        expect(found.map(({ frames, firstFrame, lastFrame, startSeconds, stride }: Record<string, unknown>) => [Number(lastFrame) + 1 - Number(frames), firstFrame, startSeconds, stride])).toEqual(items.map(() => [0, 0, 0, 1])) // prettier-ignore
+      }),
+      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 100 : 6 },
+    )
+  },
+)

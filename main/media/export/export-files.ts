@@ -36,7 +36,8 @@ export class ExportFiles {
 
   /** The same for a clip. */
   async placeVideo(item: ExportItem, { ending, write }: ExportVideo): Promise<void> {
-    this.#plainBytes += await this.#folder.made(this.#layout.video!(item, ending), write)
+    const sizeBytes = await this.#folder.made(this.#layout.video!(item, ending), write)
+    this.#plainBytes += sizeBytes // not before: others are made meanwhile
   }
 
   /** The part that has an order: one item after the other. */

@@ -51,7 +51,24 @@ async function run(
 ): Promise<void> {
   const raw = ['-f', 'rawvideo', '-pixel_format', 'rgb24', '-video_size', `${imageSize}x${imageSize}`, '-framerate', String(frameRate)]
   // Every frame is a key frame and has a checksum; nothing is written that depends on time, machine or chance.
-  const codec = ['-c:v', 'ffv1', '-level', '3', '-coder', '1', '-g', '1', '-slices', '4', '-slicecrc', '1', '-pix_fmt', 'bgr0', '-threads', '1']
+  const codec = [
+    '-c:v',
+    'ffv1',
+    '-level',
+    '3',
+    '-coder',
+    '1',
+    '-g',
+    '1',
+    '-slices',
+    '4',
+    '-slicecrc',
+    '1',
+    '-pix_fmt',
+    'bgr0',
+    '-threads',
+    '1',
+  ]
   const container = ['-flags:v', '+bitexact', '-fflags', '+bitexact', '-metadata', `comment=${comment}`, '-f', 'matroska']
   try {
     const { exitCode, said } = await runFfmpeg({
