@@ -96,8 +96,12 @@ export async function lookUp<T>(
 export async function roomsOf(project: OpenProject, plan: Pick<ExportPlan, 'layout' | 'pixels' | 'latents'>): Promise<PictureRooms> {
   const imageSize = await project.dataset.imageSize()
   const ofClips = kindIn(plan.layout) === 'clip'
-  if (imageSize === null && !(ofClips && (await project.clips.clips()).length > 0))
-    throw new StudioError('bad-source', `The data set is empty. Import ${ofClips ? 'videos' : 'pictures'} first.`)
+  if (imageSize === null) {
+    const hasClips = (await project.clips.clips()).length > 0
+    if (!hasClips) throw new StudioError('bad-source', `The data set is empty. Import ${ofClips ? 'videos' : 'pictures'} first.`)
+    if (!ofClips)
+      throw new StudioError('bad-source', 'The data set holds clips and no picture. Import pictures, or export the clips as a video folder.')
+  }
   return {
     ...{ plan, imageSize, clips: project.clips, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals },
     latents: await latentsOf(project, plan, imageSize),

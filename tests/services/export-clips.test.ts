@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { exportRequest, type ExportRequest } from '#contracts/export.ts'
@@ -93,6 +93,31 @@ test('an import of it gives the same clips in another studio, although it cuts o
   const check = await other.services['import.check'](
     { source: { kind: 'folder', path: join(home, 'out') }, options: { imageSize: size, background: '#ffffff', clips: { frames: 3, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null } } }, call) // prettier-ignore
   expect(check.videos).toMatchObject({ found: 4, probed: 4, clips: 4, frames: 32 })
+})
+
+test('people who say how one of its videos is cut have the last word', async () => {
+  const other = await newStudio(temporaryFolder())
+  const [cut] = globSync('*.mkv', { cwd: join(home, 'out') }).sort()
+  const rules = { frames: 3, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
+  const trims = [{ source: cut!, trim: { startSeconds: 0, endSeconds: null } }]
+  const request = { path: join(home, 'out'), options: { imageSize: size, rules, trims, thresholds: [] } }
+  expect(await ended(other, await other.services['video.import'](request, call))).toMatchObject({ state: 'done' })
+  const told = (await clipsOf(other)).map(({ source, clip }) => [source === cut, clip!.frames].join(' '))
+  expect(told.sort()).toEqual(['false 8', 'false 8', 'false 8', 'true 3', 'true 3'])
+})
+
+test('a data set of clips alone is exported, and layouts of pictures say what to do', async () => {
+  const folder = temporaryFolder()
+  const other = await newStudio(folder)
+  rmSync(join(other.context.project().folder.dataset, 'dataset.json')) // no picture was ever imported
+  const rules = { frames: 8, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
+  const request = { path: join(home, 'out'), options: { imageSize: size, rules, trims: [], thresholds: [] } }
+  await ended(other, await other.services['video.import'](request, call))
+  const job = await other.services['export.start'](requestOf({ folder: join(folder, 'out') }), call)
+  expect(await ended(other, job)).toMatchObject({ state: 'done', result: { totals: { items: 4, leftOut: [] } } })
+  await expect(other.services['export.start'](requestOf({ layout: 'kohya', folder: join(folder, 'no') }), call)).rejects.toThrow(
+    'The data set holds clips and no picture. Import pictures, or export the clips as a video folder.',
+  )
 })
 
 test('a video that has another number of frames than its list says is refused with the way out', async () => {

@@ -47,7 +47,7 @@ async function* pictureSizes(sample: readonly ExportItem[], rooms: Rooms, layout
       const length = typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length
       return Math.ceil(length / block) * block + (layout.tar ? tarBlock : 0)
     })
-    yield sizes.reduce((sum, size) => sum + size, layout.line(source.item, one.picture)?.line.length ?? 0)
+    yield sizes.reduce((sum, size) => sum + size, layout.line(source.item, one.picture, false)?.line.length ?? 0)
   }
 }
 
@@ -58,7 +58,7 @@ async function* clipSizes(sample: readonly ExportItem[], rooms: Rooms, layout: L
     const some = Math.min(frames, sampleFrames)
     try {
       const sizeBytes = await encodedSize(rooms.ffmpeg!, encoding(rooms, item, some, signal))
-      yield Math.ceil((sizeBytes * frames) / some / diskBlock) * diskBlock + (layout.line(item, { ending: '' })?.line.length ?? 0)
+      yield Math.ceil((sizeBytes * frames) / some / diskBlock) * diskBlock + (layout.line(item, { ending: '' }, false)?.line.length ?? 0)
     } catch (error) {
       if (!isGone(error)) throw error
     }

@@ -42,8 +42,7 @@ export class ExportFiles {
 
   /** The part that has an order: one item after the other. */
   async addVideo(item: ExportItem, video: ExportVideo): Promise<void> {
-    const listed = this.#layout.line(item, video)
-    if (listed) await this.#line(listed.name, listed.line)
+    await this.#list(item, video)
   }
 
   /** The same for a picture. */
@@ -55,8 +54,7 @@ export class ExportFiles {
       this.#shards.set(first, shards)
       await shards.add(this.#layout.files(item, picture))
     }
-    const listed = this.#layout.line(item, picture)
-    if (listed) await this.#line(listed.name, listed.line)
+    await this.#list(item, picture)
   }
 
   leaveOut(line: { source: string; reason: LeftOutReason; detail: string }): Promise<void> {
@@ -73,6 +71,13 @@ export class ExportFiles {
   /** Closes what is open. Files that were kept already go with their folder. */
   async discard(): Promise<void> {
     for (const part of [...this.#shards.values(), ...this.#lists.values()]) await part.discard()
+  }
+
+  async #list(item: ExportItem, made: Pick<ExportPicture, 'ending'>): Promise<void> {
+    const listed = this.#layout.line(item, made, false)
+    if (!listed) return
+    const first = this.#lists.has(listed.name) ? null : this.#layout.line(item, made, true)
+    await this.#line(listed.name, (first ?? listed).line)
   }
 
   async #line(name: string, line: string): Promise<void> {

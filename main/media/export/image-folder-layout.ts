@@ -1,4 +1,4 @@
-import { factRecord } from './caption-record.ts'
+import { factColumns } from './caption-record.ts'
 import { factNames } from './export-item.ts'
 import type { Layout, LayoutOptions } from './layout.ts'
 
@@ -11,10 +11,9 @@ export function imageFolderLayout({ survey, splits }: LayoutOptions): Layout {
     tar: null,
     files: (item, { bytes, ending }) => [{ name: `${place(item.split)}${item.id}.${ending}`, bytes }],
     video: null,
-    line: (item, { ending }) => ({
+    line: (item, { ending }, isFirst) => ({
       name: `${place(item.split)}metadata.jsonl`,
-      // Every line has the same columns: readers take their types from the first lines.
-      line: JSON.stringify({ file_name: `${item.id}.${ending}`, text: item.caption, ...factRecord(item, columns, { isWhole: true }) }),
+      line: JSON.stringify({ file_name: `${item.id}.${ending}`, text: item.caption, ...factColumns(item, columns, { isFirst }) }),
     }),
     extras: () => [],
     usage: [

@@ -17,8 +17,8 @@ export interface Layout {
   files(item: ExportItem, picture: ExportPicture): ExportFile[]
   /** The file of a clip; null where the layout holds pictures. */
   readonly video: ((item: ExportItem, ending: string) => string) | null
-  /** A line of a list of items, and the list's name. */
-  line(item: ExportItem, made: Pick<ExportPicture, 'ending'>): { name: string; line: string } | null
+  /** A line of a list of items, and the list's name. `isFirst`: the list has no other yet. */
+  line(item: ExportItem, made: Pick<ExportPicture, 'ending'>, isFirst: boolean): { name: string; line: string } | null
   /** Files that speak of all items. */
   extras(): ExportFile[]
   /** For people: how other programs read the export. */

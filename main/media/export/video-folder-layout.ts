@@ -1,5 +1,5 @@
 import { wholeKeys } from '../sources/caption.ts'
-import { factRecord } from './caption-record.ts'
+import { factColumns } from './caption-record.ts'
 import { factNames } from './export-item.ts'
 import type { Layout, LayoutOptions } from './layout.ts'
 
@@ -12,9 +12,9 @@ export function videoFolderLayout({ survey, splits }: LayoutOptions): Layout {
     tar: null,
     files: () => [],
     video: (item, ending) => `${place(item.split)}${item.id}.${ending}`,
-    line: (item, { ending }) => {
+    line: (item, { ending }, isFirst) => {
       const { frames, frameRate } = item.clip!
-      const facts = factRecord(item, columns, { isWhole: true })
+      const facts = factColumns(item, columns, { isFirst })
       const row = JSON.stringify({ file_name: `${item.id}.${ending}`, text: item.caption, ...facts, [wholeKeys.frames]: frames })
       return {
         name: `${place(item.split)}metadata.jsonl`,
