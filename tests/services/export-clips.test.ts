@@ -16,6 +16,7 @@ import { afterAll, expect, test } from 'vitest'
 import { exportRequest, type ExportRequest } from '#contracts/export.ts'
 import type { Job } from '#contracts/job.ts'
 import type { JobId } from '#contracts/project.ts'
+import type { Trim, VideoId } from '#contracts/video.ts'
 import type { Studio } from '#main/compose.ts'
 import { ClipFiles } from '#main/media/video/clip-files.ts'
 import { encodeFrames } from '#main/media/video/encode-frames.ts'
@@ -132,6 +133,13 @@ test('people who say how one of its videos is cut have the last word', async () 
   const [cut] = globSync('*.mkv', { cwd: join(home, 'out') }).sort()
   const rules = { frames: 3, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
   const trims = [{ source: cut!, trim: { startSeconds: 0, endSeconds: null } }]
+  const [video] = await other.services['video.list']({ path: join(home, 'out') }, call)
+  const planned = async (by: { trim: Trim | null; ownThreshold?: boolean }) =>
+    (await other.services['video.plan']({ id: video!.id as VideoId, rules, ...by }, call)).clips.map(({ frames }) => frames)
+  expect(video!.source).toBe(cut)
+  expect(await planned({ trim: null })).toEqual([8])
+  expect(await planned({ trim: trims[0]!.trim })).toEqual([3, 3])
+  expect(await planned({ trim: null, ownThreshold: true })).toEqual([3, 3])
   const request = { path: join(home, 'out'), options: { imageSize: size, rules, trims, thresholds: [] } }
   expect(await ended(other, await other.services['video.import'](request, call))).toMatchObject({ state: 'done' })
   const told = (await clipsOf(other)).map(({ source, clip }) => [source === cut, clip!.frames].join(' '))

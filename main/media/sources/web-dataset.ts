@@ -106,8 +106,33 @@ async function* oneShard(name: string, openShard: (name: string) => Promise<TarT
     yield { source: name, refused: { reason: error.reason, detail: error.message } }
     return
   }
+  const reading = new Set<Promise<unknown>>()
+  let isOpen = true
+  /** Whoever lists a shard is ahead of who reads it: what is read when all of it is listed finds it opened again. */
+  const later = (source: string, read: () => Promise<Uint8Array>) => async () => {
+    const bytes = isOpen ? read() : readAgain(() => openShard(name), source.slice(name.length + 1))
+    reading.add(bytes)
+    return bytes.finally(() => reading.delete(bytes))
+  }
   try {
-    yield* shardItems(tar, name, `${name}/`)
+    for await (const item of shardItems(tar, name, `${name}/`)) {
+      if ('read' in item) yield { ...item, read: later(item.source, item.read) }
+      else if ('video' in item && 'read' in item.video) yield { ...item, video: { read: later(item.source, item.video.read) } }
+      else yield item
+    }
+  } finally {
+    isOpen = false
+    await Promise.allSettled(reading)
+    await tar.close()
+  }
+}
+
+async function readAgain(open: () => Promise<TarTree>, name: string): Promise<Uint8Array> {
+  const tar = await open()
+  try {
+    const file = await tar.find(name)
+    if (!file) throw new PictureError('unreadable', 'The tar is another one now. Import it again.')
+    return await file.read(fileLimitBytes)
   } finally {
     await tar.close()
   }
