@@ -51,7 +51,7 @@ export async function freezeExport(
     const card = datasetCard(
       project.file.name,
       { ...summary, snapshot: snapshotOf(plan, summary.snapshot) },
-      project.figures.cardFacts(listed.condition),
+      project.figures.cardFacts(listed.condition(kindIn(plan.layout))),
     )
     return { survey, card, rooms, sample: await listed.sample(sampleItems, kindIn(plan.layout)) }
   })
@@ -100,7 +100,10 @@ export async function roomsOf(project: OpenProject, plan: Pick<ExportPlan, 'layo
     const hasClips = (await project.clips.clips()).length > 0
     if (!hasClips) throw new StudioError('bad-source', `The data set is empty. Import ${ofClips ? 'videos' : 'pictures'} first.`)
     if (!ofClips)
-      throw new StudioError('bad-source', 'The data set holds clips and no picture. Import pictures, or export the clips as a video folder.')
+      throw new StudioError(
+        'bad-source',
+        'The data set holds clips and no picture. Import pictures, or export the clips as a video folder.',
+      )
   }
   return {
     ...{ plan, imageSize, clips: project.clips, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals },

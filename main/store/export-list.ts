@@ -106,8 +106,10 @@ export class ListedItems {
     this.#withOriginals = withOriginals
   }
 
-  /** The items as a condition on `curated`. */
-  readonly condition: Condition = { sql: 'curated.id IN (SELECT id FROM temp.exported)', values: [] }
+  /** The items of a kind as a condition on `curated`. */
+  condition(kind: ExportedKind): Condition {
+    return { sql: 'curated.id IN (SELECT id FROM temp.exported WHERE kind = ?)', values: [kind] }
+  }
 
   counts(kind: ExportedKind): ExportCounts {
     const counts = this.#db

@@ -91,9 +91,10 @@ test('clips are exported as the very frames that are kept, and pictures are left
   expect(new Set(clips.map(({ clip }) => clip!.frameRate))).toEqual(new Set([12, 25]))
   expect(readFileSync(join(folder, 'metadata.jsonl'), 'utf8')).toContain('"clip_frame_rate":25.0}') // its readers take types from the first lines
   expect(rows(join(folder, 'left-out.jsonl'))).toMatchObject([{ source: 'a.png', reason: 'picture' }])
-  expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain(
-    '4 clips, exactly the frames that the studio keeps of them, without loss',
-  )
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+  expect(readme).toContain('\ntask_categories:\n- text-to-video\nsize_categories:')
+  expect(readme).toContain('\n4 clips of 32 frames in all, trained on as squares of 32 pixels; 4 items with a caption')
+  expect(readme).toContain('4 clips, exactly the frames that the studio keeps of them, without loss')
 })
 
 test('an import of it gives the same clips in another studio, although it cuts other videos into clips of 3 frames', async () => {

@@ -116,8 +116,10 @@ async function* oneShard(name: string, openShard: (name: string) => Promise<TarT
   }
   try {
     for await (const item of shardItems(tar, name, `${name}/`)) {
-      if ('read' in item) yield { ...item, read: later(item.source, item.read) }
-      else if ('video' in item && 'read' in item.video) yield { ...item, video: { read: later(item.source, item.video.read) } }
+      const from = 'read' in item ? item : 'video' in item && 'read' in item.video ? item.video : null
+      const read = from && later(item.source, () => from.read())
+      if (read && 'read' in item) yield { ...item, read }
+      else if (read && 'video' in item) yield { ...item, video: { read } }
       else yield item
     }
   } finally {
