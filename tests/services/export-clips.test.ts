@@ -20,7 +20,7 @@ import type { Trim, VideoId } from '#contracts/video.ts'
 import type { Studio } from '#main/compose.ts'
 import { ClipFiles } from '#main/media/video/clip-files.ts'
 import { encodeFrames } from '#main/media/video/encode-frames.ts'
-import { SafeFs, sha256 } from '#main/store/safe-fs.ts'
+import { SafeFs, sha256, type FileOperation } from '#main/store/safe-fs.ts'
 import { redBlue } from '#tests/fixtures/pictures.ts'
 import { tar } from '../support/archives.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
@@ -47,8 +47,8 @@ async function ended(studio: Studio, job: { id: string }): Promise<Job> {
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
-async function newStudio(folder: string): Promise<Studio> {
-  const studio = await curatedStudio([], { folder, mayRead: home, imageSize: size })
+async function newStudio(folder: string, fs = new SafeFs()): Promise<Studio> {
+  const studio = await curatedStudio([], { folder, mayRead: home, imageSize: size, fs })
   studios.push(studio)
   return studio
 }
@@ -238,7 +238,37 @@ test('a clip whose frames are damaged on the disk is left out and told', async (
   writeFileSync(shard, sound)
 })
 
-test('an export that is canceled leaves neither files nor a running program', async () => {
+test('an export of clips that is canceled or meets a full disk leaves nothing, whichever file operation fails', async () => {
+  const job = await start({ folder: join(home, 'ended') })
+  while (globSync('.tmp-*-ended/**/*.mkv', { cwd: home }).length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(await studio.services['queue.cancel']({ id: job.id as JobId }, call)).toMatchObject({ state: 'cancelled' })
+  expect(readdirSync(home).filter((name) => name.includes('ended'))).toEqual([])
+
+  let broken: { operation: FileOperation; at: number } | null = null
+  let seen = 0
+  const fs = new SafeFs((operation, path) => {
+    if (broken && path.includes('fails') && operation === broken.operation && seen++ === broken.at)
+      throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+    return undefined
+  })
+  const folder = temporaryFolder()
+  const other = await newStudio(folder, fs)
+  await bringIn(other, join(home, 'beside'), 8)
+  for (const operation of ['open', 'write', 'sync', 'rename', 'folder'] as const) {
+    for (let at = 0; ; at++) {
+      ;[broken, seen] = [{ operation, at }, 0]
+      const tried = await ended(other, await other.services['export.start'](requestOf({ folder: join(folder, 'fails') }), call))
+      broken = null
+      if (tried.state === 'done') break
+      expect(tried).toMatchObject({ state: 'paused', error: { code: 'disk-full' } })
+      expect(readdirSync(folder).filter((name) => name.includes('fails'))).toEqual([])
+      await other.services['queue.cancel']({ id: tried.id }, call)
+    }
+    rmSync(join(folder, 'fails'), { recursive: true })
+  }
+})
+
+test('an encoder that is ended leaves no running program', async () => {
   const folder = temporaryFolder()
   const path = join(folder, 'endless.mkv')
   const ends = new AbortController()
