@@ -2,11 +2,17 @@ import { z } from 'zod'
 import { curationTarget } from './curation.ts'
 
 /**
- * How an export lies on the disk: tars of samples that share a key (img2dataset, WebDataset), Hugging Face's image folder, kohya's folders with a
- * dataset file, or the tars that ZigMa's own code reads.
+ * How an export lies on the disk: tars of samples that share a key (img2dataset, WebDataset), Hugging Face's image folder, its video folder, which
+ * holds the clips, kohya's folders with a dataset file, or the tars that ZigMa's own code reads.
  */
-export const exportLayout = z.enum(['webdataset', 'imagefolder', 'kohya', 'zigma'])
+export const exportLayout = z.enum(['webdataset', 'imagefolder', 'videofolder', 'kohya', 'zigma'])
 export type ExportLayout = z.infer<typeof exportLayout>
+
+/** Readers of a layout expect one of the two. */
+export type ExportedKind = 'picture' | 'clip'
+export function kindIn(layout: ExportLayout): ExportedKind {
+  return layout === 'videofolder' ? 'clip' : 'picture'
+}
 
 /** A frozen list of items, as a run trained on it; the sha256 of its content. */
 export const snapshotName = z.string().regex(/^[0-9a-f]{64}$/, 'must be the name of a snapshot')
@@ -40,15 +46,17 @@ export const exportRequest = exportPlan.extend({ folder: z.string().min(1).max(4
 export type ExportRequest = z.infer<typeof exportRequest>
 
 /** Why an item that was asked for is not in an export. */
-export const leftOutReason = z.enum(['rejected', 'clip', 'original-away', 'format-not-read', 'damaged'])
+export const leftOutReason = z.enum(['rejected', 'clip', 'picture', 'original-away', 'format-not-read', 'damaged'])
 export type LeftOutReason = z.infer<typeof leftOutReason>
 
 export const leftOutCount = z.object({ reason: leftOutReason, items: z.number().int() })
 export type LeftOutCount = z.infer<typeof leftOutCount>
 
-/** What an export would come to. Sizes are told from some of the pictures. */
+/** What an export would come to. Sizes are told from some of the items. */
 export const exportForecast = z.object({
   items: z.number().int(),
+  /** Not among the items: clips where the layout holds pictures, and pictures where it holds clips. */
+  otherKind: z.number().int(),
   rejected: z.number().int(),
   /** Of the items: those whose people refused, and those of whom that is not known. */
   consentRefused: z.number().int(),

@@ -289,7 +289,8 @@ export const studioMethods = {
   'video.scenes': method(z.object({ id: videoId }), job),
   /** Null while the scenes are not looked for yet. */
   'video.scores': method(z.object({ id: videoId }), sceneScores.nullable()),
-  'video.plan': method(z.object({ id: videoId, rules: clipRules, trim: trim.nullable() }), videoPlan),
+  /** What an import makes of a video. One that its folder says to be a clip as it is stays one, but where its trim or its threshold was set by hand. */
+  'video.plan': method(z.object({ id: videoId, rules: clipRules, trim: trim.nullable(), ownThreshold: z.boolean().optional() }), videoPlan),
   /** Pictures of a video, evenly apart. */
   'video.strip': method(
     z.object({ id: videoId, count: z.number().int().min(1).max(200) }),

@@ -83,6 +83,10 @@ export const clipRules = z
   .refine(({ frames, shortest }) => shortest === null || shortest <= frames, 'shortest must not be longer than frames')
 export type ClipRules = z.infer<typeof clipRules>
 
+/** What a source says of a video that is one clip as it is, by whatever rules others are cut: how many frames it has, and how many a second. */
+export const wholeClip = z.object({ frames: z.number().int().min(1).max(512), frameRate: z.number().positive().max(1000) })
+export type WholeClip = z.infer<typeof wholeClip>
+
 /** Why a frame is in no clip. */
 export const dropReason = z.enum(['trimmed', 'retimed', 'stride', 'remainder', 'short-scene'])
 export type DropReason = z.infer<typeof dropReason>

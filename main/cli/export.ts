@@ -1,7 +1,7 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
-import { exportRequest, type ExportLayout, type ExportPlan } from '#contracts/export.ts'
+import { exportRequest, kindIn, type ExportLayout, type ExportPlan } from '#contracts/export.ts'
 import type { Job } from '#contracts/job.ts'
 import { readProject } from '../store/project-folder.ts'
 import type { Output } from './output.ts'
@@ -47,7 +47,7 @@ export async function exportCommand(output: Output, options: Asked): Promise<voi
     const missing = leftOut.map(({ reason, items: count }) => `${count} ${reason}`).join(', ')
     output.answer(
       { folder: result.folder, layout, pixels, ...result.totals },
-      `${items} pictures in "${result.folder}" (${(sizeBytes / 1024 ** 2).toFixed(1)} MiB)${missing ? `; left out: ${missing}, see left-out.jsonl` : ''}.`,
+      `${items} ${kindIn(layout)}s in "${result.folder}" (${(sizeBytes / 1024 ** 2).toFixed(1)} MiB)${missing ? `; left out: ${missing}, see left-out.jsonl` : ''}.`,
     )
   })
 }

@@ -12,11 +12,16 @@ export function datasetCard(
 ): string {
   const count = (n: number, one: string = nounOf(facts)) => `${n} ${one}${n === 1 ? '' : 's'}`
   const pictures = facts.items - facts.clips
-  const clips = facts.clips > 0 ? ` and ${count(facts.clips, 'clip')} of ${facts.frames} frames in all` : ''
+  const clips = `${count(facts.clips, 'clip')} of ${facts.frames} frames in all`
+  const content = [...(pictures > 0 || facts.clips === 0 ? [count(pictures, 'picture')] : []), ...(facts.clips > 0 ? [clips] : [])].join(
+    ' and ',
+  )
   const lines = [
-    ...['---', `pretty_name: ${JSON.stringify(name)}`, `license: ${licenceId(facts)}`, 'task_categories:', '- text-to-image'],
+    ...['---', `pretty_name: ${JSON.stringify(name)}`, `license: ${licenceId(facts)}`, 'task_categories:'],
+    ...(pictures > 0 || facts.clips === 0 ? ['- text-to-image'] : []),
+    ...(facts.clips > 0 ? ['- text-to-video'] : []),
     ...['size_categories:', `- ${sizeCategory(facts.items)}`, '---', '', `# ${escaped(name)}`, ''],
-    `${count(pictures, 'picture')}${clips}${imageSize === null ? '' : `, trained on as squares of ${imageSize} pixels`}; ${count(facts.captioned)} with a caption, ${facts.tagged} with tags.`,
+    `${content}${imageSize === null ? '' : `, trained on as squares of ${imageSize} pixels`}; ${count(facts.captioned)} with a caption, ${facts.tagged} with tags.`,
     ...(snapshot ? [`Snapshot \`${snapshot}\`: the same content has the same name.`] : []),
     ...['', '## Consent and licences', ''],
     ...consentSentences(facts),

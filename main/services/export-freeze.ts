@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
-import type { ExportPlan } from '#contracts/export.ts'
+import { kindIn, type ExportPlan } from '#contracts/export.ts'
 import type { ExportItem, Survey } from '../media/export/export-item.ts'
 import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { LineFile } from '../media/export/line-file.ts'
@@ -31,7 +31,7 @@ export async function freezeExport(
 ): Promise<FrozenExport & { rooms: PictureRooms }> {
   const rooms = await roomsOf(project, plan)
   const { sample, ...frozen } = await lookUp(project, plan, rooms, async (listed) => {
-    const count = new SurveyCount()
+    const count = new SurveyCount(kindIn(plan.layout))
     const lines = new LineFile(await project.fs.newFile(listPath))
     try {
       for await (const items of listed.pages()) {
@@ -46,17 +46,18 @@ export async function freezeExport(
       await lines.discard()
       throw error
     }
-    const survey = count.end(listed.counts().rejected)
+    const survey = count.end(listed.counts(kindIn(plan.layout)).rejected)
     const summary = project.figures.describe(rooms.imageSize)
     const card = datasetCard(
       project.file.name,
       { ...summary, snapshot: snapshotOf(plan, summary.snapshot) },
-      project.figures.cardFacts(listed.condition),
+      project.figures.cardFacts(listed.condition(kindIn(plan.layout))),
     )
-    return { survey, card, rooms, sample: await listed.sample(sampleItems) }
+    return { survey, card, rooms, sample: await listed.sample(sampleItems, kindIn(plan.layout)) }
   })
   // Originals may lie on a slow disk: nobody waits for them with an edit.
-  const { sizeBytes } = await estimate(sample, frozen.survey.items, { ...rooms, plan }, frozen.survey)
+  const held = Object.values(frozen.survey.splits).reduce((sum, items) => sum + items, 0)
+  const { sizeBytes } = await estimate(sample, held, { ...rooms, plan }, frozen.survey, signal)
   return { ...frozen, sizeBytes }
 }
 
@@ -77,6 +78,11 @@ export async function lookUp<T>(
       'invalid-request',
       "ZigMa's own code reads pictures of one format and size, so its layout takes the training pixels. Choose these, or another layout.",
     )
+  if (kindIn(plan.layout) === 'clip' && plan.pixels === 'originals')
+    throw new StudioError(
+      'invalid-request',
+      'A clip is a part of a video as it is trained on, so the video folder takes the training pixels. Choose these, or another layout.',
+    )
   const asked = await askedOf(project, plan)
   return project.index.fresh(() =>
     project.exportList.with(asked, plan.pixels === 'originals' ? 'import' : 'id', async (listed) => {
@@ -89,9 +95,21 @@ export async function lookUp<T>(
 /** Where the pixels and latents of a plan's items are. @throws StudioError bad-source when there are none; invalid-request. */
 export async function roomsOf(project: OpenProject, plan: Pick<ExportPlan, 'layout' | 'pixels' | 'latents'>): Promise<PictureRooms> {
   const imageSize = await project.dataset.imageSize()
-  if (imageSize === null) throw new StudioError('bad-source', 'The data set is empty. Import pictures first.')
-  const latents = await latentsOf(project, plan, imageSize)
-  return { plan, imageSize, latents, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals }
+  const ofClips = kindIn(plan.layout) === 'clip'
+  if (imageSize === null) {
+    const hasClips = (await project.clips.clips()).length > 0
+    if (!hasClips) throw new StudioError('bad-source', `The data set is empty. Import ${ofClips ? 'videos' : 'pictures'} first.`)
+    if (!ofClips)
+      throw new StudioError(
+        'bad-source',
+        'The data set holds clips and no picture. Import pictures, or export the clips as a video folder.',
+      )
+  }
+  return {
+    ...{ plan, imageSize, clips: project.clips, datasetFolder: project.folder.dataset, originalsFolder: project.folder.originals },
+    latents: await latentsOf(project, plan, imageSize),
+    ffmpeg: ofClips ? await project.videos.ffmpeg() : null,
+  }
 }
 
 async function askedOf(project: OpenProject, { what }: ExportPlan): Promise<Asked> {

@@ -8,7 +8,7 @@ import type { OpenProject } from './open-project.ts'
 export async function latentsOf(
   project: OpenProject,
   { layout, latents }: Pick<ExportPlan, 'layout' | 'latents'>,
-  imageSize: number,
+  imageSize: number | null,
 ): Promise<ExportLatents | null> {
   if (!latents) return null
   if (layout !== 'zigma')
@@ -22,6 +22,7 @@ export async function latentsOf(
       'invalid-request',
       'The project has no autoencoder, so its pictures have no latents. Choose one, or export without latents.',
     )
+  if (imageSize === null) throw new TypeError('latentsOf: latents are of pictures, and there is none')
   if (imageSize % autoencoder.factor !== 0)
     throw new StudioError(
       'invalid-request',
@@ -34,7 +35,7 @@ export async function latentsOf(
 export async function checkLatents(listed: ListedItems, latents: ExportLatents): Promise<void> {
   let [pictures, missing] = [0, 0]
   for await (const items of listed.pages()) {
-    const some = items.filter(({ isClip }) => !isClip)
+    const some = items.filter(({ clip }) => !clip)
     pictures += some.length
     missing += some.filter((item) => !latents.has(item)).length
   }

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { SnapshotRecord } from '#contracts/export.ts'
+import { kindIn, type SnapshotRecord } from '#contracts/export.ts'
 import type { StudioServices } from '#contracts/studio.ts'
 import { estimate, sampleItems } from '../media/export/estimate.ts'
 import { SurveyCount } from '../media/export/survey.ts'
@@ -21,16 +21,16 @@ type ExportServices = Pick<
 /** Handing the data set to other programs. */
 export function exportServices(context: StudioContext): ExportServices {
   return {
-    'export.forecast': async ({ folder, ...plan }) => {
+    'export.forecast': async ({ folder, ...plan }, { signal }) => {
       const project = context.project()
       const rooms = await roomsOf(project, plan)
       const { counts, sample } = await lookUp(project, plan, rooms, async (listed) => ({
-        counts: listed.counts(),
-        sample: await listed.sample(sampleItems),
+        counts: listed.counts(kindIn(plan.layout)),
+        sample: await listed.sample(sampleItems, kindIn(plan.layout)),
       }))
-      const survey = new SurveyCount()
+      const survey = new SurveyCount(kindIn(plan.layout))
       for (const item of sample) survey.add(item)
-      const told = await estimate(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected))
+      const told = await estimate(sample, counts.items, { ...rooms, plan }, survey.end(counts.rejected), signal)
       return { ...counts, ...told, freeBytes: await freeBytes(folder ?? project.folder.exports) }
     },
     'export.suggestFolder': async ({ layout, parent }) => ({ folder: await suggestTarget(context.project(), layout, parent) }),

@@ -2,12 +2,12 @@ import { basename, resolve } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
 import { mediaUrl, type StudioServices } from '#contracts/studio.ts'
 import { cutsOf } from '#contracts/video.ts'
-import { planClips } from '../media/video/clip-plan.ts'
-import { describePlan } from '../media/video/plan-words.ts'
+import { planClips, planWhole } from '../media/video/clip-plan.ts'
+import { describePlan, describeWhole } from '../media/video/plan-words.ts'
 import { isVideoName } from '../media/video/video-folder.ts'
 import { VideoError } from '../media/video/video-error.ts'
 import type { StudioContext } from './context.ts'
-import { checkSource } from './dataset.ts'
+import { checkSource, isAllowed } from './dataset.ts'
 import { clipsNote } from './queue/video-runners.ts'
 
 type VideoServices = Pick<
@@ -41,8 +41,10 @@ export function videoServices(context: StudioContext): VideoServices {
       return context.project().queue.add(basename(path), { kind: 'scenes', videoId: id, path })
     },
     'video.scores': ({ id }) => usable(() => videos().scores(id)),
-    'video.plan': async ({ id, rules, trim }) => {
+    'video.plan': async ({ id, rules, trim, ownThreshold = false }) => {
       const { probe, times: told } = await usable(() => videos().probe(id))
+      const whole = trim || ownThreshold ? null : await videos().whole(id, (path) => isAllowed(context.allowedRoots, path))
+      if (whole) return describeWhole(await usable(async () => planWhole(told, whole)), probe, whole)
       const scored = await usable(() => videos().scores(id))
       if (rules.cutThreshold !== null && !scored)
         throw new StudioError('invalid-request', 'The scenes of this video are not known yet. Look for them first, or plan without cuts.')

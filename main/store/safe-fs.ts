@@ -148,6 +148,17 @@ export class SafeFs {
     return {
       write: async (name, bytes) => this.#writeNew(await place(name), toBytes(bytes)),
       file: async (name) => this.newFile(await place(name)),
+      made: async (name, make) => {
+        const file = await place(name)
+        await make(file)
+        const handle = await this.#guard('open', file, 0, () => open(file, constants.O_RDWR))
+        try {
+          await this.#guard('sync', file, 0, () => handle.sync())
+          return (await handle.stat()).size
+        } finally {
+          await handle.close()
+        }
+      },
       keep: async () => {
         for (const folder of made) await this.#syncFolder(folder)
         await rmdir(path).catch((error: unknown) => {
@@ -293,6 +304,8 @@ export interface NewFolder {
   write(name: string, bytes: Uint8Array | string): Promise<void>
   /** A file that is written piece by piece. */
   file(name: string): Promise<NewFile>
+  /** A file that another program makes at a path; its size in bytes. */
+  made(name: string, make: (path: string) => Promise<void>): Promise<number>
   keep(): Promise<void>
   discard(): Promise<void>
 }

@@ -1,11 +1,12 @@
 import { ref } from 'vue'
-import { StudioError, type StudioErrorCode } from '#contracts/errors.ts'
+import { StudioError, toWire, type StudioErrorCode, type WireError } from '#contracts/errors.ts'
 
 export interface Toast {
   id: number
   text: string
   tone: 'plain' | 'bad'
   code: StudioErrorCode | null
+  details?: WireError['details']
   undo: (() => void) | null
 }
 
@@ -33,13 +34,8 @@ export async function attempt(action: () => Promise<unknown>): Promise<boolean> 
     return true
   } catch (error) {
     if (error instanceof StudioError && error.code === 'cancelled') return false
-    show({
-      id: nextId++,
-      text: error instanceof Error ? error.message : String(error),
-      tone: 'bad',
-      code: error instanceof StudioError ? error.code : 'internal',
-      undo: null,
-    })
+    const { message, ...told } = toWire(error)
+    show({ id: nextId++, text: message, tone: 'bad', ...told, undo: null })
     return false
   }
 }

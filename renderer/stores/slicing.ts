@@ -3,7 +3,7 @@ import { computed, ref, shallowRef, watch } from 'vue'
 import type { Job } from '#contracts/job.ts'
 import type { ClipOptions, ClipRules, FoundVideo, PlanRemedy, ProbeAnswer, SceneScores, VideoId, VideoPlan } from '#contracts/video.ts'
 import { call, onNews } from '../client/studio-client.ts'
-import { defaultSlicing, keptSlicing, thresholdOf, trimOfVideo } from '../composables/slicing-settings.ts'
+import { defaultSlicing, hasOwnThreshold, keptSlicing, thresholdOf, trimOfVideo } from '../composables/slicing-settings.ts'
 import { attempt } from '../composables/toasts.ts'
 import { useDataset } from './dataset.ts'
 import { mirrorProject } from './project-mirror.ts'
@@ -155,6 +155,7 @@ export const useSlicing = defineStore('slicing', () => {
             id: video.id,
             rules: scored ? rules : { ...rules, cutThreshold: null },
             trim: trimOfVideo(options.value, video.source),
+            ownThreshold: hasOwnThreshold(options.value, video.source),
           }
           const plan = await call('video.plan', request, { signal: mine.signal })
           if (!mine.signal.aborted) plans.value = { ...plans.value, [video.id]: plan }
@@ -169,7 +170,8 @@ export const useSlicing = defineStore('slicing', () => {
     if (!video) return []
     const rules = rulesOf(source)
     if (rules.cutThreshold !== null && !(await call('video.scores', { id: video.id }))) return []
-    return (await call('video.plan', { id: video.id, rules, trim: trimOfVideo(options.value, source) })).remedies
+    const own = { trim: trimOfVideo(options.value, source), ownThreshold: hasOwnThreshold(options.value, source) }
+    return (await call('video.plan', { id: video.id, rules, ...own })).remedies
   }
 
   /** Changes one rule; gives back how to take it back. */

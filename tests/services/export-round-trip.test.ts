@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { tag } from '#contracts/curation.ts'
 import { consent, datasetSplit } from '#contracts/dataset.ts'
-import type { ExportPlan } from '#contracts/export.ts'
+import { kindIn, type ExportPlan } from '#contracts/export.ts'
+import { clipRules, type ClipRules } from '#contracts/video.ts'
 import { latentsEncoder, latentsSource } from '#engine/ports.ts'
 import { DatasetFiles } from '#main/media/dataset-files.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
@@ -13,17 +14,22 @@ import { SurveyCount } from '#main/media/export/survey.ts'
 import { writeExport } from '#main/media/export/write-export.ts'
 import { importPictures } from '#main/media/import-pictures.ts'
 import { tidy } from '#main/media/sources/caption.ts'
+import { SceneCache } from '#main/media/video/scene-cache.ts'
 import { FeatureCache } from '#main/store/feature-cache.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
+import { exportableClips, clipSize, type ExportableClips } from '../support/exportable-clips.ts'
 import { exportable, exportedSize, type Exportable } from '../support/exportable.ts'
+import { ffmpeg } from '../support/made-videos.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const most = 9
 let made: Exportable
+let moving: ExportableClips
 let home: string
 let latents: ExportLatents
 beforeAll(async () => {
   made = await exportable(most)
+  moving = await exportableClips()
   home = temporaryFolder()
   const space = { hash: 'f'.repeat(64), name: 'any', channels: 4, factor: 8, scalingFactor: 1, shiftFactor: 0, dtype: 'f32', sizeBytes: 0, imageSize: null } as const // prettier-ignore
   const features = join(home, 'features')
@@ -33,6 +39,7 @@ beforeAll(async () => {
   latents = await ExportLatents.open(features, space, exportedSize)
 })
 
+const videos = { ffmpeg: async () => ffmpeg, scenes: new SceneCache(join(temporaryFolder(), 'scenes'), new SafeFs()) }
 const quiet = { fs: new SafeFs(), signal: new AbortController().signal, onProgress: () => undefined }
 type Plan = Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags' | 'latents'>
 
@@ -41,24 +48,25 @@ async function* each<T>(values: readonly T[]): AsyncGenerator<T> {
 }
 
 async function exportItems(items: readonly ExportItem[], plan: Plan, folder: string): Promise<void> {
-  const survey = new SurveyCount()
+  const survey = new SurveyCount(kindIn(plan.layout))
   for (const item of items) survey.add(item)
   await writeExport({
     ...quiet,
-    ...{ plan, folder, key: 'test', items: each(items), survey: survey.end(0), datasetFolder: made.datasetFolder },
+    ...{ plan, folder, key: 'test', items: each(items), survey: survey.end(0), datasetFolder: made.datasetFolder, clips: moving.clips },
     ...{ originalsFolder: join(home, 'none'), imageSize: exportedSize, readme: () => '# card\n' },
     latents: plan.latents ? latents : null,
+    ffmpeg,
   })
 }
 
 /** What an import, to which nobody says what the layout is, makes of an export. */
-async function importAgain(folder: string, name = ''): Promise<Record<string, unknown>[]> {
+async function importAgain(folder: string, imageSize: number, rules?: ClipRules): Promise<Record<string, unknown>[]> {
   const datasetFolder = join(home, 'again')
   rmSync(datasetFolder, { recursive: true, force: true })
   await importPictures(
-    { kind: 'folder', path: join(folder, name) },
-    { imageSize: exportedSize, background: '#ffffff' },
-    { ...quiet, datasetFolder, originalsFolder: join(home, 'none'), mayRead: () => false },
+    { kind: 'folder', path: folder },
+    { imageSize, background: '#ffffff', ...(rules ? { clips: rules } : {}) },
+    { ...quiet, datasetFolder, originalsFolder: join(home, 'none'), mayRead: () => false, videos },
   )
   return (await new DatasetFiles(datasetFolder, new SafeFs()).items()) as unknown as Record<string, unknown>[]
 }
@@ -99,7 +107,7 @@ function words({ caption, captions }: ExportItem) {
 const said = (value: string) => tidy(value) || undefined
 
 /** What each layout carries, see docs/export.md. */
-const carried: Record<ExportPlan['layout'], (item: ExportItem) => Record<string, unknown>> = {
+const carried: Record<Exclude<ExportPlan['layout'], 'videofolder'>, (item: ExportItem) => Record<string, unknown>> = {
   zigma: words,
   webdataset: (item) => ({ ...words(item), ...allFacts(item) }),
   imagefolder: (item) => ({ ...words(item), ...allFacts(item) }),
@@ -113,7 +121,7 @@ function allFacts({ tags: words, author, licence, origin, consent: agreed, repea
   }
 }
 
-const plans: Plan[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const).flatMap(
+const plans: (Plan & { layout: keyof typeof carried })[] = (['webdataset', 'imagefolder', 'kohya', 'zigma'] as const).flatMap(
   (layout) =>
   (layout === 'zigma' ? (['training'] as const) : (['training', 'originals'] as const)).map((pixels) => ({ layout, pixels, splits: 'folders' as const, tags: 'beside' as const, latents: false })), // prettier-ignore
 )
@@ -129,7 +137,7 @@ describe('export and import again gives the same data set', () => {
           const folder = join(home, 'exported')
           rmSync(folder, { recursive: true, force: true })
           await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
-          const again = await importAgain(folder)
+          const again = await importAgain(folder, exportedSize)
 
           const by = plan.pixels === 'training' ? 'pixelHash' : 'id' // an original has its bytes, and with them its id
           const expected = items.map((item) => ({ [by]: item[by], ...carried[plan.layout](item), ...(apart ? { split: item.split } : {}) }))
@@ -143,3 +151,41 @@ describe('export and import again gives the same data set', () => {
     },
   )
 })
+
+const clipSets = fc
+  .uniqueArray(fc.nat(8), { minLength: 1, maxLength: 4 })
+  .chain((which) => fc.tuple(...which.map((i) => facts.map((said): ExportItem => ({ ...moving.items[i]!, ...said })))))
+/** How the import would cut other videos. */
+const anyRules = fc
+  .record({
+    frames: fc.integer({ min: 1, max: 24 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    frameRate: fc.constantFrom(null, 8, 30),
+    cutThreshold: fc.constantFrom(null, 0.1),
+  })
+  .map((rules) => clipRules.parse(rules))
+
+test(
+  'export to a video folder and import again gives the same clips, frame for frame, by whatever rules the import cuts',
+  { timeout: 600_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(clipSets, anyRules, fc.boolean(), async (items, rules, apart) => {
+        const folder = join(home, 'films')
+        rmSync(folder, { recursive: true, force: true })
+        const plan = { layout: 'videofolder', pixels: 'training', tags: 'beside', latents: false } as const
+        await exportItems(items, { ...plan, splits: apart ? 'folders' : 'together' }, folder)
+        const again = await importAgain(folder, clipSize, rules)
+
+        const expected = items.map((item) => ({ pixelHash: item.pixelHash, frames: item.clip!.frames, frameRate: item.clip!.frameRate, ...words(item), ...allFacts(item), ...(apart ? { split: item.split } : {}) })) // prettier-ignore
+        const names = Object.keys(expected[0]!)
+        const found = again.map((item) => ({ ...item, ...(item['clip'] as { frames: number; frameRate: number }) }))
+        const shown = found.map((item) => Object.fromEntries(names.map((name) => [name, (item as Record<string, unknown>)[name]])))
+        const sorted = (list: Record<string, unknown>[]) => list.map((one) => JSON.stringify(one)).sort()
+        expect(sorted(shown)).toEqual(sorted(expected))
+        expect(found.map(({ frames, firstFrame, lastFrame, startSeconds, stride }: Record<string, unknown>) => [Number(lastFrame) + 1 - Number(frames), firstFrame, startSeconds, stride])).toEqual(items.map(() => [0, 0, 0, 1])) // prettier-ignore
+      }),
+      { numRuns: process.env['ZIGMA_LONG'] === '1' ? 100 : 6 },
+    )
+  },
+)

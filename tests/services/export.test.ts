@@ -74,6 +74,9 @@ describe('an export', () => {
       const named = rows(split).map((row) => row['file_name'])
       expect(readdirSync(join(folder, split)).sort()).toEqual([...named, 'metadata.jsonl'].sort()) // relative to the list, each picture once
       for (const row of rows(split)) expect(Object.keys(row)).toEqual(['file_name', 'text', 'tags', 'author', 'license'])
+      // Its readers take the types of columns from the first lines of each list, and want the same types in all lists.
+      const types = Object.values(rows(split)[0]!).map((value) => (Array.isArray(value) ? [typeof value[0]] : typeof value))
+      expect(types).toEqual(['string', 'string', ['string'], 'string', 'string'])
     }
     expect(rows('test')).toEqual([
       { file_name: `${items[0]!.id}.png`, text: items[0]!.caption, tags: ['red', 'flat'], author: 'Ada "the first"', license: 'CC-BY-4.0' },

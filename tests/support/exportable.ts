@@ -43,7 +43,7 @@ export async function exportable(
     records.push(rgb)
     items.push({
       ...{ id: fileHash.slice(0, 20) as ItemId, source, caption: '', captions: [], tags: [], split: 'train' },
-      ...{ author: '', licence: '', consent: 'unknown', isClip: false, origin: '', repeats: null, concept: '' },
+      ...{ author: '', licence: '', consent: 'unknown', clip: null, origin: '', repeats: null, concept: '' },
       ...{ width, height, shard: 0, slot, pixelHash: sha256(rgb) },
       original: { root: sourceFolder, source, fileHash, copied: null },
     })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { exportLayout } from '#contracts/export.ts'
+import { exportLayout, kindIn } from '#contracts/export.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { ExportItem } from '#main/media/export/export-item.ts'
 import { ExportFiles } from '#main/media/export/export-files.ts'
@@ -12,7 +12,7 @@ import type { NewFolder } from '#main/store/safe-fs.ts'
 const item: ExportItem = {
   ...{ id: '0123456789abcdef0123' as ItemId, source: 'a.png', caption: 'a', captions: [], tags: [], split: 'train', author: '' },
   ...{ licence: '', consent: 'unknown', origin: '', repeats: null, concept: '', width: 9, height: 9, shard: 0, slot: 0, pixelHash: '' },
-  isClip: false,
+  clip: null,
   original: null,
 }
 const picture = { bytes: new Uint8Array(1), ending: 'png', width: 8, height: 8, latents: null }
@@ -32,13 +32,15 @@ describe('names in an export', () => {
         fc.array(fc.record({ concept, repeats: fc.integer({ min: 1, max: 10_000 }) }), { minLength: 1, maxLength: 8 }),
         (groups) => {
           const items = groups.map((group, i) => ({ ...item, ...group, id: `${i}${item.id.slice(1)}` as ItemId }))
-          const survey = new SurveyCount()
+          const survey = new SurveyCount(kindIn(layout))
           for (const one of items) survey.add(one)
           const rules = layoutOf({ layout, splits: 'folders', tags: 'beside' }, survey.end(0), null)
-          const names = items.flatMap((one) => rules.files(one, picture).map(({ name }) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
+          const filesOf = (one: ExportItem) => (rules.video ? [rules.video(one, 'mkv')] : rules.files(one, picture).map(({ name }) => name))
+          const names = items.flatMap((one) => filesOf(one).map((name) => `${rules.tar?.('train', 3) ?? ''}/${name}`))
+          expect(names.length).toBeGreaterThanOrEqual(items.length)
           for (const name of names) for (const part of name.split('/').filter((one) => one !== '')) expect(part).toMatch(safe)
           expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length)
-          const folders = new Map(items.map((one) => [JSON.stringify([one.repeats, one.concept || 'picture']), rules.files(one, picture)[0]!.name.split('/').slice(0, -1).join('/')])) // prettier-ignore
+          const folders = new Map(items.map((one) => [JSON.stringify([one.repeats, one.concept || 'picture']), filesOf(one)[0]!.split('/').slice(0, -1).join('/')])) // prettier-ignore
           if (layout === 'kohya') expect(new Set([...folders.values()].map((name) => name.toLowerCase())).size).toBe(folders.size)
         },
       ),
@@ -48,7 +50,7 @@ describe('names in an export', () => {
 
   test('do not depend on what else is exported', () => {
     const name = (items: readonly ExportItem[]) => {
-      const survey = new SurveyCount()
+      const survey = new SurveyCount('picture')
       for (const one of items) survey.add(one)
       return layoutOf({ layout: 'imagefolder', splits: 'folders', tags: 'beside' }, survey.end(0), null).files(item, picture)[0]!.name
     }
@@ -74,7 +76,7 @@ test('a tar ends after 10,000 samples, and no sample lies in two', async () => {
 })
 
 test('when one file of a sample cannot be written, the others have ended before that is told: nothing comes into a folder that is taken away', async () => {
-  const survey = new SurveyCount()
+  const survey = new SurveyCount('picture')
   survey.add(item)
   let open = 0
   const folder = {

@@ -1,6 +1,6 @@
 import type { LeftOutReason } from '#contracts/export.ts'
 import type { NewFolder } from '../../store/safe-fs.ts'
-import type { ExportFile, ExportItem, ExportPicture } from './export-item.ts'
+import type { ExportFile, ExportItem, ExportPicture, ExportVideo } from './export-item.ts'
 import type { Layout } from './layout.ts'
 import { LineFile } from './line-file.ts'
 import { TarShards } from './tar-shards.ts'
@@ -34,7 +34,18 @@ export class ExportFiles {
     await Promise.all(writes)
   }
 
+  /** The same for a clip. */
+  async placeVideo(item: ExportItem, { ending, write }: ExportVideo): Promise<void> {
+    const sizeBytes = await this.#folder.made(this.#layout.video!(item, ending), write)
+    this.#plainBytes += sizeBytes // not before: others are made meanwhile
+  }
+
   /** The part that has an order: one item after the other. */
+  async addVideo(item: ExportItem, video: ExportVideo): Promise<void> {
+    await this.#list(item, video)
+  }
+
+  /** The same for a picture. */
   async add(item: ExportItem, picture: ExportPicture): Promise<void> {
     const { tar } = this.#layout
     if (tar) {
@@ -43,8 +54,7 @@ export class ExportFiles {
       this.#shards.set(first, shards)
       await shards.add(this.#layout.files(item, picture))
     }
-    const listed = this.#layout.line(item, picture)
-    if (listed) await this.#line(listed.name, listed.line)
+    await this.#list(item, picture)
   }
 
   leaveOut(line: { source: string; reason: LeftOutReason; detail: string }): Promise<void> {
@@ -61,6 +71,13 @@ export class ExportFiles {
   /** Closes what is open. Files that were kept already go with their folder. */
   async discard(): Promise<void> {
     for (const part of [...this.#shards.values(), ...this.#lists.values()]) await part.discard()
+  }
+
+  async #list(item: ExportItem, made: Pick<ExportPicture, 'ending'>): Promise<void> {
+    const listed = this.#layout.line(item, made, false)
+    if (!listed) return
+    const first = this.#lists.has(listed.name) ? null : this.#layout.line(item, made, true)
+    await this.#line(listed.name, (first ?? listed).line)
   }
 
   async #line(name: string, line: string): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Consent, DatasetSplit } from '#contracts/dataset.ts'
+import type { ExportedKind } from '#contracts/export.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { Origin } from '../original-picture.ts'
 
@@ -24,10 +25,14 @@ export interface ExportItem {
   shard: number
   slot: number
   pixelHash: string
-  /** Whether it is a clip, which no layout takes. */
-  isClip: boolean
+  /** Null for a picture; the shard of a clip is one of its own kind, and its frames lie in it from the slot on. */
+  clip: { frames: number; frameRate: number; shard: string; imageSize: number } | null
   /** The file that it was made from; null where training pixels are exported, which need none. */
   original: Origin | null
+}
+
+export function kindOf({ clip }: Pick<ExportItem, 'clip'>): ExportedKind {
+  return clip ? 'clip' : 'picture'
 }
 
 /** A picture as it is written. */
@@ -41,13 +46,19 @@ export interface ExportPicture {
   latents: ExportFile | null
 }
 
+/** A clip as it is written: by another program, since it need not fit into memory. */
+export interface ExportVideo {
+  ending: string
+  write: (path: string) => Promise<void>
+}
+
 /** A file by its path with forward slashes. */
 export interface ExportFile {
   name: string
   bytes: Uint8Array | string
 }
 
-/** What is known of all items before the first is written. */
+/** What is known of all items before the first is written. But for their number it is of those that the layout holds. */
 export interface Survey {
   items: number
   rejected: number

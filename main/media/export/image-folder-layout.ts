@@ -1,4 +1,4 @@
-import { factRecord } from './caption-record.ts'
+import { factColumns } from './caption-record.ts'
 import { factNames } from './export-item.ts'
 import type { Layout, LayoutOptions } from './layout.ts'
 
@@ -10,10 +10,10 @@ export function imageFolderLayout({ survey, splits }: LayoutOptions): Layout {
     endings: new Set(['png', 'jpg', 'webp', 'gif', 'tif', 'avif']),
     tar: null,
     files: (item, { bytes, ending }) => [{ name: `${place(item.split)}${item.id}.${ending}`, bytes }],
-    line: (item, { ending }) => ({
+    video: null,
+    line: (item, { ending }, isFirst) => ({
       name: `${place(item.split)}metadata.jsonl`,
-      // Every line has the same columns: readers take their types from the first lines.
-      line: JSON.stringify({ file_name: `${item.id}.${ending}`, text: item.caption, ...factRecord(item, columns, { isWhole: true }) }),
+      line: JSON.stringify({ file_name: `${item.id}.${ending}`, text: item.caption, ...factColumns(item, columns, { isFirst }) }),
     }),
     extras: () => [],
     usage: [

@@ -25,6 +25,7 @@ export function kohyaLayout({ survey, splits, tags }: LayoutOptions): Layout {
         ...(beside ? [{ name: `${stem}.json`, bytes: JSON.stringify(beside) }] : []),
       ]
     },
+    video: null,
     line: () => null,
     extras: () => [
       {

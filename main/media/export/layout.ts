@@ -4,6 +4,7 @@ import type { ExportFile, ExportItem, ExportPicture, Survey } from './export-ite
 import type { ExportLatents } from './export-latents.ts'
 import { imageFolderLayout } from './image-folder-layout.ts'
 import { kohyaLayout } from './kohya-layout.ts'
+import { videoFolderLayout } from './video-folder-layout.ts'
 import { webDatasetLayout } from './web-dataset-layout.ts'
 import { zigmaLayout } from './zigma-layout.ts'
 
@@ -14,8 +15,10 @@ export interface Layout {
   /** The tar that an item's files go into, without its number; null where files lie in folders. */
   readonly tar: ((split: DatasetSplit, number: number) => string) | null
   files(item: ExportItem, picture: ExportPicture): ExportFile[]
-  /** A line of a list of items, and the list's name. */
-  line(item: ExportItem, picture: ExportPicture): { name: string; line: string } | null
+  /** The file of a clip; null where the layout holds pictures. */
+  readonly video: ((item: ExportItem, ending: string) => string) | null
+  /** A line of a list of items, and the list's name. `isFirst`: the list has no other yet. */
+  line(item: ExportItem, made: Pick<ExportPicture, 'ending'>, isFirst: boolean): { name: string; line: string } | null
   /** Files that speak of all items. */
   extras(): ExportFile[]
   /** For people: how other programs read the export. */
@@ -30,11 +33,18 @@ export interface LayoutOptions {
   latents: ExportLatents | null
 }
 
+const makers: Readonly<Record<ExportPlan['layout'], (options: LayoutOptions) => Layout>> = {
+  webdataset: webDatasetLayout,
+  imagefolder: imageFolderLayout,
+  videofolder: videoFolderLayout,
+  kohya: kohyaLayout,
+  zigma: zigmaLayout,
+}
+
 export function layoutOf(
   { layout, splits, tags }: Pick<ExportPlan, 'layout' | 'splits' | 'tags'>,
   survey: Survey,
   latents: ExportLatents | null,
 ): Layout {
-  const make = { webdataset: webDatasetLayout, imagefolder: imageFolderLayout, kohya: kohyaLayout, zigma: zigmaLayout }[layout]
-  return make({ survey, splits, tags, latents })
+  return makers[layout]({ survey, splits, tags, latents })
 }

@@ -1,7 +1,9 @@
-import { factNames, factOf, type ExportItem, type Group, type Survey } from './export-item.ts'
+import type { ExportedKind } from '#contracts/export.ts'
+import { factNames, factOf, kindOf, type ExportItem, type Group, type Survey } from './export-item.ts'
 
 /** A survey of no items, to which they are added one by one. */
 export class SurveyCount {
+  readonly #kind: ExportedKind
   #items = 0
   readonly #splits: Survey['splits'] = { train: 0, validation: 0, test: 0 }
   readonly #has: Survey['has'] = {
@@ -16,8 +18,14 @@ export class SurveyCount {
   }
   readonly #groups = new Map<string, Group>()
 
+  /** @param kind What the layout holds. */
+  constructor(kind: ExportedKind) {
+    this.#kind = kind
+  }
+
   add(item: ExportItem): void {
     this.#items++
+    if (kindOf(item) !== this.#kind) return
     this.#splits[item.split]++
     for (const name of factNames) this.#has[name] ||= factOf(item, name) !== null
     const { concept } = item

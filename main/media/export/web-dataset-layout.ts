@@ -13,6 +13,7 @@ export function webDatasetLayout({ splits, tags }: LayoutOptions): Layout {
       { name: `${item.id}.txt`, bytes: captionLine(item, tags) },
       { name: `${item.id}.json`, bytes: JSON.stringify(record(item, picture, splits === 'folders')) },
     ],
+    video: null,
     line: () => null,
     extras: () => [],
     usage: [

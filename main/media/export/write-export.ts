@@ -1,4 +1,5 @@
-import type { ExportPlan, ExportTotals, LeftOutReason } from '#contracts/export.ts'
+import { availableParallelism } from 'node:os'
+import { kindIn, type ExportedKind, type ExportPlan, type ExportTotals, type LeftOutReason } from '#contracts/export.ts'
 import { StudioError } from '#contracts/errors.ts'
 import { isCode, type NewFolder, type SafeFs } from '../../store/safe-fs.ts'
 import { inOrder } from '../in-order.ts'
@@ -8,6 +9,8 @@ import { ExportPictures, type PictureRooms } from './export-pictures.ts'
 import { layoutOf } from './layout.ts'
 
 const ahead = 8 // pictures that are made while earlier ones are written
+/** The same of clips: encoders are programs of one thread each. */
+const clipsAhead = Math.min(ahead, availableParallelism())
 
 export interface ExportRun extends PictureRooms {
   plan: Pick<ExportPlan, 'layout' | 'pixels' | 'splits' | 'tags'>
@@ -40,15 +43,17 @@ export async function writeExport(run: ExportRun): Promise<ExportTotals> {
     let done = 0
     const leftOut = new Map<LeftOutReason, number>()
     const pictures = new ExportPictures(run, layout)
-    for await (const { item, made } of inOrder(pictures.sources(items), ahead, async (source) => {
+    for await (const { item, made } of inOrder(pictures.sources(items), layout.video ? clipsAhead : ahead, async (source) => {
       signal.throwIfAborted()
-      const one = await pictures.make(source)
+      const one = await pictures.make(source, signal)
       if ('picture' in one) await files.place(source.item, one.picture)
+      else if ('video' in one) await files.placeVideo(source.item, one.video)
       return { item: source.item, made: one }
     })) {
       signal.throwIfAborted()
       onProgress({ done: done++, total: survey.items, source: item.source })
       if ('picture' in made) await files.add(item, made.picture)
+      else if ('video' in made) await files.addVideo(item, made.video)
       else {
         leftOut.set(made.reason, (leftOut.get(made.reason) ?? 0) + 1)
         await files.leaveOut({ source: item.source, ...made })
@@ -61,7 +66,7 @@ export async function writeExport(run: ExportRun): Promise<ExportTotals> {
         ...[...leftOut].sort(([a], [b]) => (a < b ? -1 : 1)).map(([reason, count]) => ({ reason, items: count })),
       ],
     }
-    if (totals.items === 0) throw nothingLeft(survey, leftOut)
+    if (totals.items === 0) throw nothingLeft(survey, leftOut, kindIn(plan.layout))
     await files.keep((sizeBytes) => readme({ ...totals, sizeBytes }, layout.usage))
     signal.throwIfAborted()
     await keepFolder(folder, path)
@@ -87,18 +92,25 @@ async function keepFolder(folder: NewFolder, path: string): Promise<void> {
   }
 }
 
-function nothingLeft({ items, rejected }: Survey, leftOut: ReadonlyMap<LeftOutReason, number>): StudioError {
+function nothingLeft({ items, rejected }: Survey, leftOut: ReadonlyMap<LeftOutReason, number>, kind: ExportedKind): StudioError {
   if (items === 0)
     return new StudioError(
       'bad-source',
       rejected > 0
-        ? `All ${rejected} pictures that were asked for are rejected, and these are never exported. Take some of them back.`
-        : 'No picture was found to export. Import pictures, or ask for others.',
+        ? `All ${rejected} ${kind}s that were asked for are rejected, and these are never exported. Take some of them back.`
+        : `No ${kind} was found to export. Import ${kind === 'clip' ? 'videos' : 'pictures'}, or ask for others.`,
     )
-  const why = { rejected: 'rejected', clip: 'clips of videos', 'original-away': 'without their originals', 'format-not-read': 'of formats that are not read', damaged: 'damaged' } // prettier-ignore
+  const other = leftOut.get(kind === 'clip' ? 'picture' : 'clip') ?? 0
+  if (other === items)
+    return new StudioError(
+      'bad-source',
+      kind === 'clip'
+        ? `All ${items} that were asked for are pictures, and this layout holds clips, so nothing was written. Choose another layout, or import videos.`
+        : `All ${items} that were asked for are clips of videos, and this layout holds pictures, so nothing was written. Choose the video folder.`,
+    )
+  const why = { rejected: 'rejected', clip: 'clips of videos', picture: 'pictures', 'original-away': 'without their originals', 'format-not-read': 'of formats that are not read', damaged: 'damaged' } // prettier-ignore
   const counts = [...leftOut].map(([reason, count]) => `${count} ${why[reason]}`).join(', ')
-  return new StudioError(
-    'bad-source',
-    `None of the ${items} pictures could be exported (${counts}), so nothing was written. Connect the drives of their sources, or export the training pixels.`,
-  )
+  const wayOut = kind === 'clip' ? 'Import the videos again.' : 'Connect the drives of their sources, or export the training pixels.'
+  const what = other > 0 ? 'items' : `${kind}s`
+  return new StudioError('bad-source', `None of the ${items} ${what} could be exported (${counts}), so nothing was written. ${wayOut}`)
 }

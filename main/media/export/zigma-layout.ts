@@ -11,6 +11,7 @@ export function zigmaLayout({ splits, latents: all }: LayoutOptions): Layout {
       { name: `${id}.caption.json`, bytes: JSON.stringify([caption, ...captions]) },
       ...(latents ? [{ ...latents, name: `${id}.${latents.name}` }] : []),
     ],
+    video: null,
     line: () => null,
     extras: () => [],
     usage: [

@@ -1,4 +1,5 @@
 import { consent, type SourceFacts } from '#contracts/dataset.ts'
+import { wholeClip, type WholeClip } from '#contracts/video.ts'
 import { PictureError } from '../picture.ts'
 import { quoted, splitEnding, type FileTree } from './file-tree.ts'
 import type { Remark, Said } from './source-item.ts'
@@ -95,7 +96,8 @@ export function sayRecord(value: unknown, from: string): Said {
   const record = new Map(Object.entries(value))
   const captions = captionKeys.flatMap((key) => texts(record.get(key)))
   const tags = tagKeys.flatMap((key) => texts(record.get(key))).flatMap((text) => text.split(','))
-  return sayAll(captions, tags, factsOf(record), from)
+  const whole = wholeOf(record)
+  return { ...sayAll(captions, tags, factsOf(record), from), ...(whole ? { whole } : {}) }
 }
 
 export const captionKeys: readonly string[] = ['text', 'caption', 'captions', 'prompt', 'description']
@@ -111,6 +113,20 @@ export const factColumns: ReadonlySet<string> = new Set([
   ...['split', 'repeats', 'concept', 'consent'],
 ])
 const repeatsLimit = 10_000
+
+/** What says of a video that it is one clip as it is: how many frames it has, and how many a second. */
+export const wholeKeys = { frames: 'clip_frames', frameRate: 'clip_frame_rate' } as const
+/** Columns that hold numbers, and which numbers these may be. */
+export const numberColumns: ReadonlyMap<string, (value: number) => boolean> = new Map([
+  ['repeats', Number.isInteger],
+  [wholeKeys.frames, Number.isInteger],
+  [wholeKeys.frameRate, Number.isFinite],
+])
+
+function wholeOf(record: ReadonlyMap<string, unknown>): WholeClip | null {
+  const [frames, frameRate] = [wholeKeys.frames, wholeKeys.frameRate].map((key) => Number(record.get(key) ?? NaN))
+  return wholeClip.safeParse({ frames, frameRate }).data ?? null
+}
 
 function factsOf(record: ReadonlyMap<string, unknown>): SourceFacts {
   const facts: SourceFacts = {}
@@ -172,6 +188,7 @@ export function join(first: Said, second: Said): Said {
     tags: unique([...first.tags, ...second.tags]).slice(0, tagsLimit),
     facts: { ...second.facts, ...first.facts },
     note: first.note ?? second.note,
+    whole: first.whole ?? second.whole,
   }
 }
 

@@ -1,5 +1,5 @@
 import { PictureError } from '../picture.ts'
-import { captionKeys, decodeText, factColumns, sayRecord, tagKeys, texts } from './caption.ts'
+import { captionKeys, decodeText, factColumns, numberColumns, sayRecord, tagKeys, texts } from './caption.ts'
 import { csvRows } from './csv.ts'
 import { folderOf, quoted, type FileTree } from './file-tree.ts'
 import { parquetRows } from './parquet.ts'
@@ -76,7 +76,7 @@ export class MetadataList {
           const said: Record<string, string[] | number> = {}
           for (const [column, value] of Object.entries(row!)) {
             if (column === 'file_name' || value === null || value === undefined) continue
-            if (column === 'repeats' && Number.isInteger(Number(value))) said[column] = Number(value)
+            if (numberColumns.get(column)?.(Number(value))) said[column] = Number(value)
             else if (isUsed(column) && texts(value).length > 0) said[column] = texts(value)
             else unused.add(column)
           }
@@ -159,6 +159,6 @@ function* csvLines(text: string): Generator<Row> {
 
 async function* parquet(bytes: Uint8Array): AsyncGenerator<Row> {
   let number = 0
-  for await (const row of parquetRows(bytes, ['file_name', ...captionKeys, ...tagKeys, ...factColumns]))
+  for await (const row of parquetRows(bytes, ['file_name', ...captionKeys, ...tagKeys, ...factColumns, ...numberColumns.keys()]))
     yield { where: `row ${++number}`, row, broken: null }
 }

@@ -66,7 +66,7 @@ async function said(tree: FileTree, name: string, layout: Layout): Promise<Said>
   const [beside, listed] = [await captionFiles(tree, name), layout.listed(name)]
   const both = beside && listed ? join(beside, listed) : (beside ?? listed)
   const captions = both && both.captions.length > 0 ? both.captions : [caption ?? nameWords(name)]
-  return { captions, tags: both?.tags ?? [], facts: { ...facts, ...both?.facts }, note: both?.note ?? null }
+  return { captions, tags: both?.tags ?? [], facts: { ...facts, ...both?.facts }, note: both?.note ?? null, whole: both?.whole }
 }
 
 async function notAPicture(file: TreeFile): Promise<Remark | null> {

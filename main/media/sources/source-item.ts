@@ -1,4 +1,5 @@
 import type { LedgerReason, SourceFacts } from '#contracts/dataset.ts'
+import type { WholeClip } from '#contracts/video.ts'
 
 /** A reason of the ledger's list and one sentence for people. */
 export interface Remark {
@@ -14,6 +15,8 @@ export interface Said {
   facts: SourceFacts
   /** Something about this that the artist should know. */
   note: Remark | null
+  /** Of a video: that it is a clip as it is. */
+  whole?: WholeClip | undefined
 }
 
 /** A picture of a source and a way to its bytes. */

@@ -53,8 +53,8 @@ export async function* shardItems(tar: FileTree, shard: string, folder: string):
   for (const [key, { pictures, texts }] of samples) {
     const [picture, ...others] = pictures
     if (picture) {
-      const { captions, tags, facts, note } = await saidIn(key, texts)
-      const said = { captions, tags, facts: { ...(split ? { split } : {}), ...facts }, note }
+      const { facts, ...words } = await saidIn(key, texts)
+      const said = { ...words, facts: { ...(split ? { split } : {}), ...facts } }
       const source = `${folder}${picture.name}`
       if (isVideoName(picture.name)) yield { source, ...said, video: videoOf(picture) }
       else yield { source, ...said, read: () => picture.read(fileLimitBytes) }
@@ -106,8 +106,35 @@ async function* oneShard(name: string, openShard: (name: string) => Promise<TarT
     yield { source: name, refused: { reason: error.reason, detail: error.message } }
     return
   }
+  const reading = new Set<Promise<unknown>>()
+  let isOpen = true
+  /** Whoever lists a shard is ahead of who reads it: what is read when all of it is listed finds it opened again. */
+  const later = (source: string, read: () => Promise<Uint8Array>) => async () => {
+    const bytes = isOpen ? read() : readAgain(() => openShard(name), source.slice(name.length + 1))
+    reading.add(bytes)
+    return bytes.finally(() => reading.delete(bytes))
+  }
   try {
-    yield* shardItems(tar, name, `${name}/`)
+    for await (const item of shardItems(tar, name, `${name}/`)) {
+      const from = 'read' in item ? item : 'video' in item && 'read' in item.video ? item.video : null
+      const read = from && later(item.source, () => from.read())
+      if (read && 'read' in item) yield { ...item, read }
+      else if (read && 'video' in item) yield { ...item, video: { read } }
+      else yield item
+    }
+  } finally {
+    isOpen = false
+    await Promise.allSettled(reading)
+    await tar.close()
+  }
+}
+
+async function readAgain(open: () => Promise<TarTree>, name: string): Promise<Uint8Array> {
+  const tar = await open()
+  try {
+    const file = await tar.find(name)
+    if (!file) throw new PictureError('unreadable', 'The tar is another one now. Import it again.')
+    return await file.read(fileLimitBytes)
   } finally {
     await tar.close()
   }

@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { StudioError } from '#contracts/errors.ts'
 import type { ItemId } from '#contracts/project.ts'
 import { ledgerState, sourceFacts, type ClipFacts, type LedgerTotals } from '#contracts/dataset.ts'
-import { clip, clipRules, trim, videoReason, type Clip, type VideoEntry } from '#contracts/video.ts'
+import { clip, clipRules, trim, videoReason, wholeClip, type Clip, type VideoEntry } from '#contracts/video.ts'
 import { jsonLines, readJsonLines } from '../../store/json-lines.ts'
+import { readLines } from '../../store/line-reader.ts'
 import { isCode, type SafeFs } from '../../store/safe-fs.ts'
 
 /** A clip and where its frames lie: `frames` records from `slot` on, one behind the other, in `clips/<shard>.bin`. */
@@ -32,6 +33,8 @@ export const videoLine = z.object({
     imageSize: z.number().int(),
     rules: clipRules,
     trim: trim.nullable(),
+    /** That its source said that it is a clip as it is. */
+    whole: wholeClip.nullable().default(null),
     frames: z.number().int(),
     usedFrames: z.number().int(),
     /** Of the video, upright and with square pixels; the first studios did not note it. */
@@ -61,11 +64,13 @@ export function foundOf({ said }: VideoLine, { caption }: StoredClip) {
 /** The clips of a data set: a manifest and shards of frames, in a folder beside the pictures'. */
 export class ClipFiles {
   readonly folder: string
+  readonly #snapshots: string
   readonly #fs: SafeFs
   #read: { version: string; lines: Promise<VideoLine[]> } | null = null
 
   constructor(datasetFolder: string, fs: SafeFs) {
     this.folder = join(datasetFolder, 'clips')
+    this.#snapshots = join(datasetFolder, 'snapshots')
     this.#fs = fs
   }
 
@@ -77,14 +82,27 @@ export class ClipFiles {
     return join(this.folder, `${shard}.bin`)
   }
 
-  /** Makes the folder and removes the shards that no line of the manifest names: what a killed import or an older one left. */
+  /** Makes the folder and removes the shards that neither the manifest nor a snapshot names: what a killed import or an older one left. */
   async prepare(): Promise<void> {
     await this.#fs.folder(this.folder)
     await this.#fs.sweep(this.folder)
     const named = new Set((await this.lines()).flatMap(({ clips }) => clips.map(({ shard }) => `${shard}.bin`)))
-    for (const name of await readdir(this.folder)) {
-      if (name.endsWith('.bin') && !named.has(name)) await this.#fs.remove(join(this.folder, name))
-    }
+    const unnamed = (await readdir(this.folder)).filter((name) => name.endsWith('.bin') && !named.has(name))
+    if (unnamed.length === 0) return
+    const frozen = await this.#frozenShards()
+    for (const name of unnamed) if (!frozen.has(name)) await this.#fs.remove(join(this.folder, name))
+  }
+
+  /** What snapshots name stays, also when its videos are cut by other rules now. */
+  async #frozenShards(): Promise<Set<string>> {
+    const names = (await readdir(this.#snapshots).catch(() => [])).filter((name) => name.endsWith('.jsonl'))
+    const shards = new Set<string>()
+    for (const name of names)
+      for await (const { text } of readLines(join(this.#snapshots, name))) {
+        const [, shard] = /"shard":"([0-9a-f]{24}-\d{4})"/.exec(text) ?? []
+        if (shard !== undefined) shards.add(`${shard}.bin`)
+      }
+    return shards
   }
 
   /** The last word on every video, in the order in which they were first seen. */
@@ -154,12 +172,21 @@ export class ClipFiles {
 
   /** The same where it is known in which shard and from which slot on the clip lies. @throws StudioError corrupt-file when it ends before that. */
   async record({ shard, slot }: Pick<StoredClip, 'shard' | 'slot'>, index: number, imageSize: number): Promise<Uint8Array> {
-    const rgb = new Uint8Array(imageSize * imageSize * 3)
+    for await (const rgb of this.frames({ shard, slot: slot + index, frames: 1 }, imageSize)) return rgb
+    throw new TypeError('ClipFiles.record: no frame was read')
+  }
+
+  /** The frames of a clip, one after the other, each with bytes of its own. @throws StudioError corrupt-file when the shard ends before the last. */
+  async *frames({ shard, slot, frames }: Pick<StoredClip, 'shard' | 'slot' | 'frames'>, imageSize: number): AsyncGenerator<Uint8Array> {
     const handle = await open(this.shardPath(shard))
     try {
-      const { bytesRead } = await handle.read(rgb, 0, rgb.length, (slot + index) * rgb.length)
-      if (bytesRead === rgb.length) return rgb
-      throw new StudioError('corrupt-file', `The clips' file ${shard} ends before frame ${slot + index}. Import the videos again.`)
+      for (let record = slot; record < slot + frames; record++) {
+        const rgb = new Uint8Array(imageSize * imageSize * 3)
+        const { bytesRead } = await handle.read(rgb, 0, rgb.length, record * rgb.length)
+        if (bytesRead !== rgb.length)
+          throw new StudioError('corrupt-file', `The clips' file ${shard} ends before frame ${record}. Import the videos again.`)
+        yield rgb
+      }
     } finally {
       await handle.close()
     }

@@ -1,4 +1,4 @@
-import type { ClipRules, DropReason, Trim } from '#contracts/video.ts'
+import type { ClipRules, DropReason, Trim, WholeClip } from '#contracts/video.ts'
 import { VideoError } from './video-error.ts'
 
 /** A clip as the frames of the video that it shows, in order; one may stand twice where the video has fewer frames a second. */
@@ -52,6 +52,21 @@ export function planClips(times: ArrayLike<number>, cuts: readonly number[], rul
     }
   }
   return { clips, fates }
+}
+
+/** All frames of a video as one clip, whatever their times are. @throws VideoError where it has another number of frames than its source says. */
+export function planWhole({ length }: ArrayLike<number>, { frames }: Pick<WholeClip, 'frames'>): ClipPlan {
+  if (length !== frames)
+    throw new VideoError(
+      'corrupt',
+      `Its source says that it is a clip of ${frames} frames, and it has ${length}. Copy it again, or take "clip_frames" out of the list to have it cut by the rules.`,
+    )
+  return { clips: [Array.from({ length }, (_, frame) => frame)], fates: Array.from({ length }, () => null) }
+}
+
+/** The rules by which a clip that is taken as it is stays whole; they stand in the manifest. */
+export function wholeRules({ frames }: Pick<WholeClip, 'frames'>): ClipRules {
+  return { frames, shortest: null, lengthStep: 1, stride: 1, frameRate: null, cutThreshold: null }
 }
 
 /** Whether clips of this many frames may be. */

@@ -1,4 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { isCode } from '../../store/safe-fs.ts'
 import { VideoError } from './video-error.ts'
 
 /** What ffmpeg says is kept from its beginning (the description of the streams) and from its end (why it failed). */
@@ -14,6 +17,8 @@ export interface FfmpegRun {
   silenceMs: number
   /** However much it says, it is ended after this long. */
   timeoutMs: number
+  /** What the program reads as pipe:0, no faster than it takes it. */
+  input?: AsyncIterable<Uint8Array>
   /** Takes what the program writes; returns when it has seen enough, which ends the program. */
   read: (output: AsyncIterable<Buffer>) => Promise<void>
 }
@@ -28,12 +33,12 @@ export interface FfmpegEnd {
  * Runs ffmpeg once and streams what it writes, no faster than it is read. The program has a process group of its own, which ends as a whole when
  * the signal aborts, when time is up and when the reader has seen enough: none is left behind.
  *
- * @throws VideoError timed-out; the signal's reason; what `read` throws.
+ * @throws VideoError timed-out; the signal's reason; what `read` and `input` throw.
  */
-export async function runFfmpeg({ path, args, signal, silenceMs, timeoutMs, read }: FfmpegRun): Promise<FfmpegEnd> {
+export async function runFfmpeg({ path, args, signal, silenceMs, timeoutMs, input, read }: FfmpegRun): Promise<FfmpegEnd> {
   signal.throwIfAborted()
   const child = spawn(path, ['-hide_banner', '-nostdin', '-nostats', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32', // its own group, so that nothing it started outlives it
     windowsHide: true,
     env: quietEnvironment(),
@@ -53,14 +58,18 @@ export async function runFfmpeg({ path, args, signal, silenceMs, timeoutMs, read
   signal.addEventListener('abort', onAbort, { once: true })
   const whole = setTimeout(() => stop(tooLong(timeoutMs)), timeoutMs)
   const said = listen(child)
+  const { stdin } = child
+  const stdout = child.stdout!
+  const fed = input && stdin ? feed(stdin, input).catch(stop) : null
   let enough = false
   try {
-    await read(notSilent(child.stdout, silenceMs, () => stop(tooLong(silenceMs))))
-    enough = child.exitCode === null && !child.stdout.readableEnded
+    await read(notSilent(stdout, silenceMs, () => stop(tooLong(silenceMs))))
+    enough = child.exitCode === null && !stdout.readableEnded
   } finally {
     clearTimeout(whole)
     signal.removeEventListener('abort', onAbort)
-    if (enough || !child.stdout.readableEnded) endGroup(child)
+    if (enough || !stdout.readableEnded) endGroup(child)
+    await fed // nothing is read on behind the back of who called
   }
   const exitCode = await withLimit(closed, silenceMs, () => stop(tooLong(silenceMs)))
   if (stopped !== null) throw stopped as Error
@@ -92,6 +101,17 @@ function endGroup(child: ChildProcess): void {
     // it has ended by itself
   }
 }
+
+/** Gives a program what it reads, piece by piece. That it ended before it had all of it is told by its exit. */
+async function feed(stdin: Writable, input: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    await pipeline(Readable.from(input, { highWaterMark: 1 }), stdin)
+  } catch (error) {
+    if (!earlyEnds.some((code) => isCode(error, code))) throw error
+  }
+}
+
+const earlyEnds = ['EPIPE', 'ECONNRESET', 'EOF', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED']
 
 /** Collects what the program says for people, bounded. */
 function listen(child: ChildProcess): () => string {

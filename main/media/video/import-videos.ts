@@ -2,9 +2,9 @@ import { resolve } from 'node:path'
 import type { LedgerTotals } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ClipOptions, ClipRules } from '#contracts/video.ts'
-import { openSource, recognizeSource } from '../sources/open-source.ts'
 import { listVideos } from './video-folder.ts'
 import { VideoIntake, type IntakeTools } from './video-intake.ts'
+import { openVideos } from './video-source.ts'
 
 export interface VideoImportRun extends IntakeTools {
   /** Whether what lies beside a single video, its caption for one, may be read. */
@@ -33,9 +33,7 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
     return own === undefined ? options.rules : { ...options.rules, cutThreshold: own }
   }
   const trims = new Map(options.trims.map((one) => [one.source, one.trim]))
-  const { layout } = await recognizeSource({ kind: 'folder', path: root })
-  const wantedLayout = layout === 'webdataset' ? 'imagefolder' : layout // videos that lie beside tars are meant
-  const source = await openSource({ kind: 'folder', path: root, layout: wantedLayout }, run.mayRead)
+  const source = await openVideos(root, run.mayRead)
   try {
     const intake = await VideoIntake.open(run)
     let done = 0
@@ -44,7 +42,8 @@ export async function importVideos(folder: string, options: ClipOptions, run: Vi
       run.signal.throwIfAborted()
       const tell = (doing: string) => run.onProgress({ done, total, file: `${video.source}${doing}` })
       tell('')
-      const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null }
+      const byHand = trims.has(video.source) || thresholds.has(video.source)
+      const wanted = { imageSize: options.imageSize, rules: rulesOf(video.source), trim: trims.get(video.source) ?? null, byHand }
       await intake.take(root, video, wanted, tell)
       done++
     }

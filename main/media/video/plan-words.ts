@@ -1,4 +1,4 @@
-import type { ClipRules, DropReason, Trim, VideoPlan, VideoProbe } from '#contracts/video.ts'
+import type { ClipRules, DropReason, Trim, VideoPlan, VideoProbe, WholeClip } from '#contracts/video.ts'
 import { dropReason } from '#contracts/video.ts'
 import { snapTrim, targetRate, type ClipPlan } from './clip-plan.ts'
 import { remediesOf } from './plan-remedies.ts'
@@ -53,8 +53,7 @@ export function describePlan(
       : `${probe.variableRate ? 'The frame rate varies' : `The video has ${probe.frameRate} frames a second`}; clips get ${Math.round(rate * 1000) / 1000} a second, by the times of the frames. The speed of movement stays as it is.`,
     ...(repeated > 0 ? [`${repeated} times a frame is shown again, because clips have more frames a second than the video.`] : []),
     dropSentence(plan) ?? 'Every frame is used.',
-    ...(probe.rotation === 0 ? [] : [`The video is turned upright by ${probe.rotation} degrees.`]),
-    'Sound is not read.',
+    ...toldOfAll(probe),
   ]
   return {
     frames: plan.fates.length,
@@ -74,6 +73,22 @@ export function describePlan(
     remedies: remediesOf(plan, times, cuts, rules, trim),
     notes,
   }
+}
+
+/** The same for a video that is a clip as it is. */
+export function describeWhole({ fates, clips: [clip = []] }: ClipPlan, probe: VideoProbe, { frameRate }: WholeClip): VideoPlan {
+  const frames = fates.length
+  const rate = Math.round(frameRate * 1000) / 1000
+  return {
+    ...{ frames, used: frames, repeated: 0, dropped: dropped({ clips: [], fates }), gaps: [] },
+    ...{ clipCount: 1, clips: [{ firstFrame: 0, lastFrame: frames - 1, frames: clip.length, startSeconds: 0 }] },
+    ...{ snapped: null, evenedTo: null, remedies: [] },
+    notes: [`Its folder says that it is one clip of ${frames} frames, ${rate} a second: it is taken as it is.`, ...toldOfAll(probe)],
+  }
+}
+
+function toldOfAll({ rotation }: VideoProbe): string[] {
+  return [...(rotation === 0 ? [] : [`The video is turned upright by ${rotation} degrees.`]), 'Sound is not read.']
 }
 
 function gapsOf(fates: ClipPlan['fates']): VideoPlan['gaps'] {

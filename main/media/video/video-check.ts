@@ -2,7 +2,7 @@ import type { LedgerReason, LedgerState } from '#contracts/dataset.ts'
 import { StudioError } from '#contracts/errors.ts'
 import type { ClipRules } from '#contracts/video.ts'
 import type { SourceVideo } from '../sources/source-item.ts'
-import { planClips } from './clip-plan.ts'
+import { planClips, planWhole } from './clip-plan.ts'
 import { noClipSentence, dropSentence } from './plan-words.ts'
 import { probeVideo } from './probe.ts'
 import { VideoError } from './video-error.ts'
@@ -38,14 +38,14 @@ export class VideoCheck {
   }
 
   /** Null where it is not looked at: it lies in an archive, takes too long, or enough others were. @throws the signal's reason. */
-  async look({ video }: SourceVideo, signal: AbortSignal): Promise<VideoOutlook | null> {
+  async look({ video, whole }: SourceVideo, signal: AbortSignal): Promise<VideoOutlook | null> {
     this.totals.found++
     if (!('path' in video) || this.#tried >= mostProbed || this.spentMs > allMs) return null
     this.#tried++
     const beganAt = performance.now()
     const patience = AbortSignal.timeout(patienceMs)
     try {
-      const outlook = await this.#outlook(await this.#ffmpeg(), video.path, AbortSignal.any([signal, patience]))
+      const outlook = await this.#outlook(await this.#ffmpeg(), video.path, whole, AbortSignal.any([signal, patience]))
       this.totals.probed++
       this.totals.clips += outlook.clips
       this.totals.frames += outlook.frames
@@ -60,10 +60,10 @@ export class VideoCheck {
     }
   }
 
-  async #outlook(ffmpeg: string, path: string, signal: AbortSignal): Promise<VideoOutlook> {
+  async #outlook(ffmpeg: string, path: string, whole: SourceVideo['whole'], signal: AbortSignal): Promise<VideoOutlook> {
     try {
       const { times } = await probeVideo(ffmpeg, path, signal)
-      const plan = planClips(times, [], this.#rules, null)
+      const plan = whole ? planWhole(times, whole) : planClips(times, [], this.#rules, null)
       if (plan.clips.length === 0) return rejected('no-clip', noClipSentence(plan, this.#rules))
       const drops = dropSentence(plan)
       const frames = plan.clips.reduce((sum, { length }) => sum + length, 0)

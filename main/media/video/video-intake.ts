@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { ItemId } from '#contracts/project.ts'
-import { cutsOf, videoReason, type ClipOptions, type Trim, type VideoReason } from '#contracts/video.ts'
+import { cutsOf, videoReason, type ClipOptions, type Trim, type VideoReason, type WholeClip } from '#contracts/video.ts'
 import { sha256, type SafeFs } from '../../store/safe-fs.ts'
 import { PictureError } from '../picture.ts'
 import type { Said, SourceVideo } from '../sources/source-item.ts'
 import { ClipFiles, type VideoLine } from './clip-files.ts'
-import { planClips, targetRate, type ClipPlan } from './clip-plan.ts'
+import { planClips, planWhole, targetRate, wholeRules, type ClipPlan } from './clip-plan.ts'
 import { ClipWriter } from './clip-writer.ts'
 import { hashFile } from './file-hash.ts'
 import { streamFrames } from './frames.ts'
@@ -32,6 +32,20 @@ export interface Wanted {
   imageSize: number
   rules: ClipOptions['rules']
   trim: Trim | null
+  /** What counts before the rules and what a source says: people said how this very video is cut. */
+  byHand?: boolean
+}
+
+/** How a video is made into clips. */
+interface Making extends Omit<Wanted, 'byHand'> {
+  /** That it is a clip as it is. */
+  whole: WholeClip | null
+}
+
+/** A clip that its source says to be one stays whole, whatever the rules for others are. */
+function makingOf({ byHand = false, ...wanted }: Wanted, { whole }: Said): Making {
+  if (byHand || !whole) return { ...wanted, whole: null }
+  return { ...wanted, rules: wholeRules(whole), trim: null, whole }
 }
 
 /**
@@ -70,7 +84,12 @@ export class VideoIntake {
       return twin && keyOf(twin) !== key ? twin : null
     }
     const line = await this.#spooled(video, (path) =>
-      importVideo({ root, source: video.source, said: video, path, wanted, twinOf, tell }, before, this.#files, this.#tools),
+      importVideo(
+        { root, source: video.source, said: video, path, wanted: makingOf(wanted, video), twinOf, tell },
+        before,
+        this.#files,
+        this.#tools,
+      ),
     )
     if (!line) return
     await this.#files.append(line)
@@ -119,7 +138,7 @@ interface Task {
   said: Said
   /** Of the file, or why there is none. */
   path: string | PictureError
-  wanted: Wanted
+  wanted: Making
   /** Another video of the same bytes that is there already. */
   twinOf: (fileHash: string) => VideoLine | null
   /** What is being done with it, behind its name. */
@@ -188,9 +207,9 @@ function saidAgain(line: VideoLine, said: Said): VideoLine | null {
   return text(now) === text(line) ? null : now
 }
 
-function isSame(made: Wanted, wanted: Wanted): boolean {
-  const text = ({ imageSize, rules, trim }: Wanted) =>
-    JSON.stringify([imageSize, Object.entries(rules).sort(), trim && [trim.startSeconds, trim.endSeconds]])
+function isSame(made: Making, wanted: Making): boolean {
+  const text = ({ imageSize, rules, trim, whole }: Making) =>
+    JSON.stringify([imageSize, Object.entries(rules).sort(), trim && [trim.startSeconds, trim.endSeconds], whole?.frameRate])
   return text(made) === text(wanted)
 }
 
@@ -204,11 +223,11 @@ interface Made {
  * is made again by those that can.
  */
 async function makeClips(
-  { path, fileHash, wanted, probed, tell }: { path: string; fileHash: string; wanted: Wanted; probed: ProbedVideo } & Pick<Task, 'tell'>,
+  { path, fileHash, wanted, probed, tell }: { path: string; fileHash: string; wanted: Making; probed: ProbedVideo } & Pick<Task, 'tell'>,
   files: ClipFiles,
   run: IntakeTools,
 ): Promise<Made> {
-  const { rules, trim, imageSize } = wanted
+  const { rules, trim, imageSize, whole } = wanted
   const share = (work: string, done: number) => {
     if (done % tellEvery === 0) tell(` · ${work} ${Math.min(100, Math.floor((100 * done) / probed.probe.frames))} %`)
   }
@@ -220,7 +239,7 @@ async function makeClips(
     return scored
   }
   const extract = async (times: ArrayLike<number>, cuts: readonly number[]): Promise<Made | null> => {
-    const plan = planClips(times, cuts, rules, trim)
+    const plan = whole ? planWhole(times, whole) : planClips(times, cuts, rules, trim)
     if (plan.clips.length === 0) return { plan, clips: [] }
     const key = sha256(JSON.stringify([fileHash, imageSize, rules, trim])).slice(0, 24)
     const writer = new ClipWriter(run.fs, (shard) => files.shardPath(shard), key, plan.clips)
@@ -243,7 +262,7 @@ async function makeClips(
       await writer.discard()
       throw error
     }
-    const frameRate = (targetRate(times, rules) ?? probed.probe.frameRate) / rules.stride
+    const frameRate = whole?.frameRate ?? (targetRate(times, rules) ?? probed.probe.frameRate) / rules.stride
     return {
       plan,
       clips: plan.clips.map((picks, i) => ({

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
-import type { FoundVideo, SceneScores, VideoId, VideoProbe } from '#contracts/video.ts'
+import type { FoundVideo, SceneScores, VideoId, VideoProbe, WholeClip } from '#contracts/video.ts'
 import type { ProjectFolder } from '../../store/project-folder.ts'
 import { sha256, type SafeFs } from '../../store/safe-fs.ts'
 import { findFfmpeg } from '../ffmpeg.ts'
@@ -14,12 +14,16 @@ import { scoreScenes } from './scenes.ts'
 import { VideoError } from './video-error.ts'
 import { listVideos } from './video-folder.ts'
 import { videoInput } from './video-input.ts'
+import { wholeClips } from './video-source.ts'
 
 const lookHeight = 240
 const looksAtOnce = 2
 const lookMs = 20_000
 
 interface ShelvedVideo {
+  /** The folder that it was listed with, and its name inside. */
+  root: string
+  source: string
   path: string
   fileHash: Promise<string> | null
   probed: Promise<ProbedVideo> | null
@@ -31,6 +35,7 @@ export class VideoShelf {
   readonly #thumbnails: string
   readonly #fs: SafeFs
   readonly #videos = new Map<VideoId, ShelvedVideo>()
+  readonly #wholes = new Map<string, Promise<ReadonlyMap<string, WholeClip>>>()
   readonly #closed = new AbortController()
   readonly #lookers: Promise<unknown>[] = Array.from({ length: looksAtOnce }, () => Promise.resolve())
   #turn = 0
@@ -49,15 +54,26 @@ export class VideoShelf {
 
   /** Puts the videos of a folder on the shelf. */
   async list(folder: string): Promise<FoundVideo[]> {
+    this.#wholes.delete(folder) // its lists may say something else now
     return (await listVideos(folder)).map(({ source, path, sizeBytes, modifiedMs }) => {
       const id = `v${sha256(JSON.stringify([path, sizeBytes, modifiedMs])).slice(0, 24)}` as VideoId
-      if (!this.#videos.has(id)) this.#videos.set(id, { path, fileHash: null, probed: null })
+      const { fileHash = null, probed = null } = this.#videos.get(id) ?? {}
+      this.#videos.set(id, { root: folder, source, path, fileHash, probed })
       return { id, source, sizeBytes }
     })
   }
 
   pathOf(id: VideoId): string {
     return this.#find(id).path
+  }
+
+  /** What its folder says of a video that is a clip as it is; null where it says nothing of the kind. */
+  async whole(id: VideoId, mayRead: (path: string) => boolean): Promise<WholeClip | null> {
+    const { root, source } = this.#find(id)
+    const wholes = this.#wholes.get(root) ?? wholeClips(root, mayRead)
+    this.#wholes.set(root, wholes)
+    wholes.catch(() => this.#wholes.delete(root)) // its caller hears of it; the next one looks again
+    return (await wholes).get(source) ?? null
   }
 
   /** @throws VideoError with the reason. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { StudioError } from '#contracts/errors.ts'
+import { kindIn } from '#contracts/export.ts'
 import { writeExport } from '../../media/export/write-export.ts'
 import { exportCard } from '../export-card.ts'
 import { freezeExport, frozenItems } from '../export-freeze.ts'
@@ -24,7 +25,8 @@ export function exportRunner(project: OpenProject): Runner {
         ...{ plan: request, folder, key: id, survey, fs: project.fs, signal },
         items: frozenItems(listPath),
         readme: (written, usage) => exportCard(card, request, written, usage),
-        onProgress: ({ done, total, source }) => report({ done, total, unit: 'pictures', note: source || null }),
+        onProgress: ({ done, total, source }) =>
+          report({ done, total, unit: kindIn(request.layout) === 'clip' ? 'files' : 'pictures', note: source || null }),
       })
       return { kind: 'export', folder, totals }
     } catch (error) {
