@@ -95,7 +95,7 @@ export class ClipFiles {
 
   /** What snapshots name stays, also when its videos are cut by other rules now. */
   async #frozenShards(): Promise<Set<string>> {
-    const names = (await readdir(this.#snapshots).catch(() => [])).filter((name) => name.endsWith('.jsonl'))
+    const names = (await this.#snapshotNames()).filter((name) => name.endsWith('.jsonl'))
     const shards = new Set<string>()
     for (const name of names)
       for await (const { text } of readLines(join(this.#snapshots, name))) {
@@ -103,6 +103,15 @@ export class ClipFiles {
         if (shard !== undefined) shards.add(`${shard}.bin`)
       }
     return shards
+  }
+
+  async #snapshotNames(): Promise<string[]> {
+    try {
+      return await readdir(this.#snapshots)
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return []
+      throw error // lest what a snapshot holds is taken for nobody's
+    }
   }
 
   /** The last word on every video, in the order in which they were first seen. */
