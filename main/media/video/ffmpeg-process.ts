@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { readRecords, type RecordSource } from './record-reader.ts'
 import { VideoError } from './video-error.ts'
 
 /** What ffmpeg says is kept from its beginning (the description of the streams) and from its end (why it failed). */
@@ -15,7 +16,13 @@ export interface FfmpegRun {
   /** However much it says, it is ended after this long. */
   timeoutMs: number
   /** Takes what the program writes; returns when it has seen enough, which ends the program. */
-  read: (output: AsyncIterable<Buffer>) => Promise<void>
+  read: (output: FfmpegOutput) => Promise<void>
+}
+
+/** What the program writes: chunks as they come, or records of one size; a reader takes it in one of the two ways. */
+export interface FfmpegOutput extends AsyncIterable<Buffer> {
+  /** Whole records, one behind the other in the same bytes; what is left over at the end is left out. */
+  records(sizeBytes: number): AsyncIterable<Uint8Array>
 }
 
 export interface FfmpegEnd {
@@ -53,14 +60,27 @@ export async function runFfmpeg({ path, args, signal, silenceMs, timeoutMs, read
   signal.addEventListener('abort', onAbort, { once: true })
   const whole = setTimeout(() => stop(tooLong(timeoutMs)), timeoutMs)
   const said = listen(child)
+  const onSilence = () => stop(tooLong(silenceMs))
+  const taken: { records: RecordSource | null } = { records: null }
+  const wholeRecords = async function* (sizeBytes: number) {
+    const source = (taken.records = readRecords(child.stdout, sizeBytes))
+    for (;;) {
+      const timer = setTimeout(onSilence, silenceMs)
+      const isWhole = await source.next(() => timer.refresh()).finally(() => clearTimeout(timer))
+      if (!isWhole) return
+      yield source.record
+    }
+  }
+  const hasEnded = () => taken.records?.ended ?? child.stdout.readableEnded
   let enough = false
   try {
-    await read(notSilent(child.stdout, silenceMs, () => stop(tooLong(silenceMs))))
-    enough = child.exitCode === null && !child.stdout.readableEnded
+    await read({ records: wholeRecords, [Symbol.asyncIterator]: () => notSilent(child.stdout, silenceMs, onSilence) })
+    enough = child.exitCode === null && !hasEnded()
   } finally {
     clearTimeout(whole)
     signal.removeEventListener('abort', onAbort)
-    if (enough || !child.stdout.readableEnded) endGroup(child)
+    if (enough || !hasEnded()) endGroup(child)
+    taken.records?.close()
   }
   const exitCode = await withLimit(closed, silenceMs, () => stop(tooLong(silenceMs)))
   if (stopped !== null) throw stopped as Error
@@ -106,7 +126,7 @@ function listen(child: ChildProcess): () => string {
 }
 
 /** The same chunks; calls when the next one does not come in time. Time in which nobody asks for it does not count. */
-async function* notSilent(output: AsyncIterable<Buffer>, silenceMs: number, onSilence: () => void): AsyncIterable<Buffer> {
+async function* notSilent(output: AsyncIterable<Buffer>, silenceMs: number, onSilence: () => void): AsyncGenerator<Buffer, undefined> {
   const chunks = output[Symbol.asyncIterator]()
   try {
     for (;;) {
