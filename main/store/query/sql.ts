@@ -74,9 +74,10 @@ const yesNo: Partial<Record<FieldName, string>> = {
   measured: 'blur IS NOT NULL',
 }
 
-/** Whether an item has a duplicate in another split; a rejected one is in none. */
+/** Whether an item has a duplicate in another split; a rejected one is in none. Which groups lie in two splits is found out once, not for each item. */
 export function leakSql(): string {
-  return `(pick <> 'reject' AND ${twinSql('other.split <> curated.split')})`
+  return `(pick <> 'reject' AND duplicateGroup IS NOT NULL AND duplicateGroup IN (SELECT duplicateGroup FROM curated
+    WHERE duplicateGroup IS NOT NULL AND here AND pick <> 'reject' GROUP BY duplicateGroup HAVING min(split) <> max(split)))`
 }
 
 /** Whether a duplicate of an item is better: it has more pixels, or as many and came first. */
