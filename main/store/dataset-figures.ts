@@ -13,7 +13,7 @@ import { leafHash, leafPrefix, snapshotName, type FrozenItem } from '../media/da
 import type { Db } from './database.ts'
 import type { ItemQuestions } from './item-questions.ts'
 import { toCrop, toLists, type Row } from './item-rows.ts'
-import { leakSql, type Condition } from './query/sql.ts'
+import { leakCountSql, type Condition } from './query/sql.ts'
 
 /** A value of a field and how many items have it; '' where nothing is said. */
 export interface Tally {
@@ -135,7 +135,7 @@ export class DatasetFigures {
       .prepare(
         `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, count(watermark) AS lookedThrough, coalesce(sum(watermark >= 0.5), 0) AS lettered, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
            coalesce(sum(iif(${trained}, repeats, 0)), 0) AS shown, coalesce(sum(${trained} AND repeats > 1), 0) AS repeated,
-           coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
+           coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakCountSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
       .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>

@@ -74,8 +74,13 @@ const yesNo: Partial<Record<FieldName, string>> = {
   measured: 'blur IS NOT NULL',
 }
 
-/** Whether an item has a duplicate in another split; a rejected one is in none. Which groups lie in two splits is found out once, not for each item. */
+/** Whether an item has a duplicate in another split; a rejected one is in none. */
 export function leakSql(): string {
+  return `(pick <> 'reject' AND ${twinSql('other.split <> curated.split')})`
+}
+
+/** The same for counts over all items: which groups lie in two splits is found out once, which takes too long for a page of items. */
+export function leakCountSql(): string {
   return `(pick <> 'reject' AND duplicateGroup IS NOT NULL AND duplicateGroup IN (SELECT duplicateGroup FROM curated
     WHERE duplicateGroup IS NOT NULL AND here AND pick <> 'reject' GROUP BY duplicateGroup HAVING min(split) <> max(split)))`
 }
