@@ -9,8 +9,8 @@ export function addPngText(png: Uint8Array, entries: Readonly<Record<string, str
   const chunks = Object.entries(entries).map(([keyword, text]) => {
     const latin = /^[\x20-\x7e\n\xa0-\xff]*$/.test(text)
     return latin
-      ? chunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1'))
-      : chunk('iTXt', Buffer.from(`${keyword}\0\0\0\0\0${text}`, 'utf8'))
+      ? pngChunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1'))
+      : pngChunk('iTXt', Buffer.from(`${keyword}\0\0\0\0\0${text}`, 'utf8'))
   })
   return new Uint8Array(Buffer.concat([png.subarray(0, headerEnd), ...chunks, png.subarray(headerEnd)]))
 }
@@ -39,7 +39,8 @@ function internationalText(data: Buffer, keywordEnd: number): string {
   return data[keywordEnd + 1] === 1 ? inflateSync(text, { maxOutputLength: textLimit }).toString('utf8') : text.toString('utf8')
 }
 
-function chunk(type: string, data: Buffer): Buffer {
+/** A chunk of a PNG: its length, its type, its data and their sum. */
+export function pngChunk(type: string, data: Buffer): Buffer {
   const out = Buffer.alloc(12 + data.length)
   out.writeUInt32BE(data.length, 0)
   out.write(type, 4, 'latin1')

@@ -2,6 +2,7 @@ import sharp from 'sharp'
 import { z } from 'zod'
 import { generationRequest, type GenerationRequest } from '#contracts/gallery.ts'
 import { addPngText, readPngText } from './png-text.ts'
+import { encodeSmallPng, smallPngBytes } from './small-png.ts'
 
 /** What a picture knows about itself, in its file and beside it: enough to draw it again and to rebuild the gallery. */
 export const pictureRecord = z.object({
@@ -22,6 +23,7 @@ export type PictureRecord = z.infer<typeof pictureRecord>
 const ownKeyword = 'zigma'
 
 export async function encodePng(rgb: Uint8Array, width: number, height: number): Promise<Uint8Array> {
+  if (rgb.length <= smallPngBytes) return encodeSmallPng(rgb, width, height)
   return new Uint8Array(
     await sharp(rgb, { raw: { width, height, channels: 3 } })
       .png({ compressionLevel: 6 })

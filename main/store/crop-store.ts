@@ -1,3 +1,4 @@
+import type { Statement } from 'better-sqlite3'
 import { rectangle, type Crop, type CropsLeft, type Measures, type Rectangle } from '#contracts/curation.ts'
 import type { ItemId } from '#contracts/project.ts'
 import type { OriginalAway } from '#contracts/xray.ts'
@@ -54,9 +55,12 @@ const isAway = `here AND frames IS NULL AND madeAway IS NOT NULL AND ${wanted} =
 /** Which items are to be cropped anew, as the index has it. */
 export class CropStore {
   readonly #db: Db
+  /** Prepared once: a page asks for hundreds of pictures at a time. */
+  readonly #pixels: Statement<[ItemId]>
 
   constructor(db: Db) {
     this.#db = db
+    this.#pixels = db.prepare('SELECT shard, slot, pixelHash, madeArea AS area FROM curated WHERE here AND frames IS NULL AND id = ?')
   }
 
   left(): CropsLeft {
@@ -111,9 +115,7 @@ export class CropStore {
   }
 
   pixels(id: ItemId): ItemPixels | null {
-    const found = this.#db
-      .prepare('SELECT shard, slot, pixelHash, madeArea AS area FROM curated WHERE here AND frames IS NULL AND id = ?')
-      .get(id) as (PixelPlace & { area: string | null }) | undefined
+    const found = this.#pixels.get(id) as (PixelPlace & { area: string | null }) | undefined
     return found ? { ...found, area: toArea(found.area) } : null
   }
 

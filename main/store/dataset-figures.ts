@@ -13,7 +13,7 @@ import { leafHash, leafPrefix, snapshotName, type FrozenItem } from '../media/da
 import type { Db } from './database.ts'
 import type { ItemQuestions } from './item-questions.ts'
 import { toCrop, toLists, type Row } from './item-rows.ts'
-import { leakSql, type Condition } from './query/sql.ts'
+import { leakCountSql, type Condition } from './query/sql.ts'
 
 /** A value of a field and how many items have it; '' where nothing is said. */
 export interface Tally {
@@ -124,21 +124,18 @@ export class DatasetFigures {
   /** What a card tells of the items that are not rejected, or of those that meet a condition. */
   cardFacts({ sql, values }: Condition = { sql: `here AND pick <> 'reject'`, values: [] }): CardFacts {
     const kept = `FROM curated WHERE ${sql}`
-    // All columns in one pass: there are few combinations, and each pass goes over all items.
-    const combinations = this.#db
-      .prepare(`SELECT split, consent, licence, author, origin, count(*) AS items ${kept} GROUP BY 1, 2, 3, 4, 5`)
-      .all(values) as (Record<'split' | 'consent' | 'licence' | 'author' | 'origin', string> & { items: number })[]
-    const tally = (column: 'split' | 'consent' | 'licence' | 'author' | 'origin') => {
-      const counts = new Map<string, number>()
-      for (const row of combinations) counts.set(row[column], (counts.get(row[column]) ?? 0) + row.items)
-      const tallies = [...counts].map(([value, items]) => ({ value, items }))
-      return tallies.sort((a, b) => b.items - a.items || (a.value < b.value ? -1 : 1)) satisfies Tally[]
-    }
+    // Counted here in one pass: SQLite sorts all items to group them by five texts, and reads each list of tags anew.
+    const rows = this.#db.prepare(`SELECT split, consent, licence, author, origin, tags ${kept}`).raw().iterate(values) as IterableIterator<
+      string[]
+    >
+    const [splits, consents, licences, authors, origins, tagLists] = countColumns(rows, 6)
+    const tags = new Map<string, number>()
+    for (const [list, items] of tagLists!) for (const tag of JSON.parse(list) as string[]) count(tags, tag, items)
     const counts = this.#db
       .prepare(
         `SELECT count(*) AS items, count(frames) AS clips, coalesce(sum(frames), 0) AS frames, count(blur) AS measured, count(watermark) AS lookedThrough, coalesce(sum(watermark >= 0.5), 0) AS lettered, coalesce(sum(caption <> ''), 0) AS captioned, coalesce(sum(tags <> '[]'), 0) AS tagged,
            coalesce(sum(iif(${trained}, repeats, 0)), 0) AS shown, coalesce(sum(${trained} AND repeats > 1), 0) AS repeated,
-           coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakSql()}), 0) AS leaks,
+           coalesce(sum(duplicate <> 'none'), 0) AS duplicates, coalesce(sum(${leakCountSql()}), 0) AS leaks,
            min(width) AS minWidth, max(width) AS maxWidth, min(height) AS minHeight, max(height) AS maxHeight ${kept}`,
       )
       .get(values) as Omit<CardFacts, 'sizes' | 'rejected'> & NonNullable<CardFacts['sizes']>
@@ -147,14 +144,12 @@ export class DatasetFigures {
     return {
       ...{ items, clips, frames, measured, lookedThrough, lettered, captioned, tagged, shown, repeated, duplicates, leaks },
       rejected: this.#db.prepare(`SELECT count(*) FROM curated WHERE here AND pick = 'reject'`).pluck().get() as number,
-      splits: tally('split'),
-      consents: tally('consent'),
-      licences: tally('licence'),
-      authors: tally('author'),
-      origins: tally('origin'),
-      tags: this.#db
-        .prepare(`SELECT value, count(*) AS items FROM curated, json_each(tags) WHERE ${sql} GROUP BY 1 ORDER BY items DESC, value`)
-        .all(values) as Tally[],
+      splits: tallied(splits!),
+      consents: tallied(consents!),
+      licences: tallied(licences!),
+      authors: tallied(authors!),
+      origins: tallied(origins!),
+      tags: tallied(tags),
       sizes: items > 0 ? sizes : null,
     }
   }
@@ -187,14 +182,16 @@ export class DatasetFigures {
     const db = this.#db
     const known = db.prepare('SELECT hash FROM leaves WHERE prefix = ?').pluck()
     const keep = db.prepare('INSERT INTO leaves (prefix, hash) VALUES (?, ?)')
-    const prefixes = db.prepare(`SELECT DISTINCT substr(id, 1, ${leafPrefix}) FROM items ORDER BY 1`).pluck().all() as string[]
+    const next = db.prepare(`SELECT substr(id, 1, ${leafPrefix}) FROM items WHERE id > ? ORDER BY id LIMIT 1`).pluck()
+    const after = (prefix: string) => next.get(prefix) as string | undefined
     const inside = db.prepare(
       `SELECT id, pixelHash, split, caption, captions, tags, crop, repeats, frames, frameRate FROM curated
        WHERE here AND pick <> 'reject' AND id >= ? AND id < ? ORDER BY id`,
     )
     return db.transaction(() => {
       const leaves = new Map<string, string>()
-      for (const prefix of prefixes) {
+      // From one leaf to the next along the index, past all the ids between.
+      for (let prefix = after(''); prefix !== undefined; prefix = after(`${prefix}~`)) {
         let hash = known.get(prefix) as string | undefined
         if (hash === undefined) {
           const rows = inside.all(prefix, `${prefix}~`) as LeafRow[]
@@ -212,6 +209,23 @@ export class DatasetFigures {
       return snapshotName(leaves)
     })()
   }
+}
+
+/** How many rows have each value, for each of their columns. */
+function countColumns(rows: Iterable<readonly string[]>, columns: number): Map<string, number>[] {
+  const counts = Array.from({ length: columns }, () => new Map<string, number>())
+  for (const row of rows) for (let i = 0; i < columns; i++) count(counts[i]!, row[i]!, 1)
+  return counts
+}
+
+function count(counts: Map<string, number>, value: string, items: number): void {
+  counts.set(value, (counts.get(value) ?? 0) + items)
+}
+
+/** The most frequent first. */
+function tallied(counts: ReadonlyMap<string, number>): Tally[] {
+  const tallies = [...counts].map(([value, items]) => ({ value, items }))
+  return tallies.sort((a, b) => b.items - a.items || (a.value < b.value ? -1 : 1))
 }
 
 /** What a training on pictures shows, of items that are not rejected. */

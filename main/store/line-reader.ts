@@ -9,8 +9,12 @@ export interface Line {
   sizeBytes: number
 }
 
-/** The whole lines of a text file from a byte on, one after the other; none when there is no file. A last line that a crash cut short is left out. */
-export async function* readLines(path: string, from = 0): AsyncGenerator<Line> {
+/**
+ * The whole lines of a text file from a byte on, one after the other; none when there is no file. A last line that a crash cut short is left out.
+ *
+ * @param holding only the lines that hold this; the others are not made into text.
+ */
+export async function* readLines(path: string, from = 0, holding = ''): AsyncGenerator<Line> {
   let begun: Buffer[] = [] // of a line whose end is not read yet
   let offset = from
   const stream = createReadStream(path, { start: from, highWaterMark: 1024 * 1024 })
@@ -19,7 +23,7 @@ export async function* readLines(path: string, from = 0): AsyncGenerator<Line> {
       let start = 0
       for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
         const bytes = begun.length > 0 ? Buffer.concat([...begun, chunk.subarray(start, end)]) : chunk.subarray(start, end)
-        if (bytes.length > 0) yield { text: bytes.toString('utf8'), offset, sizeBytes: bytes.length }
+        if (bytes.length > 0 && bytes.includes(holding)) yield { text: bytes.toString('utf8'), offset, sizeBytes: bytes.length }
         offset += bytes.length + 1
         start = end + 1
         begun = []

@@ -30,7 +30,6 @@ export type Done = Pick<EditOutcome, 'changed' | 'uncropped'>
 /** What the Curate stage shows of the data set: the items that a query finds, page by page, and which of them are meant. */
 export const useCuration = defineStore('curation', () => {
   const studio = useStudio()
-  const dataset = useDataset()
   const text = ref('')
   const sort = ref<SortKey>('added')
   const descending = ref(false)
@@ -78,6 +77,7 @@ export const useCuration = defineStore('curation', () => {
     revision.value++
     if (id) history.value = await call('curation.history', null)
   })
+  const dataset = useDataset() // from here on: the studio answers in turn, and counting a data set takes longer than its first page
   let waiting = 0
   let turn: Promise<unknown> = Promise.resolve()
   watch(

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { isCode } from '../../store/safe-fs.ts'
+import { readRecords, type RecordSource } from './record-reader.ts'
 import { VideoError } from './video-error.ts'
 
 /** What ffmpeg says is kept from its beginning (the description of the streams) and from its end (why it failed). */
@@ -20,7 +21,13 @@ export interface FfmpegRun {
   /** What the program reads as pipe:0, no faster than it takes it. */
   input?: AsyncIterable<Uint8Array>
   /** Takes what the program writes; returns when it has seen enough, which ends the program. */
-  read: (output: AsyncIterable<Buffer>) => Promise<void>
+  read: (output: FfmpegOutput) => Promise<void>
+}
+
+/** What the program writes: chunks as they come, or records of one size; a reader takes it in one of the two ways. */
+export interface FfmpegOutput extends AsyncIterable<Buffer> {
+  /** Whole records, one behind the other in the same bytes; what is left over at the end is left out. */
+  records(sizeBytes: number): AsyncIterable<Uint8Array>
 }
 
 export interface FfmpegEnd {
@@ -61,14 +68,27 @@ export async function runFfmpeg({ path, args, signal, silenceMs, timeoutMs, inpu
   const { stdin } = child
   const stdout = child.stdout!
   const fed = input && stdin ? feed(stdin, input).catch(stop) : null
+  const onSilence = () => stop(tooLong(silenceMs))
+  const taken: { records: RecordSource | null } = { records: null }
+  const wholeRecords = async function* (sizeBytes: number) {
+    const source = (taken.records = readRecords(stdout, sizeBytes))
+    for (;;) {
+      const timer = setTimeout(onSilence, silenceMs)
+      const isWhole = await source.next(() => timer.refresh()).finally(() => clearTimeout(timer))
+      if (!isWhole) return
+      yield source.record
+    }
+  }
+  const hasEnded = () => taken.records?.ended ?? stdout.readableEnded
   let enough = false
   try {
-    await read(notSilent(stdout, silenceMs, () => stop(tooLong(silenceMs))))
-    enough = child.exitCode === null && !stdout.readableEnded
+    await read({ records: wholeRecords, [Symbol.asyncIterator]: () => notSilent(stdout, silenceMs, onSilence) })
+    enough = child.exitCode === null && !hasEnded()
   } finally {
     clearTimeout(whole)
     signal.removeEventListener('abort', onAbort)
-    if (enough || !stdout.readableEnded) endGroup(child)
+    if (enough || !hasEnded()) endGroup(child)
+    taken.records?.close()
     await fed // nothing is read on behind the back of who called
   }
   const exitCode = await withLimit(closed, silenceMs, () => stop(tooLong(silenceMs)))
@@ -126,7 +146,7 @@ function listen(child: ChildProcess): () => string {
 }
 
 /** The same chunks; calls when the next one does not come in time. Time in which nobody asks for it does not count. */
-async function* notSilent(output: AsyncIterable<Buffer>, silenceMs: number, onSilence: () => void): AsyncIterable<Buffer> {
+async function* notSilent(output: AsyncIterable<Buffer>, silenceMs: number, onSilence: () => void): AsyncGenerator<Buffer, undefined> {
   const chunks = output[Symbol.asyncIterator]()
   try {
     for (;;) {

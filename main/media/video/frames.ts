@@ -33,26 +33,15 @@ export async function streamFrames(
 ): Promise<number> {
   const input = await videoInput(path)
   const output = await frameOutput(ffmpeg, probe, imageSize)
-  const frame = new Uint8Array(imageSize * imageSize * 3)
-  let [filled, index] = [0, 0]
+  let index = 0
   const { said } = await runFfmpeg({
     path: ffmpeg,
     args: ['-loglevel', 'error', ...input.args, '-map', '0:V:0', ...output, ...queued, 'pipe:1'],
     signal,
     silenceMs,
     timeoutMs,
-    read: async (chunks) => {
-      for await (const chunk of chunks) {
-        for (let at = 0; at < chunk.length;) {
-          const part = chunk.subarray(at, at + frame.length - filled)
-          frame.set(part, filled)
-          at += part.length
-          filled += part.length
-          if (filled < frame.length) break
-          filled = 0
-          if (!(await onFrame(index++, frame))) return
-        }
-      }
+    read: async (output) => {
+      for await (const frame of output.records(imageSize * imageSize * 3)) if (!(await onFrame(index++, frame))) return
     },
   })
   if (index === 0) throw new VideoError('corrupt', `The video cannot be decoded (${reasonOf(said)}). Copy it again from its source.`)
