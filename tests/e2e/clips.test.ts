@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { ffmpeg, makePattern } from '#tests/support/made-videos.ts'
 import { projectWith } from '#tests/support/project-folder.ts'
@@ -27,9 +27,7 @@ beforeAll(async () => {
   const project = await projectWith(join(home, 'project'), mixed, 64, ffmpeg)
   studio = await startHeadlessStudio(['--project', project, '--allow', mixed])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser, { moves: true }))
   await page.goto(studio.url)
 }, 60_000)
 

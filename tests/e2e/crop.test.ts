@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -20,9 +20,7 @@ beforeAll(async () => {
   const pictures = { 'a.png': await landscape(900, 600), 'b.png': await scene(1), 'c.png': await scene(2, 200, 300) }
   studio = await startHeadlessStudio(['--project', await writePictureProject(join(temporaryFolder(), 'views'), pictures, 64)])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
   await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
 }, 60_000)

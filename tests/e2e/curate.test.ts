@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writeLargeProject } from '#tests/support/large-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -19,9 +19,7 @@ beforeAll(async () => {
   const project = await writeLargeProject(join(temporaryFolder(), 'disks'), 2000, 32)
   studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
   await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
 }, 60_000)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOf, barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writeLargeProject } from '#tests/support/large-project.ts'
 import { ffmpeg, makePattern } from '#tests/support/made-videos.ts'
@@ -22,9 +22,7 @@ beforeAll(async () => {
   project = await writeLargeProject(join(temporaryFolder(), 'disks'), 60, 16)
   studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
   await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
 }, 60_000)

@@ -6,7 +6,7 @@ import { compose, type Studio } from '#main/compose.ts'
 import { startHeadless, type HeadlessHost } from '#main/headless/server.ts'
 import { SafeFs } from '#main/store/safe-fs.ts'
 import { zip } from '#tests/support/archives.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { fakeEngine } from '#tests/support/fake-engine.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
 import { landscape, scene } from '../fixtures/pictures.ts'
@@ -36,15 +36,7 @@ beforeAll(async () => {
   await studio.openFolder(join(folder, 'Boats'), { create: true })
   host = await startHeadless(studio)
   browser = await openBrowser()
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 },
-    colorScheme: 'dark',
-    locale: 'en-US',
-    reducedMotion: 'reduce',
-  })
-  page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser, { limitMs: 15_000 }))
   await page.goto(host.url)
   await page.getByRole('navigation').getByRole('link', { name: 'Import', exact: true }).click()
 }, 60_000)

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { aSecond, indexed, scrolled, untilPainted } from '#tests/support/large-grid.ts'
 import { writeLargeProject } from '#tests/support/large-project.ts'
@@ -23,9 +23,7 @@ beforeAll(async () => {
   await indexed(project, (first) => first.services['dataset.describe'](null, { signal: new AbortController().signal }))
   studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US' })).newPage()
-  page.setDefaultTimeout(30_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser, { moves: true, limitMs: 30_000 }))
   await page.goto(studio.url)
   await page.getByRole('button', { name: 'hundred thousand', exact: true }).waitFor()
   await page.waitForTimeout(3000) // the project is open, and what is read in the background is read

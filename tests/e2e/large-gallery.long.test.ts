@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writeLargeGallery } from '#tests/support/large-gallery.ts'
 import { aSecond, indexed, scrolled, untilPainted } from '#tests/support/large-grid.ts'
@@ -24,9 +24,7 @@ beforeAll(async () => {
   await indexed(project, (first) => first.services['gallery.days']({ text: '', minRating: 0, pick: null, trashed: false }, { signal: new AbortController().signal })) // prettier-ignore
   studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US' })).newPage()
-  page.setDefaultTimeout(30_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser, { moves: true, limitMs: 30_000 }))
   await page.goto(studio.url)
   await page.getByRole('button', { name: 'years of pictures', exact: true }).waitFor()
   await page.waitForTimeout(3000) // the project is open, and what is read in the background is read

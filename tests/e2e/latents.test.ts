@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { projectWith } from '#tests/support/project-folder.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -28,9 +28,7 @@ beforeAll(async () => {
   process.env['HOME'] = home // where the folder browser begins
   studio = await startHeadlessStudio(['--project', project, '--allow', home])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
 }, 60_000)
 

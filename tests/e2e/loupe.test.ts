@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
 import { writeLargeGallery } from '#tests/support/large-gallery.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
@@ -27,9 +27,7 @@ beforeAll(async () => {
   await writeLargeGallery(project, 5)
   studio = await startHeadlessStudio(['--project', project])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
   await page.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
 }, 60_000)

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { barriersOnScreen, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { makePattern, makeScenes } from '#tests/support/made-videos.ts'
 import { createProject } from '#main/store/project-folder.ts'
@@ -32,9 +32,7 @@ beforeAll(async () => {
   await createProject(new SafeFs(), project, 'project')
   studio = await startHeadlessStudio(['--project', project, '--allow', home])
   browser = await openBrowser()
-  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'en-US', reducedMotion: 'reduce' })).newPage() // prettier-ignore
-  page.setDefaultTimeout(10_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser))
   await page.goto(studio.url)
 }, 60_000)
 

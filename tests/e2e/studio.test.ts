@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { en } from '#renderer/locales/en.ts'
 import { zhCN } from '#renderer/locales/zh-CN.ts'
-import { barriersOf, listenForComplaints, openBrowser } from '#tests/support/browser.ts'
+import { barriersOf, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -35,15 +35,7 @@ beforeAll(async () => {
   mkdirSync(screenshots, { recursive: true })
   studio = await startHeadlessStudio()
   browser = await openBrowser()
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 },
-    colorScheme: 'dark',
-    locale: 'en-US',
-    reducedMotion: 'reduce',
-  })
-  page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  complaints = listenForComplaints(page)
+  ;({ page, complaints } = await openPage(browser, { limitMs: 15_000 }))
   await page.goto(studio.url)
 }, 120_000)
 

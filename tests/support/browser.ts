@@ -20,8 +20,21 @@ export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args: quiet })
 }
 
+/** A window as the tests look at it, dark and English. Nothing is in motion unless `moves`. `complaints` is what it complains about from now on. */
+export async function openPage(browser: Browser, { moves = false, limitMs = 10_000 } = {}): Promise<{ page: Page; complaints: string[] }> {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'dark',
+    locale: 'en-US',
+    reducedMotion: moves ? 'no-preference' : 'reduce',
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(limitMs)
+  return { page, complaints: listenForComplaints(page) }
+}
+
 /** Everything a page complained about: its console's errors, those of its content policy among them, and what it threw. */
-export function listenForComplaints(page: Page): string[] {
+function listenForComplaints(page: Page): string[] {
   const complaints: string[] = []
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
