@@ -9,10 +9,11 @@ namespace {
 constexpr int kTile = 8;  // positions that are fetched ahead and whose steps and gates are computed side by side
 
 // kStates: only the state at the span's end, from zero, and the sum of its time steps.
-// kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, and nothing is left out.
+// kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
+// long as those of the other tokens.
 template <typename T, int N, bool kStates, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
-    Forward(SelectiveScanParams<T> p, int span, float* ends, float* steps) {
+    Forward(SelectiveScanParams<T> p, int span, unsigned z_times, float* ends, float* steps) {
   using Rows = Tile<T, kTile>;
   __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
   __shared__ __align__(16) T tiles[kBlockWarps][2][kStates ? 2 : 3][Rows::kSize];
@@ -24,6 +25,8 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
+  const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
+  const int64_t z_sequence = int64_t(at.b) * p.length * p.z_stride;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
@@ -60,7 +63,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     Rows::Offsets(rows, [&](int row) { return unsigned(kUsual ? first + row : min(first + row, at.last - 1)) * unsigned(dim); });
     Rows{to[0]}.Fetch(p.u + at.sequence, rows, columns);
     Rows{to[1]}.Fetch(p.delta + at.sequence, rows, columns);
-    if (has_z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, columns);
+    if (has_z) {
+#pragma unroll
+      for (int i = 0; i < Rows::kEach; ++i) rows[i] = kUsual ? token[i] * z_times : token[i] / unsigned(dim) * unsigned(p.z_stride);
+      Rows{to[kStates ? 0 : 2]}.Fetch(p.z + z_sequence, rows, z_columns);
+    }
     __pipeline_commit();
   };
   float sum = 0;
@@ -149,16 +156,17 @@ cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
   const Spans spans(p.batch, p.length, p.dim, device.processors);
   const dim3 grid = spans.Grid(p.batch), block(kBlockWarps * kWarp);
   const bool usual = IsUsual<N>(p);
+  const unsigned z_times = unsigned(p.z_stride / p.dim);
   float* ends = nullptr;
   if (spans.count > 1) {
     ends = device.Scratch<float>(size_t(p.batch) * spans.count * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * spans.count * p.dim);
     const auto states = usual ? Forward<T, N, true, true> : Forward<T, N, true, false>;
-    states<<<grid, block, 0, device.stream>>>(p, spans.span, ends, steps);
+    states<<<grid, block, 0, device.stream>>>(p, spans.span, z_times, ends, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, spans.count, int(p.state), int(p.dim), 1);
   }
   const auto kernel = usual ? Forward<T, N, false, true> : Forward<T, N, false, false>;
-  kernel<<<grid, block, 0, device.stream>>>(p, spans.span, ends, nullptr);
+  kernel<<<grid, block, 0, device.stream>>>(p, spans.span, z_times, ends, nullptr);
   return cudaGetLastError();
 }
 
