@@ -3,6 +3,7 @@ import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbGates } from './absorb-gates.ts'
 import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
+import { joinHalves } from './join-halves.ts'
 import { nativeOp } from './native-ops.ts'
 import type { OnnxGraph } from './onnx/model.ts'
 import { portableOps } from './portable-ops.ts'
@@ -48,7 +49,7 @@ export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (
   const needed = (nodes: readonly Node[]) => neededNodes(nodes, outputValues, given)
   if (form === 'portable') return needed(g.nodes)
   const fixed = new Set([...outputValues, ...given])
-  const inPlace = readColumns(needed(g.nodes).nodes, g, fixed)
+  const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
   const summed = absorbSums(needed(inPlace).nodes, outputValues)
   return needed(absorbGates(needed(summed).nodes, outputValues))
 }
