@@ -92,6 +92,8 @@ test.each([
   const parts = partsOf({ work, recipe }, {})
   const { kernels, overheadMs, sumMs, stepMs, restMs } = await measureKernels(runtime, parts, { ceilings, stepMs: 5 })
   expect(kernels.filter(({ error }) => error !== null)).toEqual([])
+  const scans = kernelGroups(parts).filter(({ node: { op } }) => op.startsWith('SelectiveScan'))
+  for (const { node } of scans) expect('bColumn' in node.attributes, node.op).toBe(recipe === inColumns)
   expect(overheadMs).toBeGreaterThan(0)
   for (const { ms, totalMs, count, floorMs, share } of kernels) {
     expect(ms).toBeGreaterThan(0)
