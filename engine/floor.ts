@@ -83,8 +83,14 @@ export function workOf(node: Node, isWritten: (output: number) => boolean = () =
 
 const bytesOf = ({ dtype, shape }: Value): number => sizeOf(shape) * elementBytes[dtype]
 
-function bytesRead({ op, inputs, outputs }: Node): number {
-  const read = [...new Set(inputs)].filter((input) => input !== null).map(bytesOf)
+function bytesRead(node: Node): number {
+  const { op, inputs, outputs } = node
+  const columns = inputs.map((input, place) => input && (columnsRead[op]?.[place]?.(node) ?? null))
+  const whole = new Set(inputs.filter((_, place) => !columns[place]))
+  const read = [...whole].filter((input) => input !== null).map(bytesOf)
+  inputs.forEach((input, place) => {
+    if (input && columns[place]) read.push((bytesOf(input) / input.shape.at(-1)!) * columns[place])
+  })
   const result = bytesOf(outputs[0]!)
   if (op === 'Slice') return result
   if (op === 'Gather') return Math.min(read[0]!, result) + read[1]! // rows that nobody asks for are not read
@@ -116,6 +122,15 @@ const products: Readonly<Record<string, (node: Node) => number>> = {
 }
 
 const states = ({ inputs }: Node): number => inputs[2]!.shape[1]!
+
+const channels = ({ outputs }: Node): number => outputs[0]!.shape[2]!
+
+/** How many columns an operation reads of an input whose rows may be wider. */
+const columnsRead: Readonly<Record<string, Readonly<Record<number, (node: Node) => number>>>> = {
+  ScanConv: { 0: channels },
+  SelectiveScan: { 3: states, 4: states, 6: channels },
+  SelectiveScanGrad: { 3: states, 4: states },
+}
 
 const twice = (node: Node) => 2 * made(node)
 

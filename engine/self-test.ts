@@ -35,6 +35,8 @@ type Operands = Readonly<Record<string, Operand>>
 interface Case {
   operation: string
   operands: Operands
+  /** Without its gradient, which reads no tokens out of wider rows. */
+  drawn?: boolean
   /** The node's first output. */
   build: (g: GraphBuilder, x: Record<string, Value>) => Value
 }
@@ -44,7 +46,7 @@ const order = (length: number, stride: number) => Int32Array.from({ length }, (_
 function scanCase(
   name: string,
   { batch, length, dim, state }: { batch: number; length: number; dim: number; state: number },
-  segment = 0,
+  { segment = 0, bc = null, drawn = null }: { segment?: number; bc?: readonly number[] | null; drawn?: readonly number[] | null } = {},
 ): Case {
   const tokens = [batch, length, dim]
   const states = [batch, length, state]
@@ -54,36 +56,62 @@ function scanCase(
       u: { shape: tokens },
       delta: { shape: tokens, low: -4, high: 1 },
       A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
-      B: { shape: states },
-      C: { shape: states },
+      ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
-      z: { shape: tokens },
+      z: { shape: drawn ? [batch, length, widthOf(drawn, dim)] : tokens },
       deltaBias: { shape: [dim], wide: true },
     },
-    build: (g, { u, delta, A, B, C, D, z, deltaBias }) =>
-      selectiveScan(
+    drawn: drawn !== null,
+    build: (g, { u, delta, A, B, C, rows, D, z, deltaBias }) => {
+      const [rowsB, rowsC] = bc ? columns(g, rows!, bc, state) : []
+      return selectiveScan(
         g,
         {
           u: u!,
           delta: delta!,
           A: A!,
-          B: B!,
-          C: C!,
+          B: B ?? rowsB!,
+          C: C ?? rowsC!,
           D: D!,
-          z: z!,
+          z: drawn ? columns(g, z!, drawn, dim)[0]! : z!,
           deltaBias: deltaBias!,
           permutation: g.ints(order(length, 7), [length]),
         },
         { segment },
-      ),
+      )
+    },
   }
 }
 
-function convCase(name: string, [batch, length, dim]: [number, number, number], segment = 0): Case {
+/** The width of rows of which every `count` columns are one tensor and `others` lie before, between and behind these. */
+const widthOf = (others: readonly number[], count: number) => others.reduce((sum, more) => sum + more, (others.length - 1) * count)
+
+/** Those tensors. */
+function columns(g: GraphBuilder, rows: Value, others: readonly number[], count: number): Value[] {
+  const sizes = others.flatMap((more, i) => (i === 0 ? [more] : [count, more]))
+  const there = [...sizes.keys()].filter((i) => sizes[i]! > 0)
+  const pieces = g.split(
+    rows,
+    2,
+    there.map((i) => sizes[i]!),
+  )
+  return pieces.filter((_, i) => there[i]! % 2 === 1)
+}
+
+function convCase(
+  name: string,
+  [batch, length, dim]: [number, number, number],
+  { segment = 0, drawn = null }: { segment?: number; drawn?: readonly number[] | null } = {},
+): Case {
+  const x = { shape: [batch, length, drawn ? widthOf(drawn, dim) : dim] }
   return {
     operation: `ScanConv ${name}`,
-    operands: { x: { shape: [batch, length, dim] }, weight: { shape: [dim, 4], wide: true }, bias: { shape: [dim], wide: true } },
-    build: (g, { x, weight, bias }) => scanConv(g, x!, g.ints(order(length, 3), [length]), weight!, bias!, { segment }),
+    operands: { x, weight: { shape: [dim, 4], wide: true }, bias: { shape: [dim], wide: true } },
+    drawn: drawn !== null,
+    build: (g, { x, weight, bias }) => {
+      const tokens = drawn ? columns(g, x!, drawn, dim)[0]! : x!
+      return scanConv(g, tokens, g.ints(order(length, 3), [length]), weight!, bias!, { segment })
+    },
   }
 }
 
@@ -164,13 +192,24 @@ function attentionCase(name: string, [b, queries, keys, heads, width]: [number, 
 const cases: readonly Case[] = [
   convCase('of whole vectors', [2, 77, 64]),
   convCase('of odd width', [2, 50, 13]),
-  convCase('by segments', [1, 64, 32], 16),
+  convCase('by segments', [1, 64, 32], { segment: 16 }),
+  convCase('of columns', [2, 77, 64], { drawn: [0, 64] }),
+  convCase('of columns behind others', [1, 20, 64], { drawn: [64, 0] }),
+  convCase('of odd columns', [2, 50, 64], { drawn: [3, 2] }),
   scanCase('of one span', { batch: 20, length: 40, dim: 1280, state: 16 }),
   scanCase('of many spans', { batch: 2, length: 400, dim: 40, state: 16 }),
   scanCase('of few states', { batch: 2, length: 45, dim: 33, state: 3 }),
-  scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, 24),
+  scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, { segment: 24 }),
   scanCase('of whole warps', { batch: 2, length: 80, dim: 128, state: 16 }),
-  scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, 32),
+  scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, { segment: 32 }),
+  scanCase('of columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0] }),
+  scanCase('of columns apart', { batch: 1, length: 40, dim: 40, state: 16 }, { bc: [8, 16, 24] }),
+  scanCase('of odd columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [5, 2, 4] }),
+  scanCase('of odd columns and few states', { batch: 2, length: 45, dim: 33, state: 3 }, { bc: [0, 1, 2] }),
+  scanCase('gated by columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0], drawn: [128, 0] }),
+  scanCase('gated by columns, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { drawn: [1280, 0] }),
+  scanCase('gated by columns of uneven width', { batch: 2, length: 80, dim: 128, state: 16 }, { drawn: [8, 16] }),
+  scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { drawn: [33, 1] }),
   normCase('rms, all of it', 'rms', [3, 70, 768], { whole: true }),
   normCase('layer, all of it', 'layer', [3, 70, 96], { whole: true }),
   normCase('layer, modulated only', 'layer', [2, 9, 384], {}),
@@ -208,7 +247,7 @@ export async function checkKernels(
 async function checkKernel(
   host: NativeRuntime,
   device: NativeRuntime,
-  { operation, operands, build }: Case,
+  { operation, operands, drawn = false, build }: Case,
   dtype: 'f32' | 'f16' | 'bf16',
   seed: number,
 ): Promise<KernelCheck> {
@@ -218,13 +257,17 @@ async function checkKernel(
       Object.entries(operands).map(([name, { shape, wide }]) => [name, g.input(name, shape, wide ? wideOf(tokens) : tokens)]),
     )
     const { node, ...y } = build(g, x)
-    const dy = node!.outputs.map((output, i) => (isGraded(operation, i) ? g.input(`dy${i}`, output.shape, output.dtype) : null))
     g.output('result', node!.outputs[0]!)
-    const gradients = gradientRules[node!.op]!(g, node!, dy)
-    node!.inputs.forEach((input, i) => {
-      const name = Object.keys(x).find((key) => x[key] === input)
-      if (gradients[i] && name) g.output(`gradient of ${name}`, gradients[i])
+    const gradients = new Map<Value, Value>()
+    node!.outputs.forEach((output, i) => {
+      if (!drawn && isGraded(operation, i)) gradients.set(output, g.input(`dy${i}`, output.shape, output.dtype))
     })
+    for (const one of g.nodes.slice().reverse()) {
+      const dy = one.outputs.map((output) => gradients.get(output) ?? null)
+      if (dy.every((gradient) => gradient === null)) continue
+      gradientRules[one.op]!(g, one, dy).forEach((gradient, i) => gradient && gradients.set(one.inputs[i]!, gradient))
+    }
+    for (const [name, value] of Object.entries(x)) if (gradients.has(value)) g.output(`gradient of ${name}`, gradients.get(value)!)
     return { g, shapes: new Map([...g.inputs].map(([name, value]) => [name, value])), y }
   }
   const tested = assemble('f32', dtype, 16)

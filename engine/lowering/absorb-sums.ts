@@ -14,14 +14,16 @@ const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
  */
 export function absorbSums(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
+  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
   const absorbed = new Set<Node>()
   const rewritten = nodes.map((node) => {
     const place = taking[node.op]
     const sum = place && node.inputs[place.gradient]
-    if (!place || sum?.node?.op !== 'Add' || readers.get(sum)?.length !== 1 || outputs.has(sum)) return node
-    const [a, b] = sum.node.inputs
+    const add = sum && producer.get(sum)
+    if (!place || add?.op !== 'Add' || readers.get(sum!)?.length !== 1 || outputs.has(sum!)) return node
+    const [a, b] = add.inputs
     if (!a || !b || !sameShape(a.shape, b.shape)) return node
-    absorbed.add(sum.node)
+    absorbed.add(add)
     const inputs = Array.from({ length: place.more + 1 }, (_, i) =>
       i === place.gradient ? a : i === place.more ? b : (node.inputs[i] ?? null),
     )

@@ -3,9 +3,11 @@ import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbGates } from './absorb-gates.ts'
 import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
+import { joinHalves } from './join-halves.ts'
 import { nativeOp } from './native-ops.ts'
 import type { OnnxGraph } from './onnx/model.ts'
 import { portableOps } from './portable-ops.ts'
+import { readColumns } from './read-columns.ts'
 import { standardOps, type Lowering } from './standard-ops.ts'
 
 /** `native` uses the fused operations of domain `zigma`; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
@@ -44,9 +46,12 @@ export function lower(g: Graph, form: Form = 'native'): OnnxGraph {
 export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (value: Value) => boolean } {
   const outputValues = new Set(g.outputs.values())
   const given = new Set([...g.inputs.values(), ...g.parameters.values()])
-  if (form === 'portable') return neededNodes(g.nodes, outputValues, given)
-  const { nodes } = neededNodes(absorbSums(g.nodes, outputValues), outputValues, given)
-  return neededNodes(absorbGates(nodes, outputValues), outputValues, given)
+  const needed = (nodes: readonly Node[]) => neededNodes(nodes, outputValues, given)
+  if (form === 'portable') return needed(g.nodes)
+  const fixed = new Set([...outputValues, ...given])
+  const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
+  const summed = absorbSums(needed(inPlace).nodes, outputValues)
+  return needed(absorbGates(needed(summed).nodes, outputValues))
 }
 
 function neededNodes(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): ReturnType<typeof loweredNodes> {

@@ -7,7 +7,7 @@ const optionalOutputs: Readonly<Record<string, readonly number[]>> = {
   ScanConv: [],
   ScanConvGrad: [],
   SelectiveScan: [1],
-  SelectiveScanGrad: [5, 6, 7],
+  SelectiveScanGrad: [3, 4, 5, 6, 7],
   AddNormModulate: [1, 2, 3, 4, 5],
   AddNormModulateGrad: [1, 2, 3, 4, 5, 8],
   GateAdd: [],

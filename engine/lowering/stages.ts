@@ -1,4 +1,5 @@
 import type { Graph, Value } from '../graph/value.ts'
+import { joinHalves } from './join-halves.ts'
 import { joinProducts } from './join-products.ts'
 
 export interface Stages {
@@ -10,11 +11,12 @@ export interface Stages {
 /**
  * A graph in two, so that what stays the same over many runs is computed once: `rare` are the inputs that seldom change, as the parameters do. Only
  * what the other stage reads is kept. Constants are left to ONNX Runtime, and a view of a parameter is no work worth keeping. Of the other stage's
- * products those of the same few rows are one.
+ * products those of the same few rows are one, and those with pieces of one weight.
  */
 export function stagesOf(whole: Graph, rare: ReadonlySet<string>): Stages {
   const given = new Set([...whole.parameters.values(), ...[...whole.inputs].filter(([name]) => rare.has(name)).map(([, value]) => value)])
-  const g = { ...partsOf(whole), nodes: joinProducts(whole, stillOf(whole, given)) }
+  const halves = { ...partsOf(whole), nodes: joinHalves(whole.nodes, whole, new Set([...given, ...whole.outputs.values()])) }
+  const g = { ...halves, nodes: joinProducts(halves, stillOf(halves, given)) }
   const still = stillOf(g, given)
   const early = new Set<Value>(given)
   for (const { inputs, outputs } of g.nodes) {

@@ -80,10 +80,20 @@ test('what goes in is legal: decays are negative, steps positive, an order names
   expect(new Set(legalInput(gather!, 1) as Int32Array)).toEqual(new Set([0, 1, 2]))
 })
 
-test.each(['train', 'sample'] as const)('every kind of operation of a small model has a time: %s', async (work) => {
-  const parts = partsOf({ work, recipe: small }, {})
+/** Its scans read B and C as columns of wider rows, for the rank of its step size is a multiple of its states. */
+const inColumns: Recipe = { ...small, model: { ...small.model, stateDim: 1 } }
+
+test.each([
+  ['train', small],
+  ['train', inColumns],
+  ['sample', small],
+  ['sample', inColumns],
+] as const)('every kind of operation of a small model has a time: %s', async (work, recipe) => {
+  const parts = partsOf({ work, recipe }, {})
   const { kernels, overheadMs, sumMs, stepMs, restMs } = await measureKernels(runtime, parts, { ceilings, stepMs: 5 })
   expect(kernels.filter(({ error }) => error !== null)).toEqual([])
+  const scans = kernelGroups(parts).filter(({ node: { op } }) => op.startsWith('SelectiveScan'))
+  for (const { node } of scans) expect('bColumn' in node.attributes, node.op).toBe(recipe === inColumns)
   expect(overheadMs).toBeGreaterThan(0)
   for (const { ms, totalMs, count, floorMs, share } of kernels) {
     expect(ms).toBeGreaterThan(0)

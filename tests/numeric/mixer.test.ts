@@ -14,6 +14,8 @@ test.each([
   ['whose step size is cut out', 48, 2],
   ['whose step size is left before B and C', 64, 2],
   ['with one state', 48, 1],
+  ['whose step size is half as wide again as B', 384, 16],
+  ['whose step size is narrower than B', 128, 16],
 ])('a mixer %s gives, in result and gradients, what its formula gives', async (_, embedDim, stateDim) => {
   const spec = smallSpec({ embedDim, stateDim, expand: 1 })
   const rank = embedDim / 16

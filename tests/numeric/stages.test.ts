@@ -35,7 +35,7 @@ describe('a network in two stages', () => {
     const { inputs, nodes } = lower(step)
     const names = inputs.map(({ name }) => name)
     expect(names).not.toContain('condition')
-    expect(names.filter((name) => /to_k|to_v|A_log|y_embedder|in_proj/.test(name))).toEqual([])
+    expect(names.filter((name) => /to_k|to_v|A_log|y_embedder/.test(name))).toEqual([])
     expect(nodes.filter(({ op }) => op === 'Exp')).toEqual([])
   })
 })

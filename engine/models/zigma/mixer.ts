@@ -45,9 +45,13 @@ function scan(g: GraphBuilder, spec: ModelSpec, x: Value, z: Value, name: string
   return selectiveScan(g, { u, delta, A, B, C, D, z, deltaBias: parameter(`dt_proj${suffix}.bias`, [e]), permutation })
 }
 
+/** So many elements of any type are whole pieces of 16 bytes, which a GPU reads at once. */
+const wholeElements = 8
+
 /**
- * What a scan reads of [.., rank + 2 n]: its low-rank step size, B and C. Pieces of one size are cut several times as fast as others on a GPU, and are
- * put together so in their gradient; then the step size is left as it lies, before B and C, which meet zeros behind the `rank` columns of its weight.
+ * What a scan reads of [.., rank + 2 n]: its low-rank step size, B and C. The step size is left as it lies, before B and C, which meet zeros behind the
+ * `rank` columns of its weight: then B and C alone are cut out, and a scan reads them where they lie. Not where that would not be whole pieces, for which
+ * a GPU takes longer than for cutting them out, nor where the product with the step size would be more than three times as much.
  */
 function cut(
   g: GraphBuilder,
@@ -55,10 +59,12 @@ function cut(
   { rank, n }: { rank: number; n: number },
 ): Record<'deltaLow' | 'B' | 'C', Value> & { width: number } {
   const width = rank + 2 * n
-  if (rank % n !== 0) {
+  const isEven = rank % n === 0
+  if (!isEven && (rank < n || rank % wholeElements !== 0 || n % wholeElements !== 0)) {
     const [deltaLow, B, C] = g.split(rows, 2, [rank, n, n]) as [Value, Value, Value]
     return { deltaLow, B, C, width: rank }
   }
-  const [B, C] = g.split(rows, 2, Array<number>(width / n).fill(n)).slice(-2) as [Value, Value]
+  // Where they are cut out all the same, pieces of one size are cut several times as fast as others on a GPU.
+  const [B, C] = g.split(rows, 2, isEven ? Array<number>(width / n).fill(n) : [rank, n, n]).slice(-2) as [Value, Value]
   return { deltaLow: rows, B, C, width }
 }

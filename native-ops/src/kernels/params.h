@@ -16,7 +16,8 @@ template <typename T> using Wide = typename WideOf<T>::type;
 template <typename T>
 struct ScanConvParams {
   int64_t batch, length, dim, width, segment;  // segment: positions after which the window starts anew, 1..length
-  const T* x;                                  // [batch, length, dim] token order
+  int64_t x_stride;                            // dim, or more where tokens are columns of wider rows
+  const T* x;                                  // [batch, length, dim] token order, tokens x_stride apart
   const int32_t* permutation;                  // [length]
   const Wide<T>* weight;                             // [dim, width], the oldest position first
   const Wide<T>* bias;                               // [dim]
@@ -40,14 +41,15 @@ struct ScanConvGradParams {
 template <typename T>
 struct SelectiveScanParams {
   int64_t batch, length, dim, state, segment, chunk;
+  int64_t bc_stride, z_stride;  // state and dim, or more where they are columns of wider rows
   bool delta_softplus;
   const T* u;                  // [batch, length, dim] scan order
   const T* delta;              // [batch, length, dim] scan order, before bias and softplus
   const Wide<T>* a;                  // [dim, state]
-  const T* b;                  // [batch, length, state] scan order
-  const T* c;                  // [batch, length, state] scan order
+  const T* b;                  // [batch, length, state] scan order, a position's numbers together, the next one's bc_stride behind them
+  const T* c;                  // same
   const Wide<T>* d;                  // [dim] or null
-  const T* z;                  // [batch, length, dim] token order, or null
+  const T* z;                  // [batch, length, dim] token order, tokens z_stride apart; or null
   const Wide<T>* delta_bias;         // [dim] or null
   const int32_t* permutation;  // [length] or null for the identity
   T* y;                        // [batch, length, dim] token order
@@ -56,13 +58,15 @@ struct SelectiveScanParams {
 
 template <typename T>
 struct SelectiveScanGradParams {
-  SelectiveScanParams<T> forward;  // y is not used; borders is read
+  SelectiveScanParams<T> forward;  // y is not used; borders is read; z_stride is dim
   const T* dy;                     // [batch, length, dim] token order
   T* du;                           // [batch, length, dim] scan order
   T* d_delta;                      // [batch, length, dim] scan order
   Wide<T>* d_a;                          // [dim, state]
-  T* d_b;                          // [batch, length, state]
-  T* d_c;                          // [batch, length, state]
+  T* d_b;                          // [batch, length, state], positions d_bc_stride apart; or null
+  T* d_c;                          // same
+  T* d_rows;                       // [batch, length, d_bc_stride], of which d_b and d_c are columns and all others become zero; or null
+  int64_t d_bc_stride;             // state without d_rows
   Wide<T>* d_d;                          // [dim] or null
   T* dz;                           // [batch, length, dim] token order, or null
   Wide<T>* d_delta_bias;                 // [dim] or null

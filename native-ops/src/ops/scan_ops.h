@@ -23,6 +23,31 @@ const int32_t* Checked(const int32_t* permutation, int64_t length) {
   return permutation;
 }
 
+// An attribute that tells where columns of wider rows begin; graphs that have none such leave it out.
+inline int64_t ColumnOf(const Ort::ConstKernelInfo& info, const char* name) {
+  int64_t column = 0;
+  const Ort::Status status{Ort::GetApi().KernelInfoGetAttribute_int64(info, name, &column)};
+  return status.IsOK() ? column : 0;
+}
+
+// Tokens that may be columns of wider rows: the first one's first element, and how many lie between one token and the next.
+template <typename T>
+struct Strided {
+  const T* at;
+  int64_t stride;
+};
+
+// Columns `column` to `column` + dims[2] - 1 of an input [dims[0], dims[1], any], null where an optional input was left out.
+template <typename T>
+Strided<T> In(const Call& call, size_t index, const char* name, const Dims& dims, int64_t column) {
+  const T* data = call.In<T>(index);
+  if (!data) return {nullptr, dims[2]};
+  const Dims whole = call.Sizes(index, name, 3);
+  if (whole[0] != dims[0] || whole[1] != dims[1] || column < 0 || column + dims[2] > whole[2])
+    Refuse(std::string(call.op()) + ": " + name + " must be " + Show(dims) + (column ? " from column " + std::to_string(column) + " on" : "") + ", got " + Show(whole) + ".");
+  return {data + column, whole[2]};
+}
+
 template <typename B, typename T>
 struct ScanConvOp {
   using Backend = B;
@@ -30,24 +55,25 @@ struct ScanConvOp {
   static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(Element::kWide), Required(Element::kWide)}; }
   static Slots Outputs() { return {Required()}; }
 
-  int64_t segment;
-  explicit ScanConvOp(Ort::ConstKernelInfo info) : segment(info.GetAttribute<int64_t>("segment")) {}
+  int64_t segment, x_column;
+  explicit ScanConvOp(Ort::ConstKernelInfo info) : segment(info.GetAttribute<int64_t>("segment")), x_column(ColumnOf(info, "xColumn")) {}
 
   template <typename P>
   P Prepare(const Call& call) const {
     const Dims x = call.Sizes(0, "x", 3), weight = call.Sizes(2, "weight", 2);
     P p = {};
-    p.batch = x[0], p.length = x[1], p.dim = x[2], p.width = weight[1], p.segment = SegmentOf(segment, x[1]);
+    p.batch = x[0], p.length = x[1], p.dim = weight[0], p.width = weight[1], p.segment = SegmentOf(segment, x[1]);
     if (p.width < 1 || p.width > kMaxConvWidth) Refuse("ScanConv: a width of " + std::to_string(p.width) + " is outside 1 to 8.");
-    p.x = call.In<T>(0);
     p.permutation = Checked<Backend>(call.In<int32_t>(1, "permutation", {p.length}), p.length);
-    p.weight = call.In<Wide<T>>(2, "weight", {p.dim, p.width});
+    p.weight = call.In<Wide<T>>(2);
     p.bias = call.In<Wide<T>>(3, "bias", {p.dim});
     return p;
   }
 
   void Run(const Call& call) const {
     auto p = Prepare<ScanConvParams<T>>(call);
+    const auto x = In<T>(call, 0, "x", {p.batch, p.length, p.dim}, x_column);
+    p.x = x.at, p.x_stride = x.stride;
     p.y = call.Out<T>(0, {p.batch, p.length, p.dim});
     Backend::ScanConv(p, call);
   }
@@ -63,6 +89,7 @@ struct ScanConvGradOp : ScanConvOp<B, T> {
 
   void Run(const Call& call) const {
     auto p = this->template Prepare<ScanConvGradParams<T>>(call);
+    p.x = call.In<T>(0, "x", {p.batch, p.length, p.dim});
     p.dy = call.In<T>(4, "dy", {p.batch, p.length, p.dim});
     p.dy_more = call.In<T>(5, "dyMore", {p.batch, p.length, p.dim});
     p.dx = call.Out<T>(0, {p.batch, p.length, p.dim});
@@ -83,11 +110,14 @@ struct SelectiveScanOp {
   }
   static Slots Outputs() { return {Required(), Optional()}; }
 
-  int64_t segment, chunk;
+  int64_t segment, chunk, b_column, c_column, z_column;
   bool delta_softplus;
   explicit SelectiveScanOp(Ort::ConstKernelInfo info)
       : segment(info.GetAttribute<int64_t>("segment")),
         chunk(info.GetAttribute<int64_t>("chunk")),
+        b_column(ColumnOf(info, "bColumn")),
+        c_column(ColumnOf(info, "cColumn")),
+        z_column(ColumnOf(info, "zColumn")),
         delta_softplus(info.GetAttribute<int64_t>("deltaSoftplus") != 0) {
     if (chunk < 1) Refuse("SelectiveScan: chunk is " + std::to_string(chunk) + "; it must be at least 1.");
   }
@@ -100,10 +130,13 @@ struct SelectiveScanOp {
     p.u = call.In<T>(0);
     p.delta = call.In<T>(1, "delta", u);
     p.a = call.In<Wide<T>>(2, "A", {p.dim, p.state});
-    p.b = call.In<T>(3, "B", {p.batch, p.length, p.state});
-    p.c = call.In<T>(4, "C", {p.batch, p.length, p.state});
+    const Dims states = {p.batch, p.length, p.state};
+    const auto b = In<T>(call, 3, "B", states, b_column), c = In<T>(call, 4, "C", states, c_column);
+    if (b.stride != c.stride) Refuse("SelectiveScan: rows of " + std::to_string(b.stride) + " for B and of " + std::to_string(c.stride) + " for C; they must be of one width.");
+    p.b = b.at, p.c = c.at, p.bc_stride = b.stride;
     p.d = call.In<Wide<T>>(5, "D", {p.dim});
-    p.z = call.In<T>(6, "z", u);
+    const auto z = In<T>(call, 6, "z", u, z_column);
+    p.z = z.at, p.z_stride = z.stride;
     p.delta_bias = call.In<Wide<T>>(7, "deltaBias", {p.dim});
     p.permutation = Checked<Backend>(call.In<int32_t>(8, "permutation", {p.length}), p.length);
     return p;
@@ -130,7 +163,15 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
     return slots;
   }
   static Slots Outputs() {
-    return {Required(), Required(), Required(Element::kWide), Required(), Required(), Optional(Element::kWide), Optional(), Optional(Element::kWide)};
+    return {Required(),
+            Required(),
+            Required(Element::kWide),
+            Optional(),
+            Optional(),
+            Optional(Element::kWide),
+            Optional(),
+            Optional(Element::kWide),
+            Optional()};
   }
   using SelectiveScanOp<B, T>::SelectiveScanOp;
 
@@ -138,14 +179,19 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
     SelectiveScanGradParams<T> g = {};
     SelectiveScanParams<T>& p = g.forward;
     p = this->Prepare(call);
+    if (p.z_stride != p.dim) Refuse("SelectiveScanGrad: z is a column of wider rows; only a scan without a gradient can read it there.");
     const Dims tokens = {p.batch, p.length, p.dim}, states = {p.batch, p.length, p.state};
     p.borders = const_cast<T*>(call.In<T>(9, "borders", this->Borders(p)));
     g.dy = call.In<T>(10, "dy", tokens);
     g.du = call.Out<T>(0, tokens);
     g.d_delta = call.Out<T>(1, tokens);
     g.d_a = call.Out<Wide<T>>(2, {p.dim, p.state});
-    g.d_b = call.Out<T>(3, states);
-    g.d_c = call.Out<T>(4, states);
+    const int64_t width = p.bc_stride, apart = this->b_column - this->c_column;
+    g.d_rows = call.Out<T>(8, {p.batch, p.length, width});
+    if (g.d_rows && -p.state < apart && apart < p.state) Refuse("SelectiveScanGrad: one gradient of B and C needs them in columns of their own.");
+    g.d_b = g.d_rows ? g.d_rows + this->b_column : call.Out<T>(3, states);
+    g.d_c = g.d_rows ? g.d_rows + this->c_column : call.Out<T>(4, states);
+    g.d_bc_stride = g.d_rows ? width : p.state;
     g.d_d = p.d ? call.Out<Wide<T>>(5, {p.dim}) : nullptr;
     g.dz = p.z ? call.Out<T>(6, tokens) : nullptr;
     g.d_delta_bias = p.delta_bias ? call.Out<Wide<T>>(7, {p.dim}) : nullptr;

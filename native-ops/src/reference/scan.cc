@@ -14,12 +14,12 @@ template <typename T> T DSoftplus(T x) { return x > T(20) ? T(1) : Sigmoid(x); }
 
 // The convolution's sum before its activation, for channel e at position j: bias + sum_k weight[k] x[permutation[j - (width-1) + k]].
 template <typename T, typename P>
-T ConvSum(const P& p, int64_t b, int64_t j, int64_t e) {
+T ConvSum(const P& p, int64_t x_stride, int64_t b, int64_t j, int64_t e) {
   const int64_t start = j - j % p.segment;
   T sum = p.bias[e];
   for (int64_t k = 0; k < p.width; ++k) {
     const int64_t i = j - (p.width - 1) + k;
-    if (i >= start) sum += p.weight[e * p.width + k] * p.x[(b * p.length + p.permutation[i]) * p.dim + e];
+    if (i >= start) sum += p.weight[e * p.width + k] * p.x[(b * p.length + p.permutation[i]) * x_stride + e];
   }
   return sum;
 }
@@ -30,7 +30,7 @@ template <typename T>
 void ScanConv(const ScanConvParams<T>& p) {
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t j = 0; j < p.length; ++j)
-      for (int64_t e = 0; e < p.dim; ++e) p.y[(b * p.length + j) * p.dim + e] = Silu(ConvSum<T>(p, b, j, e));
+      for (int64_t e = 0; e < p.dim; ++e) p.y[(b * p.length + j) * p.dim + e] = Silu(ConvSum<T>(p, p.x_stride, b, j, e));
 }
 
 template <typename T>
@@ -41,7 +41,7 @@ void ScanConvGrad(const ScanConvGradParams<T>& p) {
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t j = 0; j < p.length; ++j)
       for (int64_t e = 0; e < p.dim; ++e) {
-        const T g = (p.dy[(b * p.length + j) * p.dim + e] + (p.dy_more ? p.dy_more[(b * p.length + j) * p.dim + e] : T(0))) * DSilu(ConvSum<T>(p, b, j, e));
+        const T g = (p.dy[(b * p.length + j) * p.dim + e] + (p.dy_more ? p.dy_more[(b * p.length + j) * p.dim + e] : T(0))) * DSilu(ConvSum<T>(p, p.dim, b, j, e));
         p.d_bias[e] += g;
         for (int64_t k = 0; k < p.width; ++k) {
           const int64_t i = j - (p.width - 1) + k;
@@ -70,12 +70,12 @@ void SelectiveScan(const SelectiveScanParams<T>& p) {
         const T delta = p.delta_softplus ? Softplus(raw) : raw;
         T y = p.d ? p.d[e] * p.u[at] : T(0);
         for (int64_t n = 0; n < p.state; ++n) {
-          const int64_t bn = (b * p.length + l) * p.state + n;
+          const int64_t bn = (b * p.length + l) * p.bc_stride + n;
           h[n] = std::exp(delta * p.a[e * p.state + n]) * h[n] + delta * p.b[bn] * p.u[at];
           y += p.c[bn] * h[n];
         }
         const int64_t token = (b * p.length + (p.permutation ? p.permutation[l] : l)) * p.dim + e;
-        p.y[token] = p.z ? y * Silu(p.z[token]) : y;
+        p.y[token] = p.z ? y * Silu(p.z[token / p.dim * p.z_stride + e]) : y;
       }
     }
 }
@@ -83,10 +83,12 @@ void SelectiveScan(const SelectiveScanParams<T>& p) {
 template <typename T>
 void SelectiveScanGrad(const SelectiveScanGradParams<T>& g) {
   const SelectiveScanParams<T>& p = g.forward;
-  const int64_t states = p.batch * p.length * p.state;
+  const int64_t rows = p.batch * p.length;
   std::fill(g.d_a, g.d_a + p.dim * p.state, T(0));
-  std::fill(g.d_b, g.d_b + states, T(0));
-  std::fill(g.d_c, g.d_c + states, T(0));
+  if (g.d_rows) std::fill(g.d_rows, g.d_rows + rows * g.d_bc_stride, T(0));
+  else
+    for (T* each : {g.d_b, g.d_c})
+      if (each) std::fill(each, each + rows * p.state, T(0));
   if (g.d_d) std::fill(g.d_d, g.d_d + p.dim, T(0));
   if (g.d_delta_bias) std::fill(g.d_delta_bias, g.d_delta_bias + p.dim, T(0));
 
@@ -102,7 +104,7 @@ void SelectiveScanGrad(const SelectiveScanGradParams<T>& g) {
         const T delta = step(l).second;
         for (int64_t n = 0; n < p.state; ++n)
           h[(l + 1) * p.state + n] = std::exp(delta * p.a[e * p.state + n]) * before(l, n) +
-                                     delta * p.b[(b * p.length + l) * p.state + n] * p.u[(b * p.length + l) * p.dim + e];
+                                     delta * p.b[(b * p.length + l) * p.bc_stride + n] * p.u[(b * p.length + l) * p.dim + e];
       }
       std::fill(dh.begin(), dh.end(), T(0));
       for (int64_t l = p.length - 1; l >= 0; --l) {
@@ -113,18 +115,18 @@ void SelectiveScanGrad(const SelectiveScanGradParams<T>& g) {
         T dy = g.dy[token];
         if (p.z) {
           T y = p.d ? p.d[e] * u : T(0);
-          for (int64_t n = 0; n < p.state; ++n) y += p.c[(b * p.length + l) * p.state + n] * h[(l + 1) * p.state + n];
+          for (int64_t n = 0; n < p.state; ++n) y += p.c[(b * p.length + l) * p.bc_stride + n] * h[(l + 1) * p.state + n];
           if (g.dz) g.dz[token] = dy * y * DSilu(p.z[token]);
           dy *= Silu(p.z[token]);
         }
         T du = p.d ? dy * p.d[e] : T(0), d_delta = 0;
         if (g.d_d) g.d_d[e] += dy * u;
         for (int64_t n = 0; n < p.state; ++n) {
-          const int64_t bn = (b * p.length + l) * p.state + n;
+          const int64_t bn = (b * p.length + l) * p.bc_stride + n, d_bn = (b * p.length + l) * g.d_bc_stride + n;
           const T a = p.a[e * p.state + n], decay = std::exp(delta * a);
           dh[n] += p.c[bn] * dy;
-          g.d_c[bn] += dy * h[(l + 1) * p.state + n];
-          g.d_b[bn] += dh[n] * delta * u;
+          if (g.d_c) g.d_c[d_bn] += dy * h[(l + 1) * p.state + n];
+          if (g.d_b) g.d_b[d_bn] += dh[n] * delta * u;
           du += dh[n] * delta * p.b[bn];
           d_delta += dh[n] * (p.b[bn] * u + decay * a * before(l, n));
           g.d_a[e * p.state + n] += dh[n] * decay * delta * before(l, n);

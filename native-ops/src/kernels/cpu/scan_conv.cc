@@ -34,13 +34,13 @@ void ScanConv(const ScanConvParams<float>& p, const Workers& workers) {
   workers.run(p.batch * blocks, [&](int64_t task) {
     const int64_t b = task / blocks, e = task % blocks * kLanes, count = std::min(kLanes, p.dim - e);
     const Taps taps = LoadTaps(p.weight, p.bias, e, count);
-    const float* x = p.x + b * p.length * p.dim + e;
+    const float* x = p.x + b * p.length * p.x_stride + e;
     float* y = p.y + b * p.length * p.dim + e;
     Lanes x1 = {}, x2 = {}, x3 = {};
     int64_t left = 0;
     for (int64_t j = 0; j < p.length; ++j, --left) {
       if (left == 0) x1 = x2 = x3 = Lanes{}, left = p.segment;
-      const Lanes x0 = LoadSome(x + p.permutation[j] * p.dim, count);
+      const Lanes x0 = LoadSome(x + p.permutation[j] * p.x_stride, count);
       const Lanes sum = taps.bias + taps.weight[0] * x3 + taps.weight[1] * x2 + taps.weight[2] * x1 + taps.weight[3] * x0;
       StoreSome(y + j * p.dim, sum * Sigmoid(sum), count);
       x3 = x2, x2 = x1, x1 = x0;

@@ -52,7 +52,7 @@ void SelectiveScan(const SelectiveScanParams<float>& p, const Workers& workers) 
     const Rates rates = LoadRates(p.a, e, count);
     const Lanes bias = p.delta_bias ? LoadSome(p.delta_bias + e, count) : Lanes{};
     const Lanes skip = p.d ? LoadSome(p.d + e, count) : Lanes{};
-    const int64_t row = b * p.length * p.dim + e;
+    const int64_t row = b * p.length * p.dim + e, z_row = b * p.length * p.z_stride + e;
     Lanes h[kStates] = {};
     int64_t segment_left = 0, chunk_left = 0;
     float* border = p.borders ? p.borders + b * chunks * kStates * p.dim + e : nullptr;
@@ -69,15 +69,15 @@ void SelectiveScan(const SelectiveScanParams<float>& p, const Workers& workers) 
       if (const int64_t ahead = l + kAhead; ahead < p.length) {
         __builtin_prefetch(p.delta + row + ahead * p.dim);
         __builtin_prefetch(p.u + row + ahead * p.dim);
-        if (p.z) __builtin_prefetch(p.z + row + Token(p, ahead) * p.dim);
+        if (p.z) __builtin_prefetch(p.z + z_row + Token(p, ahead) * p.z_stride);
         __builtin_prefetch(p.y + row + Token(p, ahead) * p.dim, 1);
       }
       Lanes delta = LoadSome(p.delta + row + l * p.dim, count) + bias;
       if (p.delta_softplus) delta = Softplus(delta);
       const Lanes u = LoadSome(p.u + row + l * p.dim, count);
       const Lanes du = delta * u;
-      const float* bn = p.b + (b * p.length + l) * kStates;
-      const float* cn = p.c + (b * p.length + l) * kStates;
+      const float* bn = p.b + (b * p.length + l) * p.bc_stride;
+      const float* cn = p.c + (b * p.length + l) * p.bc_stride;
       Lanes y = skip * u;
 #pragma GCC unroll 16
       for (int n = 0; n < kStates; ++n) {
@@ -86,7 +86,7 @@ void SelectiveScan(const SelectiveScanParams<float>& p, const Workers& workers) 
       }
       const int64_t token = row + Token(p, l) * p.dim;
       if (p.z) {
-        const Lanes z = LoadSome(p.z + token, count);
+        const Lanes z = LoadSome(p.z + z_row + Token(p, l) * p.z_stride, count);
         y = y * z * Sigmoid(z);
       }
       StoreSome(p.y + token, y, count);
@@ -150,7 +150,7 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
             sum_a[n] = sum.a[half + n];
           }
           for (int64_t i = 0; i < size; ++i) {
-            const float* bn = p.b + (b * p.length + start + i) * kStates + half;
+            const float* bn = p.b + (b * p.length + start + i) * p.bc_stride + half;
             // Where the state starts anew nothing is left of the one before.
             const bool fresh = (start + i) % p.segment == 0;
 #pragma GCC unroll 8
@@ -162,8 +162,8 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
           }
           for (int64_t i = size - 1; i >= 0; --i) {
             const int64_t l = b * p.length + start + i;
-            const float* bn = p.b + l * kStates + half;
-            const float* cn = p.c + l * kStates + half;
+            const float* bn = p.b + l * p.bc_stride + half;
+            const float* cn = p.c + l * p.bc_stride + half;
             const Lanes dy = dys[i], delta_u = delta_us[i], delta = deltas[i];
             Lanes rows[2 * kHalf], y = ys[i], through_b = through_bs[i], through_a = through_as[i];
 #pragma GCC unroll 8
@@ -210,12 +210,15 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
   });
 
   workers.run(p.batch, [&](int64_t b) {
+    const int64_t rows = b * p.length * g.d_bc_stride;
+    if (g.d_rows) std::fill_n(g.d_rows + rows, p.length * g.d_bc_stride, 0.0f);
     for (int64_t i = 0; i < states; i += kHalf) {
+      const int64_t to = rows + i / kStates * g.d_bc_stride + i % kStates;
       float sum[2 * kHalf] = {};
       for (int64_t group = 0; group < groups; ++group)
         for (int k = 0; k < 2 * kHalf; ++k) sum[k] += all_shares[(b * groups + group) * 2 * states + 2 * i + k];
-      std::copy_n(sum, kHalf, g.d_b + b * states + i);
-      std::copy_n(sum + kHalf, kHalf, g.d_c + b * states + i);
+      if (g.d_b) std::copy_n(sum, kHalf, g.d_b + to);
+      if (g.d_c) std::copy_n(sum + kHalf, kHalf, g.d_c + to);
     }
   });
   for (int64_t block = 0; block < blocks; ++block) {

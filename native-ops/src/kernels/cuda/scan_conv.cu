@@ -50,24 +50,24 @@ __device__ void Forget(float (&window)[Count][V], int t) {
     for (int c = 0; c < V; ++c) window[t + k][c] = 0;
 }
 
-// The rows of `Count` positions from j on, those behind the sequence's end as zero.
+// The rows of `Count` positions from j on, those behind the sequence's end as zero. Tokens are `stride` apart.
 template <int V, int Count, typename P, typename T>
-__device__ void LoadRows(const P& p, const T* x, int j, int channel, float (&rows)[Count][V]) {
+__device__ void LoadRows(const P& p, const T* x, int64_t stride, int j, int channel, float (&rows)[Count][V]) {
   int token[Count];
 #pragma unroll
   for (int t = 0; t < Count; ++t) token[t] = Token(p.permutation, min(j + t, int(p.length) - 1), p.length);
 #pragma unroll
-  for (int t = 0; t < Count; ++t) Load<V>(x + (unsigned(token[t]) * unsigned(p.dim) + channel), rows[t]);  // 32-bit offsets inside a sequence
+  for (int t = 0; t < Count; ++t) Load<V>(x + (unsigned(token[t]) * unsigned(stride) + channel), rows[t]);  // 32-bit offsets inside a sequence
 }
 
 // The rows before position `first` that belong to its segment, at most W - 1; others are zero.
 template <int W, int V, int Count, typename P, typename T>
-__device__ void Fill(const P& p, const T* x, int first, int channel, float (&window)[Count][V]) {
+__device__ void Fill(const P& p, const T* x, int64_t stride, int first, int channel, float (&window)[Count][V]) {
   const int before = min(first % int(p.segment), W - 1);
 #pragma unroll
   for (int k = 0; k < W - 1; ++k) {
     float row[1][V] = {};
-    if (W - 1 - k <= before) LoadRows<V>(p, x, first - (W - 1) + k, channel, row);
+    if (W - 1 - k <= before) LoadRows<V>(p, x, stride, first - (W - 1) + k, channel, row);
 #pragma unroll
     for (int c = 0; c < V; ++c) window[k][c] = row[0][c];
   }
@@ -99,14 +99,14 @@ __global__ void Forward(ScanConvParams<T> p, int run) {
   if (channel >= p.dim) return;
   float weight[V][W], bias[V], window[kWindow<W>][V];
   LoadFilter<W, V>(p, channel, weight, bias);
-  const T* x = p.x + int64_t(blockIdx.z) * p.length * p.dim;
+  const T* x = p.x + int64_t(blockIdx.z) * p.length * p.x_stride;
   T* y = p.y + int64_t(blockIdx.z) * p.length * p.dim + channel;
   const int first = blockIdx.y * run, last = min(int(p.length), first + run), segment = int(p.segment);
-  Fill<W>(p, x, first, channel, window);
+  Fill<W>(p, x, p.x_stride, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
   for (int tile = first; tile < last; tile += kTile) {
     float(&rows)[kTile][V] = *reinterpret_cast<float(*)[kTile][V]>(window + (W - 1));
-    LoadRows<V>(p, x, tile, channel, rows);
+    LoadRows<V>(p, x, p.x_stride, tile, channel, rows);
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
       if (back == 0) Forget<W, V>(window, t);
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kGradWarps* kWarp) Backward(ScanConvGradParams
   };
   Rows::Offsets(tokens, [&](int row) { return token_of(first + row); });
   fetch(first, tile_rows[0]);
-  Fill<W>(p, p.x + sequence, first, channel, window);
+  Fill<W>(p, p.x + sequence, p.dim, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
   for (int tile = first, turn = 0; tile < end; tile += kGradTile, turn ^= 1) {
     __pipeline_wait_prior(0);
@@ -239,7 +239,9 @@ cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
 // As many channels of a thread as registers allow.
 template <typename T>
 cudaError_t Dispatch(const ScanConvParams<T>& p, const Device& device) {
-  if (p.width == 4) return p.dim % kVector<T> == 0 ? Run<T, 4, kVector<T> / 2>(p, device) : Run<T, 4, 1>(p, device);
+  constexpr int kEach = kVector<T> / 2;
+  const bool whole = p.dim % kVector<T> == 0 && p.x_stride % kEach == 0 && reinterpret_cast<uintptr_t>(p.x) % (kEach * sizeof(T)) == 0;
+  if (p.width == 4) return whole ? Run<T, 4, kEach>(p, device) : Run<T, 4, 1>(p, device);
   switch (p.width) {
     case 1: return Run<T, 1, 1>(p, device);
     case 2: return Run<T, 2, 1>(p, device);

@@ -21,9 +21,11 @@ struct alignas(16) Room {
 
 // A warp's way through the `nth` span.
 // kStates: it makes only the state at the span's end, from zero, and the sum of its time steps; else the results, and the state at the end where `ends` is given.
-// kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, and nothing is left out.
+// kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
+// long as those of the other tokens.
 template <typename T, int N, bool kStates, bool kUsual>
-__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int nth, int cuts, const float* starts, float* ends, float* steps, Room<T, N>& room) {
+__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, unsigned z_times, int nth, int cuts, const float* starts, float* ends, float* steps,
+                            Room<T, N>& room) {
   using Rows = Tile<T, kTile>;
   using States = States<T, N>;
   auto& projection = room.projection;
@@ -32,6 +34,8 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int nth, 
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
+  const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
+  const int64_t z_sequence = int64_t(at.b) * p.length * p.z_stride;
 
   float a[N], h[N];
   LoadDecay(p, at, a);
@@ -68,7 +72,11 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int nth, 
     Rows::Offsets(rows, [&](int row) { return unsigned(kUsual ? first + row : min(first + row, at.last - 1)) * unsigned(dim); });
     Rows{to[0]}.Fetch(p.u + at.sequence, rows, columns);
     Rows{to[1]}.Fetch(p.delta + at.sequence, rows, columns);
-    if (has_z) Rows{to[kStates ? 0 : 2]}.Fetch(p.z + at.sequence, token, columns);
+    if (has_z) {
+#pragma unroll
+      for (int i = 0; i < Rows::kEach; ++i) rows[i] = kUsual ? token[i] * z_times : token[i] / unsigned(dim) * unsigned(p.z_stride);
+      Rows{to[kStates ? 0 : 2]}.Fetch(p.z + z_sequence, rows, z_columns);
+    }
     __pipeline_commit();
   };
   float sum = 0;
@@ -152,18 +160,20 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int nth, 
 
 // The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.
 template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2) FirstWalk(SelectiveScanParams<T> p, int span, bool finishes, float* ends, float* steps) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
+    FirstWalk(SelectiveScanParams<T> p, int span, unsigned z_times, bool finishes, float* ends, float* steps) {
   __shared__ Room<T, N> rooms[kBlockWarps];
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
-  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, 0, gridDim.y, nullptr, ends, steps, room);
-  else Walk<T, N, true, kUsual>(p, span, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, z_times, 0, gridDim.y, nullptr, ends, steps, room);
+  else Walk<T, N, true, kUsual>(p, span, z_times, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
 }
 
 // The spans that are not done yet, from the states they start with.
 template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2) LastWalk(SelectiveScanParams<T> p, int span, int done, const float* starts) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
+    LastWalk(SelectiveScanParams<T> p, int span, unsigned z_times, int done, const float* starts) {
   __shared__ Room<T, N> rooms[kBlockWarps];
-  Walk<T, N, false, kUsual>(p, span, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
+  Walk<T, N, false, kUsual>(p, span, z_times, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
 }
 
 template <typename T, int N>
@@ -175,16 +185,17 @@ cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
   const Spans spans = finishes ? Spans(p.batch, p.length, p.dim, device.processors, 1) : even;
   const dim3 block(kBlockWarps * kWarp);
   const bool usual = IsUsual<N>(p);
+  const unsigned z_times = unsigned(p.z_stride / p.dim);
   float* ends = nullptr;
   if (const int cuts = spans.count - 1; cuts > 0) {
     ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
     const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
-    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, finishes, ends, steps);
+    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, z_times, finishes, ends, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, cuts, int(p.state), int(p.dim), 1);
   }
   const auto last = usual ? LastWalk<T, N, true> : LastWalk<T, N, false>;
-  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, finishes, ends);
+  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, z_times, finishes, ends);
   return cudaGetLastError();
 }
 

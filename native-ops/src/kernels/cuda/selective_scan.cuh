@@ -38,11 +38,18 @@ struct Spans {
   dim3 Grid(int64_t batch, int many) const { return dim3(block_tiles, many, unsigned(batch)); }
 };
 
+// Whether rows that begin at `at` and are `stride` apart can be read 16 bytes at a time.
+template <typename T>
+__host__ __device__ inline bool IsWhole(const T* at, int64_t stride) {
+  return reinterpret_cast<uintptr_t>(at) % 16 == 0 && stride % kVector<T> == 0;
+}
+
 // Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
 // none of the tests and bounds that other sizes ask for.
 template <int N, typename T>
 bool IsUsual(const SelectiveScanParams<T>& p) {
-  return p.state == N && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 && p.segment % kChunk == 0 && p.delta_softplus && p.z;
+  return p.state == N && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 && p.segment % kChunk == 0 && p.delta_softplus && p.z &&
+         IsWhole(p.z, p.z_stride) && p.z_stride % p.dim == 0 && (N % kVector<T> != 0 || IsWhole(p.b, p.bc_stride) && IsWhole(p.c, p.bc_stride));
 }
 
 // Where a warp works. Lanes behind the last channel compute with zeros or the last one's numbers, and write nothing.
@@ -94,18 +101,20 @@ struct Projections {
   template <bool kAll, typename P>
   __device__ void Fetch(const P& p, int b, int first, int last) {
     const unsigned state = kAll ? N : unsigned(p.state);
-    const int64_t from = (int64_t(b) * p.length + first) * state;
+    const unsigned stride = unsigned(p.bc_stride);
+    const int64_t from = (int64_t(b) * p.length + first) * p.bc_stride;
+    const bool whole = kAll || (state == N && IsWhole(p.b, p.bc_stride) && IsWhole(p.c, p.bc_stride));
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const unsigned vector = i * kWarp + threadIdx.x % kWarp, which = vector / kOfOne, inside = vector % kOfOne;
       const unsigned t = inside / (N / kWide), n = inside % (N / kWide) * kWide;
       const T* const source = (which == 0 ? p.b : p.c) + from;
       const bool there = which < 2 && (kAll || first + int(t) < last);
-      if (kWide > 1 && (kAll || state == N)) {
-        *reinterpret_cast<uint4*>(held[i]) = there ? *reinterpret_cast<const uint4*>(source + t * N + n) : make_uint4(0, 0, 0, 0);
+      if (kWide > 1 && whole) {
+        *reinterpret_cast<uint4*>(held[i]) = there ? *reinterpret_cast<const uint4*>(source + (t * stride + n)) : make_uint4(0, 0, 0, 0);
       } else {
 #pragma unroll
-        for (int k = 0; k < kWide; ++k) held[i][k] = there && n + k < state ? source[t * state + n + k] : FromFloat<T>(0.0f);
+        for (int k = 0; k < kWide; ++k) held[i][k] = there && n + k < state ? source[t * stride + n + k] : FromFloat<T>(0.0f);
       }
     }
   }

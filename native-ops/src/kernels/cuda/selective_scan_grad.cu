@@ -358,7 +358,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
 #pragma unroll
         for (int n = 0; n < N; ++n) {
-          const float B = n < state ? ToFloat(p.b[(int64_t(at.b) * length + l) * state + n]) : 0.0f;
+          const float B = n < state ? ToFloat(p.b[(int64_t(at.b) * length + l) * p.bc_stride + n]) : 0.0f;
           h[n] = Exp2(delta * a[n] + cut_here) * h[n] + B * step;
         }
       }
@@ -520,15 +520,23 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   sums[(part * (N + 2) + N + 1) * dim + at.e] = d_bias;
 }
 
-// shares [tiles, batch * length, N, 2] -> d_b, d_c [batch, length, state]
+// shares [tiles, batch * length, N, 2] -> d_b, d_c [batch, length, state], and zeros beside them where they are columns of wider rows
 template <typename T, int N>
 __global__ void AddShares(const float* shares, int tiles, int64_t rows, SelectiveScanGradParams<T> g) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, count = rows * 2 * N;
-  const int n = int(i % (2 * N)) / 2, state = int(g.forward.state);
-  if (i >= count || n >= state) return;
-  float sum = 0;
-  for (int tile = 0; tile < tiles; ++tile) sum += shares[tile * count + i];
-  (i % 2 == 0 ? g.d_b : g.d_c)[i / (2 * N) * state + n] = FromFloat<T>(sum);
+  const int64_t row = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
+  if (row >= rows) return;
+  const int k = threadIdx.x, n = k / 2, state = int(g.forward.state);
+  if (T* const to = k % 2 == 0 ? g.d_b : g.d_c; to && n < state) {
+    float sum = 0;
+    for (int tile = 0; tile < tiles; ++tile) sum += shares[(tile * rows + row) * 2 * N + k];
+    to[row * g.d_bc_stride + n] = FromFloat<T>(sum);
+  }
+  if (!g.d_rows) return;
+  const int b = int(g.d_b - g.d_rows), c = int(g.d_c - g.d_rows), others = int(g.d_bc_stride) - 2 * state;
+  for (int i = k; i < others; i += 2 * N) {
+    const int behind_first = i < min(b, c) ? i : i + state, column = behind_first < max(b, c) ? behind_first : behind_first + state;
+    g.d_rows[row * g.d_bc_stride + column] = FromFloat<T>(0.0f);
+  }
 }
 
 // sums [parts, N + 2, dim] -> d_a [dim, state], d_d [dim], d_delta_bias [dim]
@@ -567,7 +575,8 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
   kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
   const int64_t rows = p.batch * p.length;
-  AddShares<T, N><<<DivideUp(rows * 2 * N, 256), 256, 0, device.stream>>>(shares, spans.block_tiles, rows, g);
+  const dim3 of_rows(2 * N, 256 / (2 * N));
+  AddShares<T, N><<<DivideUp(rows, of_rows.y), of_rows, 0, device.stream>>>(shares, spans.block_tiles, rows, g);
   AddSums<T, N><<<dim3(DivideUp(p.dim, 128), N + 2), 128, 0, device.stream>>>(sums, parts, g);
   return cudaGetLastError();
 }
