@@ -38,7 +38,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, unsigned 
   const int64_t z_sequence = int64_t(at.b) * p.length * p.z_stride;
 
   float a[N], h[N];
-  LoadDecay(p, at, a);
+  LoadDecay<kUsual>(p, at, a);
   const int64_t cut = int64_t(at.b) * cuts + nth;  // at the span's end
 #pragma unroll
   for (int n = 0; n < N; ++n) h[n] = starts && nth > 0 ? starts[((cut - 1) * N + n) * dim + at.e] : 0.0f;

@@ -48,8 +48,9 @@ __host__ __device__ inline bool IsWhole(const T* at, int64_t stride) {
 // none of the tests and bounds that other sizes ask for.
 template <int N, typename T>
 bool IsUsual(const SelectiveScanParams<T>& p) {
-  return p.state == N && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 && p.segment % kChunk == 0 && p.delta_softplus && p.z &&
-         IsWhole(p.z, p.z_stride) && p.z_stride % p.dim == 0 && (N % kVector<T> != 0 || IsWhole(p.b, p.bc_stride) && IsWhole(p.c, p.bc_stride));
+  return p.state == N && reinterpret_cast<uintptr_t>(p.a) % 16 == 0 && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 &&
+         p.segment % kChunk == 0 && p.delta_softplus && p.z && IsWhole(p.z, p.z_stride) && p.z_stride % p.dim == 0 &&
+         (N % kVector<T> != 0 || IsWhole(p.b, p.bc_stride) && IsWhole(p.c, p.bc_stride));
 }
 
 // Where a warp works. Lanes behind the last channel compute with zeros or the last one's numbers, and write nothing.
@@ -75,10 +76,12 @@ __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int n
   return at;
 }
 
-template <typename P, int N>
+template <bool kUsual, typename P, int N>
 __device__ inline void LoadDecay(const P& p, const Place& at, float (&a)[N]) {
+  const float* const row = p.a + int64_t(at.e) * p.state;
+  if constexpr (kUsual) Load(row, a);
 #pragma unroll
-  for (int n = 0; n < N; ++n) a[n] = n < p.state ? p.a[int64_t(at.e) * p.state + n] * kLog2E : 0.0f;
+  for (int n = 0; n < N; ++n) a[n] = kUsual ? a[n] * kLog2E : n < p.state ? row[n] * kLog2E : 0.0f;
 }
 
 // What is left of state n after a step. The special function unit is what the scans wait for most when they keep nothing else: two of 16 powers do

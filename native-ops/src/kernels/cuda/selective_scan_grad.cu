@@ -176,7 +176,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
   float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
   auto& tile = tiles[threadIdx.x / kWarp];
   float a[N], dh[N] = {};
-  LoadDecay(p, at, a);
+  LoadDecay<kUsual>(p, at, a);
   const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
 
   Projections<T, N, kTile> bc;
@@ -287,7 +287,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const auto column = [&](int of_position, bool grads) { return room.factors.Column(lane, 2 * of_position + grads, zeros); };
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
-  LoadDecay(p, at, a);
+  LoadDecay<kUsual>(p, at, a);
   const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
   const float counts = kUsual || at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
 #pragma unroll
