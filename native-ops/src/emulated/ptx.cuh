@@ -27,6 +27,13 @@ inline uint16_t Bits(float x, __nv_bfloat16) { return __float2bfloat16_rn(x).bit
 template <typename T>
 uint32_t Pair(float a, float b) { return Bits(a, T{}) | uint32_t(Bits(b, T{})) << 16; }
 
+// What a lane has of the sum of a product of 16 x K by K x 8.
+template <int K>
+void AddProduct(int lane, const float (&a)[16][K], const float (&b)[K][8], float* sum) {
+  for (int i = 0; i < 4; ++i)
+    for (int k = 0; k < K; ++k) sum[i] += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
+}
+
 struct Factors16 {
   uint32_t a[4], b[2];
   float* d;
@@ -46,11 +53,7 @@ void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
         for (int k = 0; k < 2; ++k) b[pair + k * 8 + i][row] = Number(uint16_t(one.b[k] >> 16 * i), T{});
       }
     }
-    for (int lane = 0; lane < emulated::kWarp; ++lane) {
-      float* const sum = static_cast<const Factors16*>(shares[lane])->d;
-      for (int i = 0; i < 4; ++i)
-        for (int k = 0; k < 16; ++k) sum[i] += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
-    }
+    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const Factors16*>(shares[lane])->d);
   });
 }
 
@@ -71,11 +74,7 @@ inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float
       for (int i = 0; i < 4; ++i) a[lane / 4 + i % 2 * 8][lane % 4 + i / 2 * 4] = CutToTf32(one.a[i]);
       for (int i = 0; i < 2; ++i) b[lane % 4 + i * 4][lane / 4] = CutToTf32(one.b[i]);
     }
-    for (int lane = 0; lane < emulated::kWarp; ++lane) {
-      float* const sum = static_cast<const FactorsTf32*>(shares[lane])->d;
-      for (int i = 0; i < 4; ++i)
-        for (int k = 0; k < 8; ++k) sum[i] += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
-    }
+    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const FactorsTf32*>(shares[lane])->d);
   });
 }
 
