@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -76,10 +76,8 @@ test('smart and center are one click for one picture and for many', async () => 
 })
 
 test('the tool follows the mouse, reads well in the light and in Chinese, and complained about nothing', async () => {
-  await page.getByRole('button', { name: 'Theme' }).click()
-  await page.getByRole('menuitem', { name: 'Light' }).click()
-  await page.getByRole('button', { name: 'Language' }).click()
-  await page.getByRole('menuitem', { name: '简体中文' }).click()
+  await choose(page, 'Theme', 'Light')
+  await choose(page, 'Language', '简体中文')
   await page.getByRole('listbox').focus()
   await page.keyboard.press('r')
   const handle = page.getByRole('application')

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writeLargeProject } from '#tests/support/large-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -236,10 +236,8 @@ describe('the Curate stage', () => {
   })
 
   test('reads well in the light and in Chinese, and complained about nothing', async () => {
-    await page.getByRole('button', { name: 'Theme' }).click()
-    await page.getByRole('menuitem', { name: 'Light' }).click()
-    await page.getByRole('button', { name: 'Language' }).click()
-    await page.getByRole('menuitem', { name: '简体中文' }).click()
+    await choose(page, 'Theme', 'Light')
+    await choose(page, 'Language', '简体中文')
     await look('curate-zh')
     await query().fill('blurr>1')
     await page.getByRole('alert').filter({ hasText: '没有名为“blurr”的字段' }).waitFor()

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -163,14 +163,11 @@ test('an item of the data set leads to its group, and back', async () => {
 test('it reads well in the light and in Chinese, and complained about nothing', async () => {
   await page.keyboard.press('d')
   await stage().waitFor()
-  await page.getByRole('button', { name: 'Theme' }).click()
-  await page.getByRole('menuitem', { name: 'Light' }).click()
+  await choose(page, 'Theme', 'Light')
   await look('duplicates')
-  await page.getByRole('button', { name: 'Language' }).click()
-  await page.getByRole('menuitem', { name: '简体中文' }).click()
+  await choose(page, 'Language', '简体中文')
   await look('duplicates-zh')
-  await page.getByRole('button', { name: '外观' }).click()
-  await page.getByRole('menuitem', { name: '深色' }).click()
+  await choose(page, '外观', '深色')
   await look('duplicates-zh')
   expect(complaints).toEqual([])
 })

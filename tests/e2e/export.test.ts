@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOf, barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOf, barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writeLargeProject } from '#tests/support/large-project.ts'
 import { ffmpeg, makePattern } from '#tests/support/made-videos.ts'
@@ -86,15 +86,15 @@ test(
       await look('export-clips-done')
       await dialog.getByRole('button', { name: 'Close' }).click()
 
-      await choose('Theme', 'Light')
+      await choose(page, 'Theme', 'Light')
       await page.getByRole('button', { name: 'Export…' }).click()
       await dialog.getByText('Video folder', { exact: true }).click()
       await dialog.getByText('2 clips', { exact: true }).waitFor()
       await look('export-clips')
       await page.keyboard.press('Escape')
-      await choose('Language', '简体中文')
+      await choose(page, 'Language', '简体中文')
       for (const theme of ['浅色', '深色']) {
-        await choose('外观', theme)
+        await choose(page, '外观', theme)
         await page.getByRole('button', { name: '导出…' }).click()
         await dialog.getByText('2 个片段不会导出：导出片段请选“视频文件夹”。').waitFor()
         await dialog.getByText('视频文件夹', { exact: true }).click()
@@ -121,11 +121,6 @@ test(
     }
   },
 )
-
-async function choose(menu: string, entry: string): Promise<void> {
-  await page.getByRole('button', { name: menu }).click()
-  await page.getByRole('menuitem', { name: entry }).click()
-}
 
 /** Keeps what is on the screen in the theme of the moment and lets nothing serious pass. */
 async function look(name: string): Promise<void> {

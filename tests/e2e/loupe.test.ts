@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { landscape, scene } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { writeLargeGallery } from '#tests/support/large-gallery.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { writePictureProject } from '#tests/support/picture-project.ts'
@@ -129,11 +129,9 @@ test('the loupe of the gallery is the same', async () => {
 
 test('it reads well in the light and in Chinese, and complained about nothing', async () => {
   await page.keyboard.press('e')
-  await page.getByRole('button', { name: 'Theme' }).click()
-  await page.getByRole('menuitem', { name: 'Light' }).click()
+  await choose(page, 'Theme', 'Light')
   await look('loupe')
-  await page.getByRole('button', { name: 'Language' }).click()
-  await page.getByRole('menuitem', { name: '简体中文' }).click()
+  await choose(page, 'Language', '简体中文')
   await look('loupe-zh')
   expect(complaints).toEqual([])
 })

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { makePattern, makeScenes } from '#tests/support/made-videos.ts'
 import { createProject } from '#main/store/project-folder.ts'
@@ -137,18 +137,15 @@ describe('the cutting of videos', () => {
     await page.reload()
     await scenes('2 scenes')
     expect(await threshold().getAttribute('aria-valuetext')).toBe('0.31: 1 cut')
-    await page.getByRole('button', { name: 'Theme' }).click()
-    await page.getByRole('menuitem', { name: 'Light' }).click()
-    await page.getByRole('button', { name: 'Language' }).click()
-    await page.getByRole('menuitem', { name: '简体中文' }).click()
+    await choose(page, 'Theme', 'Light')
+    await choose(page, 'Language', '简体中文')
     await page.getByRole('heading', { name: '2 个场景' }).waitFor()
     await look('slicing-zh')
     expect(complaints).toEqual([])
   })
 
   test('a single video that was chosen to be imported can be cut otherwise first', async () => {
-    await page.getByRole('button', { name: '语言' }).click()
-    await page.getByRole('menuitem', { name: 'English' }).click()
+    await choose(page, '语言', 'English')
     const film = join(home, 'films', 'short.mp4')
     await page.getByRole('navigation').getByRole('link', { name: 'Import', exact: true }).click()
     await page.getByLabel('or paste a path').fill(film)

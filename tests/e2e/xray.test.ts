@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { landscape } from '#tests/fixtures/pictures.ts'
-import { barriersOnScreen, openBrowser, openPage } from '#tests/support/browser.ts'
+import { barriersOnScreen, choose, openBrowser, openPage } from '#tests/support/browser.ts'
 import { startHeadlessStudio, type HeadlessStudio } from '#tests/support/headless-studio.ts'
 import { projectWith } from '#tests/support/project-folder.ts'
 import { temporaryFolder } from '#tests/support/temporary-folder.ts'
@@ -127,11 +127,9 @@ describe('the token X-ray', () => {
 
   test('reads well in the light and in Chinese', async () => {
     await page.getByLabel('Seen by').selectOption('preset.small')
-    await page.getByRole('button', { name: 'Theme' }).click()
-    await page.getByRole('menuitem', { name: 'Light' }).click()
+    await choose(page, 'Theme', 'Light')
     await look('xray')
-    await page.getByRole('button', { name: 'Language' }).click()
-    await page.getByRole('menuitem', { name: '简体中文' }).click()
+    await choose(page, 'Language', '简体中文')
     await page.getByRole('heading', { name: '词元透视' }).waitFor()
     await look('xray-zh')
   })

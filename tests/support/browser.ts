@@ -51,6 +51,12 @@ export async function barriersOf(page: Page): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`))
 }
 
+/** Opens one of the window's menus and takes an entry of it, both named in the window's language. */
+export async function choose(page: Page, menu: string, entry: string): Promise<void> {
+  await page.getByRole('button', { name: menu }).click()
+  await page.getByRole('menuitem', { name: entry }).click()
+}
+
 const settleMs = 500
 
 /** Keeps what is on the screen, once pictures and charts have come, as a picture named for the theme of the moment; what stands between people and it. */
