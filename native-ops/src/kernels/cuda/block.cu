@@ -14,17 +14,20 @@ namespace {
 
 // Four: 16 bytes of float and 8 of 16 bits, so that the accesses of a warp lie side by side in both. One where channels are not a multiple of four.
 constexpr int kChannels = 4;
+// Where tokens are so few that all are at work at once if a thread has more channels, that is faster than one token after the other.
+constexpr int kChannelsOfFew = 8;
 constexpr int kThreads = 384;                                // of a block, where a token needs no more
 template <int V> constexpr int kMost = V == 1 ? 1024 : 768;  // threads of a token: so many share a multiprocessor at 80 registers each
 
 // Threads that a multiprocessor has at once, at the registers of their kernel.
-constexpr int kResidentNorm = 1152, kResidentNormGrad = 768, kResidentGateGrad = 1536;
+constexpr int kResidentNorm = 1152, kResidentNormOfFew = 768, kResidentNormGrad = 768, kResidentGateGrad = 1536;
 
 // V elements as they lie in memory, zero where there are none. They are not converted before they are used, so that many loads are under way together.
 template <typename T, int V>
 struct Piece {
   static constexpr int kBytes = V * int(sizeof(T));
-  using Raw = std::conditional_t<kBytes == 16, uint4, std::conditional_t<kBytes == 8, uint2, T>>;
+  struct alignas(16) Wide { uint4 parts[kBytes > 16 ? kBytes / 16 : 1]; };
+  using Raw = std::conditional_t<kBytes >= 16, Wide, std::conditional_t<kBytes == 8, uint2, T>>;
   Raw raw = {};
   __device__ Piece() {}
   __device__ Piece(const T* base, int64_t at, bool wanted) {
@@ -51,23 +54,30 @@ __device__ inline void SumOverToken(float (&values)[N], float (&rooms)[2][kWarp]
     for (int n = 0; n < N; ++n) values[n] += room[warp][n];
 }
 
-// The threads of a block whose channels are the same leave the sum of their values at `share`, of which each has its own place.
-template <int V, int Most>
-__device__ inline void SumOverTokens(const float (&values)[V], float (&room)[V][Most], float* share, bool inside) {
-  const int thread = threadIdx.y * blockDim.x + threadIdx.x;
-  __syncthreads();
+// The threads of a block whose channels are the same add up what they have of each wanted sum and leave it at its share. `room` has RoomOf(Count, V, threads) bytes.
+template <int Count, int V, typename Share>
+__device__ inline void SumOverTokens(const float (&values)[Count][V], const bool (&wanted)[Count], float* room, const Share& share_of, bool inside) {
+  const int threads = blockDim.x * blockDim.y, thread = threadIdx.y * blockDim.x + threadIdx.x;
 #pragma unroll
-  for (int i = 0; i < V; ++i) room[i][thread] = values[i];
+  for (int which = 0; which < Count; ++which)
+#pragma unroll
+    for (int i = 0; i < V; ++i) room[(which * V + i) * threads + thread] = values[which][i];
   __syncthreads();
   if (threadIdx.y > 0 || !inside) return;
-  float sums[V];
 #pragma unroll
-  for (int i = 0; i < V; ++i) {
-    sums[i] = values[i];
-    for (int y = 1; y < int(blockDim.y); ++y) sums[i] += room[i][y * blockDim.x + threadIdx.x];
+  for (int which = 0; which < Count; ++which) {
+    if (!wanted[which]) continue;  // the same for all threads
+    float sums[V];
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      sums[i] = values[which][i];
+      for (int y = 1; y < int(blockDim.y); ++y) sums[i] += room[(which * V + i) * threads + y * blockDim.x + threadIdx.x];
+    }
+    Store<V>(share_of(which), sums);
   }
-  Store<V>(share, sums);
 }
+
+constexpr int RoomOf(int count, int v, int threads) { return count * v * threads * int(sizeof(float)); }
 
 // How tokens are shared out: blocks of `threads`, for each sample `parts` of them with `rows` tokens each.
 struct Shape {
@@ -166,7 +176,7 @@ __device__ inline void FinishGateSums(const Piece<float, V>& y_bias, const Piece
 template <typename T, int V>
 __global__ void __launch_bounds__(kMost<V>) NormGrad(AddNormModulateGradParams<T> p, int rows, float* shares) {
   __shared__ float rooms[2][kWarp][2];
-  __shared__ float room[V][kMost<V>];
+  extern __shared__ __align__(16) char memory[];
   int turn = 0;
   const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
   const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
@@ -215,10 +225,8 @@ __global__ void __launch_bounds__(kMost<V>) NormGrad(AddNormModulateGradParams<T
   FinishGateSums(Piece<float, V>(p.y_bias, channel, inside), gate, sums[kGate], sums[kYBias]);
   const bool wanted[kSums] = {p.d_weight != nullptr, p.d_bias != nullptr, p.d_shift != nullptr,
                               p.d_scale != nullptr,  p.d_gate != nullptr, p.d_y_bias != nullptr};
-#pragma unroll
-  for (int which = 0; which < kSums; ++which)
-    if (wanted[which])  // the same for all threads
-      SumOverTokens(sums[which], room, shares + ((int64_t(which) * gridDim.x + b) * gridDim.y + blockIdx.y) * dim + channel, inside);
+  const auto share_of = [&](int which) { return shares + ((int64_t(which) * gridDim.x + b) * gridDim.y + blockIdx.y) * dim + channel; };
+  SumOverTokens(sums, wanted, reinterpret_cast<float*>(memory), share_of, inside);
 }
 
 template <typename T, int V>
@@ -242,12 +250,13 @@ __global__ void Gate(GateAddParams<T> p) {
 
 template <typename T, int V>
 __global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int rows, float* shares) {
-  __shared__ float room[V][kMost<V>];
+  extern __shared__ __align__(16) char memory[];
   const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
   const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
   const bool inside = channel < dim;
   const Piece<T, V> gate(p.gate, int64_t(b) * dim + channel, inside);
-  float d_gate[V] = {}, d_y_bias[V] = {};
+  float sums[2][V] = {};
+  auto& [d_gate, d_y_bias] = sums;
 #pragma unroll 4
   for (int l = first + threadIdx.y; l < last; l += blockDim.y) {
     if (!inside) continue;
@@ -260,14 +269,14 @@ __global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int
     Store<V>(p.dy + at, d_out);
   }
   FinishGateSums(Piece<float, V>(p.y_bias, channel, inside), gate, d_gate, d_y_bias);
-  float* share = shares + (int64_t(b) * gridDim.y + blockIdx.y) * dim + channel;
-  SumOverTokens(d_gate, room, share, inside);
-  if (p.d_y_bias) SumOverTokens(d_y_bias, room, share + int64_t(gridDim.x) * gridDim.y * dim, inside);
+  const auto share_of = [&](int which) { return shares + ((int64_t(which) * gridDim.x + b) * gridDim.y + blockIdx.y) * dim + channel; };
+  const bool wanted[] = {true, p.d_y_bias != nullptr};
+  SumOverTokens(sums, wanted, reinterpret_cast<float*>(memory), share_of, inside);
 }
 
 template <typename T, int V>
 cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
-  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentNorm, device);
+  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, V == kChannelsOfFew ? kResidentNormOfFew : kResidentNorm, device);
   Norm<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows);
   return cudaGetLastError();
 }
@@ -278,7 +287,9 @@ cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
   const int batch = int(p.batch), parts = shape.parts;
   const int64_t each = p.batch * parts * p.dim;
   float* shares = device.Scratch<float>(kSums * each);
-  NormGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
+  static const cudaError_t allowed = cudaFuncSetAttribute(NormGrad<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, RoomOf(kSums, V, kMost<V>));
+  if (allowed != cudaSuccess) return allowed;
+  NormGrad<T, V><<<shape.Grid(p.batch), shape.threads, RoomOf(kSums, V, shape.threads.x * shape.threads.y), device.stream>>>(p, shape.rows, shares);
   ShareSums<T> sums = {p.dim};
   const std::pair<Sum, float*> of_all[] = {{kWeight, p.d_weight}, {kBias, p.d_bias}, {kYBias, p.d_y_bias}};
   for (const auto& [which, out] : of_all)
@@ -301,7 +312,7 @@ cudaError_t Run(const GateAddGradParams<T>& p, const Device& device) {
   const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentGateGrad, device);
   const int64_t each = p.batch * shape.parts * p.dim;
   float* shares = device.Scratch<float>(2 * each);
-  GateGrad<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows, shares);
+  GateGrad<T, V><<<shape.Grid(p.batch), shape.threads, RoomOf(2, V, shape.threads.x * shape.threads.y), device.stream>>>(p, shape.rows, shares);
   ShareSums<T> sums = {p.dim};
   sums.Add({shares, int(p.batch), shape.parts, nullptr, p.d_gate});
   if (p.d_y_bias) sums.Add({shares + each, 1, int(p.batch) * shape.parts, p.d_y_bias, nullptr});
@@ -311,6 +322,10 @@ cudaError_t Run(const GateAddGradParams<T>& p, const Device& device) {
 
 template <typename T, template <typename> typename P>
 cudaError_t Dispatch(const P<T>& p, const Device& device) {
+  if constexpr (sizeof(T) == 2 && std::is_same_v<P<T>, AddNormModulateParams<T>>) {
+    const bool few = p.batch * p.length * (p.dim / kChannelsOfFew) <= int64_t(device.processors) * kResidentNormOfFew;
+    if (few && p.dim % (kChannelsOfFew * kWarp) == 0) return Run<T, kChannelsOfFew>(p, device);
+  }
   const int V = p.dim % kChannels == 0 ? kChannels : 1;
   if (V == kChannels && p.dim <= kMost<kChannels> * kChannels) return Run<T, kChannels>(p, device);
   if (p.dim <= kMost<1>) return Run<T, 1>(p, device);

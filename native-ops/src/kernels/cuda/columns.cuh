@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kShareWarps* kWarp) AddShares(ShareSums<T> all
   const int64_t column = int64_t(blockIdx.y) * kWarp + threadIdx.x;
   const bool inside = column < all.columns;
   float total = 0;
-#pragma unroll 8
+#pragma unroll 16
   for (int part = threadIdx.y; part < sum.parts; part += kShareWarps)
     if (inside) total += sum.shares[(int64_t(group) * sum.parts + part) * all.columns + column];
   room[threadIdx.y][threadIdx.x] = total;

@@ -84,11 +84,13 @@ __device__ void KeepLast(float (&window)[Count][V]) {
 
 template <int W, int V, typename P>
 __device__ void LoadFilter(const P& p, int channel, float (&weight)[V][W], float (&bias)[V]) {
+  if constexpr (V > 1) {  // then they are aligned
+    Load(p.bias + channel, bias);
+    Load(p.weight + channel * W, reinterpret_cast<float(&)[V * W]>(weight));
+  } else {
+    bias[0] = p.bias[channel];
 #pragma unroll
-  for (int c = 0; c < V; ++c) {
-    bias[c] = p.bias[channel + c];
-#pragma unroll
-    for (int k = 0; k < W; ++k) weight[c][k] = p.weight[(channel + c) * W + k];
+    for (int k = 0; k < W; ++k) weight[0][k] = p.weight[channel * W + k];
   }
 }
 
@@ -240,7 +242,8 @@ cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
 template <typename T>
 cudaError_t Dispatch(const ScanConvParams<T>& p, const Device& device) {
   constexpr int kEach = kVector<T> / 2;
-  const bool whole = p.dim % kVector<T> == 0 && p.x_stride % kEach == 0 && reinterpret_cast<uintptr_t>(p.x) % (kEach * sizeof(T)) == 0;
+  const auto is_even = [](const auto* at, size_t bytes) { return reinterpret_cast<uintptr_t>(at) % bytes == 0; };
+  const bool whole = p.dim % kVector<T> == 0 && p.x_stride % kEach == 0 && is_even(p.x, kEach * sizeof(T)) && is_even(p.weight, 16) && is_even(p.bias, 16);
   if (p.width == 4) return whole ? Run<T, 4, kEach>(p, device) : Run<T, 4, 1>(p, device);
   switch (p.width) {
     case 1: return Run<T, 1, 1>(p, device);

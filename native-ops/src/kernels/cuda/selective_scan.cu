@@ -24,13 +24,13 @@ struct alignas(16) Room {
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
 // long as those of the other tokens.
 template <typename T, int N, bool kStates, bool kUsual>
-__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, unsigned z_times, int nth, int cuts, const float* starts, float* ends, float* steps,
+__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int shorter, unsigned z_times, int nth, int cuts, const float* starts, float* ends, float* steps,
                             Room<T, N>& room) {
   using Rows = Tile<T, kTile>;
   using States = States<T, N>;
   auto& projection = room.projection;
   auto& tile = room.tile;
-  const Place at = PlaceOf<kUsual>(p, span, nth);
+  const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
@@ -152,37 +152,36 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, unsigned 
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
-  if (!ends || !at.inside) return;
-#pragma unroll
-  for (int n = 0; n < N; ++n) ends[(cut * N + n) * dim + at.e] = h[n];
-  steps[cut * dim + at.e] = sum;
+  if (!ends) return;
+  Leave(at, cut, dim, h, ends);
+  if (at.inside) steps[cut * dim + at.e] = sum;
 }
 
 // The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
-    FirstWalk(SelectiveScanParams<T> p, int span, unsigned z_times, bool finishes, float* ends, float* steps) {
+    FirstWalk(SelectiveScanParams<T> p, int span, int shorter, unsigned z_times, bool finishes, float* ends, float* steps) {
   __shared__ Room<T, N> rooms[kBlockWarps];
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
-  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, z_times, 0, gridDim.y, nullptr, ends, steps, room);
-  else Walk<T, N, true, kUsual>(p, span, z_times, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, shorter, z_times, 0, gridDim.y, nullptr, ends, steps, room);
+  else Walk<T, N, true, kUsual>(p, span, shorter, z_times, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
 }
 
 // The spans that are not done yet, from the states they start with.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
-    LastWalk(SelectiveScanParams<T> p, int span, unsigned z_times, int done, const float* starts) {
+    LastWalk(SelectiveScanParams<T> p, int span, int shorter, unsigned z_times, int done, const float* starts) {
   __shared__ Room<T, N> rooms[kBlockWarps];
-  Walk<T, N, false, kUsual>(p, span, z_times, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
+  Walk<T, N, false, kUsual>(p, span, shorter, z_times, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
 }
 
 template <typename T, int N>
 cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
-  // Where spans are few, one more of them that is done early makes all shorter; where they are many, the first pass would wait for it.
+  // Where spans are few, one more of them that is done early makes all shorter; where they are many, that is little, and the first pass waits for it.
   constexpr int kFew = 8;
   const Spans even(p.batch, p.length, p.dim, device.processors);
-  const bool finishes = even.count > 1 && even.count <= kFew;
-  const Spans spans = finishes ? Spans(p.batch, p.length, p.dim, device.processors, 1) : even;
+  const Spans spans = even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
+  const bool finishes = spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);
   const bool usual = IsUsual<N>(p);
   const unsigned z_times = unsigned(p.z_stride / p.dim);
@@ -191,11 +190,11 @@ cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
     ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
     const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
-    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, z_times, finishes, ends, steps);
+    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends, steps);
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, cuts, int(p.state), int(p.dim), 1);
   }
   const auto last = usual ? LastWalk<T, N, true> : LastWalk<T, N, false>;
-  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, z_times, finishes, ends);
+  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends);
   return cudaGetLastError();
 }
 

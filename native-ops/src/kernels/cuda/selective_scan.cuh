@@ -15,23 +15,49 @@
 
 namespace zigma::cuda {
 
+#ifndef ZIGMA_EARLY
+#define ZIGMA_EARLY 0.3f
+#endif
+#ifndef ZIGMA_FIRST
+#define ZIGMA_FIRST 0.8f
+#endif
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
 constexpr int kTogether = 32;    // cuts whose states are loaded at once
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
+  int shorter = 0;       // by so many positions the first span is shorter than the others
   int tiles, block_tiles;  // warps and blocks along the channels
 
-  // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others. `resting`: spans of a
-  // sequence that rest in each pass.
-  Spans(int64_t batch, int64_t length, int64_t dim, int processors, int resting = 0) {
+  // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
+  Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
     const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
     const int64_t longest = DivideUp(length, 2 * kChunk);
-    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks + resting);
+    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
     span = DivideUp(DivideUp(length, cuts), kChunk) * kChunk;
     count = DivideUp(length, span);
+  }
+
+  // One span more, the first, which is done while the others are only scanned for what they make of nothing: as that is less work, it is shorter.
+  Spans WithEarlyOne(int64_t length) const {
+    constexpr float kEarly = ZIGMA_FIRST;  // positions of such a span to one of the others'
+    Spans spans = *this;
+    const int chunks = DivideUp(length, kChunk), others = std::max(1, int(float(chunks) / (float(count) + kEarly) + 0.5f)), first = chunks - count * others;
+    if (first <= 0) return spans;
+    spans.span = others * kChunk, spans.shorter = (others - first) * kChunk, spans.count = count + 1;
+    return spans;
+  }
+
+  // The same with the last one.
+  Spans WithShortLast(int64_t length) const {
+    constexpr float kEarly = ZIGMA_EARLY;
+    Spans spans = *this;
+    const int chunks = DivideUp(length, kChunk), others = std::max(1, int(float(chunks) / (float(count) + kEarly)));
+    if (chunks - count * others > others) return spans;
+    spans.span = others * kChunk, spans.count = count + 1;
+    return spans;
   }
 
   // Of `many` spans of each sequence.
@@ -62,7 +88,7 @@ struct Place {
 };
 
 template <bool kUsual, typename T>
-__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int nth) {
+__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int nth, int shorter = 0) {
   Place at;
   at.lane = threadIdx.x % kWarp;
   at.b = blockIdx.z;
@@ -70,8 +96,8 @@ __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int n
   at.inside = e < dim;
   at.e = min(e, dim - 1);
   at.columns = kUsual ? Columns{first, kWarp, true} : Columns{min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
-  at.first = nth * span;
-  at.last = min(int(p.length), at.first + span);
+  at.first = nth == 0 ? 0 : nth * span - shorter;
+  at.last = min((nth + 1) * span - shorter, int(p.length));
   at.sequence = int64_t(at.b) * p.length * p.dim;
   return at;
 }
@@ -135,6 +161,14 @@ struct Projections {
     }
   }
 };
+
+// What a warp leaves at a cut: ends [cuts, N, dim].
+template <int N>
+__device__ inline void Leave(const Place& at, int64_t cut, int dim, const float (&h)[N], float* ends) {
+  if (!at.inside) return;
+#pragma unroll
+  for (int n = 0; n < N; ++n) ends[(cut * N + n) * dim + at.e] = h[n];
+}
 
 // Carries states over the cuts of a sequence. ends [batch, cuts, N, dim]: the states at the cuts that their spans make from zero; become the true ones.
 // steps [batch, cuts, dim]: the sum of a span's time steps, or -1 where the state starts anew inside. `direction` is 1 forward, -1 backward.

@@ -520,14 +520,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   sums[(part * (N + 2) + N + 1) * dim + at.e] = d_bias;
 }
 
-// shares [tiles, batch * length, N, 2] -> d_b, d_c [batch, length, state], and zeros beside them where they are columns of wider rows
+// The shares of d_b and d_c, and zeros beside them where they are columns of wider rows: shares [tiles, batch * length, N, 2] -> [batch, length, state] each.
 template <typename T, int N>
-__global__ void AddShares(const float* shares, int tiles, int64_t rows, SelectiveScanGradParams<T> g) {
-  const int64_t row = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
+__device__ inline void AddShares(const float* shares, int tiles, int64_t row, int k, const SelectiveScanGradParams<T>& g) {
+  const int64_t rows = g.forward.batch * g.forward.length;
   if (row >= rows) return;
-  const int k = threadIdx.x, n = k / 2, state = int(g.forward.state);
+  const int n = k / 2, state = int(g.forward.state);
   if (T* const to = k % 2 == 0 ? g.d_b : g.d_c; to && n < state) {
     float sum = 0;
+#pragma unroll 12
     for (int tile = 0; tile < tiles; ++tile) sum += shares[(tile * rows + row) * 2 * N + k];
     to[row * g.d_bc_stride + n] = FromFloat<T>(sum);
   }
@@ -539,16 +540,31 @@ __global__ void AddShares(const float* shares, int tiles, int64_t rows, Selectiv
   }
 }
 
-// sums [parts, N + 2, dim] -> d_a [dim, state], d_d [dim], d_delta_bias [dim]
+// The sums of what has no positions: sums [parts, N + 2, dim] -> d_a [dim, state], d_d [dim], d_delta_bias [dim]
 template <typename T, int N>
-__global__ void AddSums(const float* sums, int parts, SelectiveScanGradParams<T> g) {
-  const int dim = int(g.forward.dim), state = int(g.forward.state), e = blockIdx.x * blockDim.x + threadIdx.x, k = blockIdx.y;
+__device__ inline void AddSums(const float* sums, int parts, int e, int k, const SelectiveScanGradParams<T>& g) {
+  const int dim = int(g.forward.dim), state = int(g.forward.state);
   if (e >= dim || (k < N && k >= state)) return;
   float sum = 0;
+#pragma unroll 16
   for (int part = 0; part < parts; ++part) sum += sums[(int64_t(part) * (N + 2) + k) * dim + e];
   if (k < N) g.d_a[int64_t(e) * state + k] = sum;
   else if (k == N && g.d_d) g.d_d[e] = sum;
   else if (k == N + 1 && g.d_delta_bias) g.d_delta_bias[e] = sum;
+}
+
+// Both in one launch: `row_blocks` blocks for the rows, the others for the sums.
+constexpr int kAddingThreads = 256;
+template <typename T, int N>
+__global__ void __launch_bounds__(kAddingThreads) AddUp(SelectiveScanGradParams<T> g, const float* shares, int tiles, int row_blocks, const float* sums, int parts) {
+  const int block = blockIdx.x, thread = threadIdx.x;
+  if (block < row_blocks) {
+    constexpr int kRows = kAddingThreads / (2 * N);
+    AddShares<T, N>(shares, tiles, int64_t(block) * kRows + thread / (2 * N), thread % (2 * N), g);
+  } else {
+    const int nth = block - row_blocks;
+    AddSums<T, N>(sums, parts, nth / (N + 2) * kAddingThreads + thread, nth % (N + 2), g);
+  }
 }
 
 template <typename T, int N>
@@ -574,10 +590,8 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz;
   const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
   kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
-  const int64_t rows = p.batch * p.length;
-  const dim3 of_rows(2 * N, 256 / (2 * N));
-  AddShares<T, N><<<DivideUp(rows, of_rows.y), of_rows, 0, device.stream>>>(shares, spans.block_tiles, rows, g);
-  AddSums<T, N><<<dim3(DivideUp(p.dim, 128), N + 2), 128, 0, device.stream>>>(sums, parts, g);
+  const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);
+  AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, spans.block_tiles, row_blocks, sums, parts);
   return cudaGetLastError();
 }
 
