@@ -159,7 +159,8 @@ function send(
   type = 'text/plain; charset=utf-8',
   headers: Record<string, string> = {},
 ): void {
-  response.writeHead(status, { ...securityHeaders, 'content-type': type, 'cache-control': 'no-store', ...headers })
+  const bytes = Buffer.byteLength(body)
+  response.writeHead(status, { ...securityHeaders, 'content-type': type, 'content-length': bytes, 'cache-control': 'no-store', ...headers })
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -95,6 +95,8 @@ export class DatasetFiles {
   readonly crops: CropLog
   readonly clips: ClipFiles
   readonly #fs: SafeFs
+  /** What the settings said when they were last read, and which file that was. */
+  #settings: { file: string; imageSize: number | null } | null = null
 
   constructor(folder: string, fs: SafeFs) {
     this.folder = folder
@@ -117,12 +119,16 @@ export class DatasetFiles {
     await this.#fs.sweep(join(this.folder, 'shards'))
   }
 
-  imageSize(): Promise<number | null> {
-    return readImageSize(this.folder)
+  /** Edge of the training pictures; null while nothing is imported. Each picture of a page asks for it, so only a file that is another is read. */
+  async imageSize(): Promise<number | null> {
+    const now = statSync(settingsPath(this.folder), { throwIfNoEntry: false })
+    const file = now ? `${now.ino} ${now.mtimeMs} ${now.size}` : ''
+    if (this.#settings?.file !== file) this.#settings = { file, imageSize: await readImageSize(this.folder) }
+    return this.#settings.imageSize
   }
 
   async setImageSize(imageSize: number): Promise<void> {
-    await this.#fs.writeFile(join(this.folder, 'dataset.json'), `${JSON.stringify({ schema: 1, imageSize })}\n`)
+    await this.#fs.writeFile(settingsPath(this.folder), `${JSON.stringify({ schema: 1, imageSize })}\n`)
   }
 
   /** The last word on every file, in the order in which files were first seen. All of it: pages of it come from the index. */
@@ -425,11 +431,15 @@ function captionsOf(captions: readonly string[]): readonly string[] {
 
 /** Edge of the training pictures; null while nothing is imported. */
 async function readImageSize(folder: string): Promise<number | null> {
-  const text = await readFile(join(folder, 'dataset.json'), 'utf8').catch((error: unknown) => {
+  const text = await readFile(settingsPath(folder), 'utf8').catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return null
     throw error
   })
   return text === null ? null : settingsFile.parse(JSON.parse(text)).imageSize
+}
+
+function settingsPath(folder: string): string {
+  return join(folder, 'dataset.json')
 }
 
 function readRecord(file: number, { shard, slot }: z.infer<typeof place>, record: Uint8Array): Uint8Array {

@@ -43,6 +43,43 @@ describe('the Curate stage', () => {
     await look('curate')
   })
 
+  test('opens without asking for anything but pictures, and first for those in sight', async () => {
+    const { page: other } = await openPage(browser)
+    const calls: string[] = []
+    const files: string[] = []
+    const held: (() => void)[] = []
+    let holds = true
+    let isRead = false
+    other.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => calls.push(/"method":"([\w.]+)"/.exec(String(payload))?.[1] ?? ''))
+      socket.on('framereceived', ({ payload }) => (isRead ||= String(payload).includes('"validationItems":')))
+    })
+    other.on('request', (request) => ['script', 'stylesheet'].includes(request.resourceType()) && files.push(request.url()))
+    await other.route('**/media/**', async (route) => {
+      if (holds) await new Promise<void>((release) => held.push(release))
+      await route.continue()
+    })
+    await other.goto(studio.url)
+    await expect.poll(() => isRead, within).toBe(true)
+    ;[calls.length, files.length] = [0, 0]
+
+    await other.getByRole('navigation').getByRole('link', { name: 'Curate', exact: true }).click()
+    const grid = other.getByRole('listbox')
+    const tiles = grid.getByRole('option')
+    await expect.poll(() => held.length, within).toBeGreaterThan(0)
+    expect(files).toEqual([])
+    expect(calls).not.toContain('curation.query')
+    expect(calls).not.toContain('dataset.describe')
+    const bottom = await grid.evaluate((box) => box.getBoundingClientRect().bottom)
+    const tops = await tiles.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top))
+    expect(Math.max(...tops)).toBeLessThan(bottom)
+
+    holds = false
+    for (const release of held) release()
+    await expect.poll(() => tiles.count(), within).toBeGreaterThan(tops.length)
+    await other.context().close()
+  })
+
   test('says how often an epoch shows what is selected, of one and of many, and takes it back', async () => {
     const times = () => page.getByLabel('Shown per epoch')
     await tile(1).click()

@@ -304,6 +304,7 @@ describe('pictures dropped on the page', () => {
     expect(items.map(({ caption }) => caption)).toEqual(['a blue "square"'])
     const shown = await send(`/${mediaUrl.item(items[0]!.id)}`, { headers: { cookie } })
     expect([shown.status, shown.headers['content-type']]).toEqual([200, 'image/png'])
+    expect(shown.headers['content-length']).toBe(String(shown.body.length)) // in one piece
     const project = studio.context.project()
     const stored = (await project.dataset.items())[0]!
     const read = readPixels(project.folder.dataset, stored, 16)

@@ -254,6 +254,15 @@ describe('what the trainer reads', () => {
     const { into } = await importFrom(folderOf(named(await colors(1))))
     await expect(openSnapshot(into, name)).rejects.toMatchObject({ code: expect.stringMatching(/invalid-request|not-found/) as string })
   })
+
+  test('has the edge that the data set says now, whoever wrote it and however often it was asked for', async () => {
+    const { into, dataset } = await importFrom(folderOf(named(await colors(1))))
+    expect([await dataset.imageSize(), await dataset.imageSize()]).toEqual([16, 16])
+    await new DatasetFiles(into, new SafeFs()).setImageSize(64)
+    expect(await dataset.imageSize()).toBe(64)
+    rmSync(join(into, 'dataset.json'))
+    expect(await dataset.imageSize()).toBeNull()
+  })
 })
 
 describe('the snapshot', () => {
