@@ -15,12 +15,6 @@
 
 namespace zigma::cuda {
 
-#ifndef ZIGMA_EARLY
-#define ZIGMA_EARLY 0.3f
-#endif
-#ifndef ZIGMA_FIRST
-#define ZIGMA_FIRST 0.8f
-#endif
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
 constexpr int kTogether = 32;    // cuts whose states are loaded at once
@@ -42,21 +36,11 @@ struct Spans {
 
   // One span more, the first, which is done while the others are only scanned for what they make of nothing: as that is less work, it is shorter.
   Spans WithEarlyOne(int64_t length) const {
-    constexpr float kEarly = ZIGMA_FIRST;  // positions of such a span to one of the others'
+    constexpr float kEarly = 0.7f;  // positions of such a span to one of the others'
     Spans spans = *this;
     const int chunks = DivideUp(length, kChunk), others = std::max(1, int(float(chunks) / (float(count) + kEarly) + 0.5f)), first = chunks - count * others;
     if (first <= 0) return spans;
     spans.span = others * kChunk, spans.shorter = (others - first) * kChunk, spans.count = count + 1;
-    return spans;
-  }
-
-  // The same with the last one.
-  Spans WithShortLast(int64_t length) const {
-    constexpr float kEarly = ZIGMA_EARLY;
-    Spans spans = *this;
-    const int chunks = DivideUp(length, kChunk), others = std::max(1, int(float(chunks) / (float(count) + kEarly)));
-    if (chunks - count * others > others) return spans;
-    spans.span = others * kChunk, spans.count = count + 1;
     return spans;
   }
 
