@@ -124,7 +124,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     const db = transB ? g.gemm(dy, a!, { transA: true, transB: transA }) : g.gemm(a!, dy, { transA: !transA })
     return bias ? [da, db, g.sumTo(dy, bias.shape)] : [da, db]
   }),
-  MatMul: rule((g, { x: [a, b], dy }) => [g.matmul(dy, swapLast(g, b!)), g.matmul(swapLast(g, a!), dy)]),
+  MatMul: rule((g, { x: [a, b], dy }) => [g.matmul(dy, swapLast(g, b!)), g.sumTo(g.matmul(swapLast(g, a!), dy), b!.shape)]),
 
   ScanConv: rule((g, { x: [x, permutation, weight, bias], dy, node }) => {
     const [dx, dWeight, dBias] = fused(g, 'ScanConvGrad', [x!, permutation!, weight!, bias!, dy], node.attributes, [x!, weight!, bias!])

@@ -60,7 +60,7 @@ export function selectiveScan(
   const attributes = { segment, deltaSoftplus: Number(deltaSoftplus), chunk: g.scanChunk }
   return g.node('SelectiveScan', [u, delta, A, B, C, D, z, deltaBias, permutation], attributes, [
     [u.shape, u.dtype],
-    [[b, Math.ceil(l / g.scanChunk), n, e], u.dtype],
+    [[b, Math.ceil(l / g.scanChunk) * n, e], u.dtype],
   ])[0]!
 }
 

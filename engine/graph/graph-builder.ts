@@ -286,13 +286,13 @@ export class GraphBuilder implements Graph {
     return this.node('Gemm', bias ? [a, b, bias] : [a, b], { transA: Number(transA), transB: Number(transB) }, [[[m, n], a.dtype]])[0]!
   }
 
-  /** Batched product of the last two axes; leading axes are equal. */
+  /** Batched product of the last two axes; leading axes are equal, or `b` is one matrix for all. */
   matmul(a: Value, b: Value): Value {
     this.#sameType('matmul', a, b)
     const [m, k] = a.shape.slice(-2)
     const [k2, n] = b.shape.slice(-2)
-    if (a.shape.length < 2 || k !== k2 || !sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2)))
-      throw new ShapeError(`matmul: ${show(a.shape)} and ${show(b.shape)} do not multiply.`)
+    const fits = b.shape.length === 2 || sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2))
+    if (a.shape.length < 2 || k !== k2 || !fits) throw new ShapeError(`matmul: ${show(a.shape)} and ${show(b.shape)} do not multiply.`)
     return this.node('MatMul', [a, b], {}, [[[...a.shape.slice(0, -2), m!, n!], a.dtype]])[0]!
   }
 

@@ -4,6 +4,7 @@ import { absorbGates } from './absorb-gates.ts'
 import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
 import { joinHalves } from './join-halves.ts'
+import { keepAxes } from './keep-axes.ts'
 import { nativeOp } from './native-ops.ts'
 import type { OnnxGraph } from './onnx/model.ts'
 import { portableOps } from './portable-ops.ts'
@@ -51,7 +52,8 @@ export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (
   const fixed = new Set([...outputValues, ...given])
   const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
   const summed = absorbSums(needed(inPlace).nodes, outputValues)
-  return needed(absorbGates(needed(summed).nodes, outputValues))
+  const gated = absorbGates(needed(summed).nodes, outputValues)
+  return needed(keepAxes(needed(gated).nodes, g))
 }
 
 function neededNodes(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): ReturnType<typeof loweredNodes> {

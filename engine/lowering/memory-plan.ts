@@ -3,7 +3,7 @@ import { elementBytes, type Graph, type Node, type Value } from '../graph/value.
 import { ArenaModel, type Chunk, type Growth } from './arena-model.ts'
 import { executionOrder } from './execution-order.ts'
 import { loweredNodes } from './lower.ts'
-import { isLeftOut } from './native-ops.ts'
+import { isLeftOut, overwritable } from './native-ops.ts'
 
 /** What a graph takes beside its inputs, its parameters and its outputs: its constants, and what a run computes on the way. */
 export interface MemoryPlan {
@@ -15,7 +15,7 @@ export interface MemoryPlan {
 
 /** Operations whose result is the memory of their first input. */
 export const views = new Set(['Reshape', 'After'])
-/** Operations that write over an input of the same shape when nothing reads it any more. */
+/** ONNX Runtime's own operations that write over an input of the same shape when nothing reads it any more. */
 const inPlace = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Tanh', 'Sigmoid', 'Softplus'])
 
 const bytesOf = ({ dtype, shape }: Value): number => sizeOf(shape) * elementBytes[dtype]
@@ -90,7 +90,8 @@ function planBuffers(
         return
       }
       const fits = (other: Value) => sameShape(other.shape, output.shape) && elementBytes[other.dtype] === elementBytes[output.dtype]
-      const overwritten = node.inputs.find((input) => input && inPlace.has(node.op) && fits(input) && uses.get(holder.get(input)!) === 1)
+      const candidates = inPlace.has(node.op) ? node.inputs : overwritable(node, i)
+      const overwritten = candidates.find((input) => input && fits(input) && uses.get(holder.get(input)!) === 1)
       const taken = overwritten ? holder.get(overwritten) : dead.find(({ value }) => fits(value))
       if (taken) {
         const place = dead.indexOf(taken)

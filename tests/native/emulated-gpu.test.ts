@@ -9,6 +9,7 @@ import { openRuntime } from '#native-ops/load.ts'
 import { numbers } from '#tests/support/differences.ts'
 import { drawnOn } from '#tests/support/drawn-on.ts'
 import { buildEmulatedGpu, noEmulatedGpu, openEmulatedGpu } from '#tests/support/emulated-gpu.ts'
+import { differing, gradedCases, gradientsOf } from '#tests/support/overwritten.ts'
 
 // What a kernel computes does not depend on the chip, but how its work is cut does: many spans of a sequence or one, tensor cores or none.
 const chips = [
@@ -33,6 +34,22 @@ describe('the CUDA kernels, their threads in an order drawn at random', () => {
       const checks = await checkKernels(openRuntime(), openEmulatedGpu({ processors, capability }), { dtypes, seed })
       expect({ seed, wrong: checks.filter(({ passes }) => !passes) }).toEqual({ seed, wrong: [] })
       expect(checks.length).toBeGreaterThanOrEqual(16 * dtypes.length)
+    },
+  )
+
+  test.for(chips)(
+    'write gradients over what they are made of as they do apart from it, on $name',
+    { timeout: 300_000 },
+    async (chip, { skip }) => {
+      if (noEmulatedGpu !== null) skip(noEmulatedGpu)
+      const gpu = openEmulatedGpu(chip)
+      for (const one of gradedCases) {
+        for (const dtype of chip.dtypes) {
+          const [over, apart] = [await gradientsOf(gpu, one, dtype, false), await gradientsOf(gpu, one, dtype, true)]
+          expect([one.name, dtype, differing(over, apart)]).toEqual([one.name, dtype, []])
+          expect(over.takenBytes).toBeLessThan(apart.takenBytes)
+        }
+      }
     },
   )
 

@@ -50,7 +50,10 @@ const cases: Record<string, readonly [Record<string, Operand>, Operation][]> = {
     }),
     [{ a: { shape: [3, 4] }, b: { shape: [4, 5] }, c: { shape: [3, 5] } }, (g, { a, b, c }) => g.gemm(a!, b!, { bias: c! })],
   ],
-  MatMul: [[{ a: { shape: [2, 3, 4] }, b: { shape: [2, 4, 5] } }, (g, { a, b }) => g.matmul(a!, b!)]],
+  MatMul: [
+    [{ a: { shape: [2, 3, 4] }, b: { shape: [2, 4, 5] } }, (g, { a, b }) => g.matmul(a!, b!)],
+    [{ a: { shape: [2, 3, 4] }, b: { shape: [4, 5] } }, (g, { a, b }) => g.matmul(a!, b!)],
+  ],
   ScanConv: [0, 3].map((segment): [Record<string, Operand>, Operation] => [
     { x: { shape: [2, 6, 3] }, weight: { shape: [3, 4] }, bias: { shape: [3] } },
     (g, { x, weight, bias }) => scanConv(g, x!, g.ints([3, 0, 5, 1, 4, 2], [6]), weight!, bias!, { segment }),

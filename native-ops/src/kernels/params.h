@@ -58,7 +58,7 @@ struct SelectiveScanParams {
 
 template <typename T>
 struct SelectiveScanGradParams {
-  SelectiveScanParams<T> forward;  // y is not used; borders is read; z_stride is dim
+  SelectiveScanParams<T> forward;  // y is not used; borders is read; z_stride is dim; du, d_delta and dz may be memory of borders, delta and z
   const T* dy;                     // [batch, length, dim] token order
   T* du;                           // [batch, length, dim] scan order
   T* d_delta;                      // [batch, length, dim] scan order
@@ -95,6 +95,7 @@ struct AddNormModulateParams {
   T* gated;           // [batch, length, dim], or null
 };
 
+// dh, d_residual_in and dy may be memory of d_modulated, d_residual and y.
 template <typename T>
 struct AddNormModulateGradParams {
   int64_t batch, length, dim;
@@ -136,6 +137,7 @@ struct GateAddParams {
   T* out;         // [batch, length, dim]
 };
 
+// dy may be memory of y.
 template <typename T>
 struct GateAddGradParams {
   int64_t batch, length, dim;

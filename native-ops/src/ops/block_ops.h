@@ -60,6 +60,8 @@ template <typename B, typename T>
 struct AddNormModulateGradOp {
   using Backend = B;
   static constexpr const char* kName = "AddNormModulateGrad";
+  // dh over dModulated, dResidualIn over dResidual, dy over y.
+  static constexpr Shared kMayOverwrite[] = {{8, 0}, {10, 1}, {13, 7}};
   static Slots Inputs() {
     const Slot wide = Optional(Element::kWide);
     return {Required(Element::kWide), wide,       wide, Optional(), Optional(), wide,       wide, Required(Element::kWide),
@@ -135,6 +137,7 @@ template <typename B, typename T>
 struct GateAddGradOp {
   using Backend = B;
   static constexpr const char* kName = "GateAddGrad";
+  static constexpr Shared kMayOverwrite[] = {{1, 1}};  // dy over y
   static Slots Inputs() { return {Required(), Required(), Required(), Optional(Element::kWide)}; }
   static Slots Outputs() { return {Required(), Required(), Optional(Element::kWide)}; }
   explicit GateAddGradOp(Ort::ConstKernelInfo) {}

@@ -59,23 +59,45 @@ struct Kernel {
   }
 };
 
-// Whether the first output of an operation is its first input's memory.
+// An input and an output, by place, that share memory.
+struct Shared {
+  int input, output;
+};
+
+// `kAliases`: outputs that always are an input's memory.
 template <typename Op>
-concept Aliases = requires { requires Op::kAliases; };
+concept HasAliases = requires { Op::kAliases; };
+
+// `kMayOverwrite`: outputs that may be written over an input of the same shape and type which nothing reads later; ORT decides. Every kernel of such an
+// operation reads an element of the input for the last time, whoever reads it, before it writes the output's element there.
+template <typename Op>
+concept MayOverwrite = requires { Op::kMayOverwrite; };
+
+// The pairs as ORT asks for them: two arrays, which it gives back to `Release`.
+template <size_t N>
+size_t HandOut(const Shared (&pairs)[N], int** inputs, int** outputs) {
+  *inputs = static_cast<int*>(std::calloc(N, sizeof(int)));
+  *outputs = static_cast<int*>(std::calloc(N, sizeof(int)));
+  if (!*inputs || !*outputs) return 0;
+  for (size_t i = 0; i < N; ++i) (*inputs)[i] = pairs[i].input, (*outputs)[i] = pairs[i].output;
+  return N;
+}
+
+inline void Release(int* inputs, int* outputs) {
+  std::free(inputs);
+  std::free(outputs);
+}
 
 template <typename Op, typename T>
 struct CustomOp : Ort::CustomOpBase<CustomOp<Op, T>, Kernel<Op>, true> {
   CustomOp() {
-    if constexpr (Aliases<Op>) {
-      OrtCustomOp::GetAliasMap = [](int** input, int** output) -> size_t {
-        *input = static_cast<int*>(std::calloc(1, sizeof(int)));
-        *output = static_cast<int*>(std::calloc(1, sizeof(int)));
-        return *input && *output ? 1 : 0;
-      };
-      OrtCustomOp::ReleaseAliasMap = [](int* input, int* output) {
-        std::free(input);
-        std::free(output);
-      };
+    if constexpr (HasAliases<Op>) {
+      OrtCustomOp::GetAliasMap = [](int** inputs, int** outputs) -> size_t { return HandOut(Op::kAliases, inputs, outputs); };
+      OrtCustomOp::ReleaseAliasMap = [](int* inputs, int* outputs) { Release(inputs, outputs); };
+    }
+    if constexpr (MayOverwrite<Op>) {
+      OrtCustomOp::GetMayInplace = [](int** inputs, int** outputs) -> size_t { return HandOut(Op::kMayOverwrite, inputs, outputs); };
+      OrtCustomOp::ReleaseMayInplace = [](int* inputs, int* outputs) { Release(inputs, outputs); };
     }
   }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const {

@@ -11,7 +11,7 @@ template <typename B, typename T>
 struct AfterOp {
   using Backend = B;
   static constexpr const char* kName = "After";
-  static constexpr bool kAliases = true;
+  static constexpr Shared kAliases[] = {{0, 0}};
   static Slots Inputs() { return {Required(), Variadic(Element::kAny)}; }
   static Slots Outputs() { return {Required()}; }
   explicit AfterOp(Ort::ConstKernelInfo) {}

@@ -142,7 +142,8 @@ struct SelectiveScanOp {
     return p;
   }
 
-  Dims Borders(const SelectiveScanParams<T>& p) const { return {p.batch, (p.length + chunk - 1) / chunk, p.state, p.dim}; }
+  // Chunks and states are one axis: with as many states as positions in a chunk a gradient can be written over them.
+  Dims Borders(const SelectiveScanParams<T>& p) const { return {p.batch, (p.length + chunk - 1) / chunk * p.state, p.dim}; }
 
   void Run(const Call& call) const {
     auto p = Prepare(call);
@@ -156,6 +157,8 @@ template <typename B, typename T>
 struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
   using Backend = B;
   static constexpr const char* kName = "SelectiveScanGrad";
+  // dDelta over delta, dz over z, du over borders.
+  static constexpr Shared kMayOverwrite[] = {{1, 1}, {6, 6}, {9, 0}};
   static Slots Inputs() {
     Slots slots = SelectiveScanOp<Backend, T>::Inputs();
     slots.push_back(Required());

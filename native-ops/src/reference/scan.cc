@@ -116,8 +116,9 @@ void SelectiveScanGrad(const SelectiveScanGradParams<T>& g) {
         if (p.z) {
           T y = p.d ? p.d[e] * u : T(0);
           for (int64_t n = 0; n < p.state; ++n) y += p.c[(b * p.length + l) * p.bc_stride + n] * h[(l + 1) * p.state + n];
-          if (g.dz) g.dz[token] = dy * y * DSilu(p.z[token]);
-          dy *= Silu(p.z[token]);
+          const T z = p.z[token];  // dz may be written over it
+          if (g.dz) g.dz[token] = dy * y * DSilu(z);
+          dy *= Silu(z);
         }
         T du = p.d ? dy * p.d[e] : T(0), d_delta = 0;
         if (g.d_d) g.d_d[e] += dy * u;

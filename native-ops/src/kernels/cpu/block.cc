@@ -51,8 +51,8 @@ template <typename P>
 ZIGMA_INLINE void GradeGate(const P& p, Lanes d, int64_t b, int64_t at, int64_t i, int64_t count, const GateShare& share) {
   const auto add = [&](float* to, Lanes x) { StoreSome(to, LoadSome(to, count) + x, count); };
   const Lanes dy = d * LoadSome(p.gate + b * p.dim + i, count);
-  StoreSome(p.dy + at + i, dy, count);
   add(share.d_gate + i, d * Branch(p, at, i, count));
+  StoreSome(p.dy + at + i, dy, count);  // perhaps over y, which was read
   if (share.d_y_bias) add(share.d_y_bias + i, dy);
 }
 

@@ -25,12 +25,13 @@ struct Spans {
   int tiles, block_tiles;  // warps and blocks along the channels
 
   // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
-  Spans(int64_t batch, int64_t length, int64_t dim, int processors) {
+  // `piece`: positions that are never cut, a multiple of kChunk unless it is the whole sequence.
+  Spans(int64_t batch, int64_t length, int64_t dim, int processors, int64_t piece = kChunk) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
     const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
     const int64_t longest = DivideUp(length, 2 * kChunk);
     const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
-    span = DivideUp(DivideUp(length, cuts), kChunk) * kChunk;
+    span = int(DivideUp(DivideUp(length, cuts), piece) * piece);
     count = DivideUp(length, span);
   }
 

@@ -350,11 +350,12 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     if (has_z) z_rows.Fetch(p.z + at.sequence, tokens, columns);
     __pipeline_commit();
 
-    // Borders farther apart than the chunks: the way from the border to here once more.
+    // Borders farther apart than the chunks: the way from the border to here once more. A lane without a channel reads another warp's steps, which may be
+    // gradients by now, and makes nothing of them.
     if (!kUsual)
       for (int l = border * chunk; l < low; ++l) {
         const int64_t row = at.sequence + int64_t(l) * dim + at.e;
-        const float raw = ToFloat(p.delta[row]) + bias, delta = softplus ? Softplus<T>(raw) : raw;
+        const float raw = counts * ToFloat(p.delta[row]) + bias, delta = softplus ? Softplus<T>(raw) : raw;
         const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
 #pragma unroll
         for (int n = 0; n < N; ++n) {
@@ -567,10 +568,19 @@ __global__ void __launch_bounds__(kAddingThreads) AddUp(SelectiveScanGradParams<
   }
 }
 
+// Positions that one block must walk back over alone. It reads again what lies between a border and a chunk, where no other may have written gradients yet.
+// And where du can take the place of borders that have fewer states than a chunk positions, they lie under positions of earlier chunks.
+template <typename T>
+int64_t WalkedAlone(const SelectiveScanParams<T>& p) {
+  const int64_t chunk = std::min(p.chunk, p.length);
+  const bool displaced = p.state != chunk && DivideUp(p.length, chunk) * p.state == p.length;
+  return displaced ? p.length : chunk;
+}
+
 template <typename T, int N>
 cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const SelectiveScanParams<T>& p = g.forward;
-  const Spans spans(p.batch, p.length, p.dim, device.processors);
+  const Spans spans(p.batch, p.length, p.dim, device.processors, WalkedAlone(p));
   const dim3 grid = spans.Grid(p.batch, spans.count), block(kBlockWarps * kWarp);
   const int parts = int(p.batch) * spans.count, cuts = spans.count - 1;
   float* incoming = nullptr;  // at the cuts

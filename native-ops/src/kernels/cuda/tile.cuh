@@ -32,7 +32,8 @@ struct Tile {
     for (int i = 0; i < kEach; ++i) offsets[i] = where(RowOf(i));
   }
 
-  // Begins to load what lies at `from`, the sequence's first position. Channels that are not there become zero, or another's numbers.
+  // Begins to load what lies at `from`, the sequence's first position. Channels that are not there become zero; those of other warps are not read, for they
+  // may be written over.
   __device__ void Fetch(const T* from, const unsigned (&offsets)[kEach], const Columns& columns) const {
     const int lane = threadIdx.x % kWarp;
     if (columns.whole) {
@@ -44,9 +45,11 @@ struct Tile {
         __pipeline_memcpy_async(at + piece * kVector<T>, from + (there ? offsets[i] + columns.first + channel : 0), 16, there ? 0 : 16);
       }
     } else {
-      const int channel = columns.first + min(lane, columns.there - 1);
 #pragma unroll
-      for (int row = 0; row < Rows; ++row) at[row * kWarp + lane] = from[OffsetOf(offsets, row) + channel];
+      for (int row = 0; row < Rows; ++row) {
+        const unsigned offset = OffsetOf(offsets, row);
+        at[row * kWarp + lane] = lane < columns.there ? from[offset + columns.first + lane] : FromFloat<T>(0.0f);
+      }
     }
   }
 
