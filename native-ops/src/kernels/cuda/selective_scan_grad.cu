@@ -8,12 +8,13 @@
 #include <algorithm>
 
 #include "selective_scan.cuh"
+#include "selective_scan_reach.cuh"
+#include "selective_scan_sums.cuh"
 #include "tensor_cores.cuh"
 
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTile = 8;  // positions fetched together by `Reaching`
 constexpr int kSide = 4;  // positions whose steps are computed side by side
 constexpr int kPair = 2;
 
@@ -160,85 +161,6 @@ struct Product {
     Multiply<As>(d, f[1][0], f[1][1], f[1][2], f[1][3], column.z, column.w);
   }
 };
-
-// What reaches the position before each span but the first when nothing reaches its end.
-// kUsual: see `IsUsual`.
-template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
-  using Rows = Tile<T, kTile>;
-  const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y + 1);
-  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
-  const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
-  const Columns& columns = at.columns;
-  __shared__ __align__(16) float projections[kBlockWarps][2][kTile * 2 * N];
-  __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
-  float(&projection)[2][kTile * 2 * N] = projections[threadIdx.x / kWarp];
-  auto& tile = tiles[threadIdx.x / kWarp];
-  float a[N], dh[N] = {};
-  LoadDecay<kUsual>(p, at, a);
-  const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
-
-  Projections<T, N, kTile> bc;
-  const auto position = [&](int first, int row) { return min(max(first + row, 0), at.last - 1); };
-  int later[Rows::kEach];  // tokens of the tile that is fetched next, as they stand in the permutation: nothing waits for them before that
-  const auto look = [&](int first) {
-#pragma unroll
-    for (int i = 0; i < Rows::kEach; ++i) {
-      const int l = position(first, Rows::RowOf(i));
-      later[i] = p.permutation ? p.permutation[l] : l;
-    }
-  };
-  const auto fetch = [&](int first, auto& to) {
-    bc.template Fetch<kUsual>(p, at.b, first, at.last);
-    unsigned rows[Rows::kEach], tokens[Rows::kEach];
-#pragma unroll
-    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
-    Rows::Offsets(rows, [&](int row) { return unsigned(position(first, row)) * unsigned(dim); });
-    Rows{to[0]}.Fetch(p.delta + at.sequence, rows, columns);
-    Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, columns);
-    if (has_z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, columns);
-    __pipeline_commit();
-  };
-
-  int first = (at.last - 1) / kTile * kTile;
-  look(first);
-  fetch(first, tile[0]);
-  look(first - kTile);
-  float sum = 0;
-  for (int turn = 0; first >= at.first; first -= kTile, turn ^= 1) {
-    bc.Put(projection[turn]);
-    __pipeline_wait_prior(0);
-    __syncwarp();
-    if (first - kTile >= at.first) fetch(first - kTile, tile[turn ^ 1]), look(first - 2 * kTile);
-    float delta[kTile], grad[kTile];
-#pragma unroll
-    for (int t = 0; t < kTile; ++t) {
-      const float raw = Rows{tile[turn][0]}(t) + bias;
-      delta[t] = softplus ? Softplus<T>(raw) : raw;
-      grad[t] = Rows{tile[turn][1]}(t);
-      const float z = has_z ? Rows{tile[turn][2]}(t) : 0.0f;
-      if (has_z) grad[t] *= z * Sigmoid(z);
-      if (!kUsual && first + t >= at.last) delta[t] = 0.0f, grad[t] = 0.0f;  // such a position passes nothing on and changes nothing
-    }
-#pragma unroll
-    for (int t = kTile - 1; t >= 0; --t) {
-      // Nothing reaches back over the start of a segment.
-      const bool starts = kUsual ? t == 0 && first % segment == 0 : (first + t) % segment == 0 && first + t < at.last;
-      const float keeps = starts ? 0.0f : 1.0f;
-      float C[N];
-      LoadShared(projection[turn] + t * 2 * N + N, C);
-#pragma unroll
-      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Decay<T, N, kUsual>(delta[t], a[n], n) * (!kUsual || t == 0 ? keeps : 1.0f);
-      sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
-    }
-  }
-  if (!at.inside) return;
-  const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
-#pragma unroll
-  for (int n = 0; n < N; ++n) ends[(part * N + n) * dim + at.e] = dh[n];
-  steps[part * dim + at.e] = sum;
-}
 
 // What a warp of `Backward` has in shared memory.
 template <typename T, int N>
@@ -519,53 +441,6 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   for (int n = 0; n < N; ++n) sums[(part * (N + 2) + n) * dim + at.e] = d_a[n];
   sums[(part * (N + 2) + N) * dim + at.e] = d_skip;
   sums[(part * (N + 2) + N + 1) * dim + at.e] = d_bias;
-}
-
-// The shares of d_b and d_c, and zeros beside them where they are columns of wider rows: shares [tiles, batch * length, N, 2] -> [batch, length, state] each.
-template <typename T, int N>
-__device__ inline void AddShares(const float* shares, int tiles, int64_t row, int k, const SelectiveScanGradParams<T>& g) {
-  const int64_t rows = g.forward.batch * g.forward.length;
-  if (row >= rows) return;
-  const int n = k / 2, state = int(g.forward.state);
-  if (T* const to = k % 2 == 0 ? g.d_b : g.d_c; to && n < state) {
-    float sum = 0;
-#pragma unroll 12
-    for (int tile = 0; tile < tiles; ++tile) sum += shares[(tile * rows + row) * 2 * N + k];
-    to[row * g.d_bc_stride + n] = FromFloat<T>(sum);
-  }
-  if (!g.d_rows) return;
-  const int b = int(g.d_b - g.d_rows), c = int(g.d_c - g.d_rows), others = int(g.d_bc_stride) - 2 * state;
-  for (int i = k; i < others; i += 2 * N) {
-    const int behind_first = i < min(b, c) ? i : i + state, column = behind_first < max(b, c) ? behind_first : behind_first + state;
-    g.d_rows[row * g.d_bc_stride + column] = FromFloat<T>(0.0f);
-  }
-}
-
-// The sums of what has no positions: sums [parts, N + 2, dim] -> d_a [dim, state], d_d [dim], d_delta_bias [dim]
-template <typename T, int N>
-__device__ inline void AddSums(const float* sums, int parts, int e, int k, const SelectiveScanGradParams<T>& g) {
-  const int dim = int(g.forward.dim), state = int(g.forward.state);
-  if (e >= dim || (k < N && k >= state)) return;
-  float sum = 0;
-#pragma unroll 16
-  for (int part = 0; part < parts; ++part) sum += sums[(int64_t(part) * (N + 2) + k) * dim + e];
-  if (k < N) g.d_a[int64_t(e) * state + k] = sum;
-  else if (k == N && g.d_d) g.d_d[e] = sum;
-  else if (k == N + 1 && g.d_delta_bias) g.d_delta_bias[e] = sum;
-}
-
-// Both in one launch: `row_blocks` blocks for the rows, the others for the sums.
-constexpr int kAddingThreads = 256;
-template <typename T, int N>
-__global__ void __launch_bounds__(kAddingThreads) AddUp(SelectiveScanGradParams<T> g, const float* shares, int tiles, int row_blocks, const float* sums, int parts) {
-  const int block = blockIdx.x, thread = threadIdx.x;
-  if (block < row_blocks) {
-    constexpr int kRows = kAddingThreads / (2 * N);
-    AddShares<T, N>(shares, tiles, int64_t(block) * kRows + thread / (2 * N), thread % (2 * N), g);
-  } else {
-    const int nth = block - row_blocks;
-    AddSums<T, N>(sums, parts, nth / (N + 2) * kAddingThreads + thread, nth % (N + 2), g);
-  }
 }
 
 // Positions that one block must walk back over alone. It reads again what lies between a border and a chunk, where no other may have written gradients yet.

@@ -1,0 +1,89 @@
+// The first part of a way back that is cut into spans: what the gradient of a state is at each cut.
+#pragma once
+
+#include "selective_scan.cuh"
+
+namespace zigma::cuda {
+
+constexpr int kReachTile = 8;  // positions fetched together
+
+// What reaches the position before each span but the first when nothing reaches its end.
+// kUsual: see `IsUsual`.
+template <typename T, int N, bool kUsual>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+  using Rows = Tile<T, kReachTile>;
+  const SelectiveScanParams<T>& p = g.forward;
+  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y + 1);
+  const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
+  const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
+  const Columns& columns = at.columns;
+  __shared__ __align__(16) float projections[kBlockWarps][2][kReachTile * 2 * N];
+  __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
+  float(&projection)[2][kReachTile * 2 * N] = projections[threadIdx.x / kWarp];
+  auto& tile = tiles[threadIdx.x / kWarp];
+  float a[N], dh[N] = {};
+  LoadDecay<kUsual>(p, at, a);
+  const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
+
+  Projections<T, N, kReachTile> bc;
+  const auto position = [&](int first, int row) { return min(max(first + row, 0), at.last - 1); };
+  int later[Rows::kEach];  // tokens of the tile that is fetched next, as they stand in the permutation: nothing waits for them before that
+  const auto look = [&](int first) {
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) {
+      const int l = position(first, Rows::RowOf(i));
+      later[i] = p.permutation ? p.permutation[l] : l;
+    }
+  };
+  const auto fetch = [&](int first, auto& to) {
+    bc.template Fetch<kUsual>(p, at.b, first, at.last);
+    unsigned rows[Rows::kEach], tokens[Rows::kEach];
+#pragma unroll
+    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
+    Rows::Offsets(rows, [&](int row) { return unsigned(position(first, row)) * unsigned(dim); });
+    Rows{to[0]}.Fetch(p.delta + at.sequence, rows, columns);
+    Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, columns);
+    if (has_z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, columns);
+    __pipeline_commit();
+  };
+
+  int first = (at.last - 1) / kReachTile * kReachTile;
+  look(first);
+  fetch(first, tile[0]);
+  look(first - kReachTile);
+  float sum = 0;
+  for (int turn = 0; first >= at.first; first -= kReachTile, turn ^= 1) {
+    bc.Put(projection[turn]);
+    __pipeline_wait_prior(0);
+    __syncwarp();
+    if (first - kReachTile >= at.first) fetch(first - kReachTile, tile[turn ^ 1]), look(first - 2 * kReachTile);
+    float delta[kReachTile], grad[kReachTile];
+#pragma unroll
+    for (int t = 0; t < kReachTile; ++t) {
+      const float raw = Rows{tile[turn][0]}(t) + bias;
+      delta[t] = softplus ? Softplus<T>(raw) : raw;
+      grad[t] = Rows{tile[turn][1]}(t);
+      const float z = has_z ? Rows{tile[turn][2]}(t) : 0.0f;
+      if (has_z) grad[t] *= z * Sigmoid(z);
+      if (!kUsual && first + t >= at.last) delta[t] = 0.0f, grad[t] = 0.0f;  // such a position passes nothing on and changes nothing
+    }
+#pragma unroll
+    for (int t = kReachTile - 1; t >= 0; --t) {
+      // Nothing reaches back over the start of a segment.
+      const bool starts = kUsual ? t == 0 && first % segment == 0 : (first + t) % segment == 0 && first + t < at.last;
+      const float keeps = starts ? 0.0f : 1.0f;
+      float C[N];
+      LoadShared(projection[turn] + t * 2 * N + N, C);
+#pragma unroll
+      for (int n = 0; n < N; ++n) dh[n] = (dh[n] + C[n] * grad[t]) * Decay<T, N, kUsual>(delta[t], a[n], n) * (!kUsual || t == 0 ? keeps : 1.0f);
+      sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
+    }
+  }
+  if (!at.inside) return;
+  const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
+#pragma unroll
+  for (int n = 0; n < N; ++n) ends[(part * N + n) * dim + at.e] = dh[n];
+  steps[part * dim + at.e] = sum;
+}
+
+}  // namespace zigma::cuda
