@@ -10,7 +10,6 @@ import { normal, uniform } from '#engine/random/philox.ts'
 import { Trainer } from '#engine/training/trainer.ts'
 import { openRuntime } from '#native-ops/load.ts'
 import { drawnOn } from '#tests/support/drawn-on.ts'
-import { collectGarbage } from '#tests/support/garbage.ts'
 import { goldenFolder, whyNoGoldens } from '#tests/support/goldens.ts'
 
 const gpu = openRuntime({ device: 'cuda' })
@@ -84,7 +83,6 @@ test.skipIf(!goldenFolder)(
 test.each(['train 1024 x 32', 'train 1024 x 32, balanced', 'train 1024 x 32, memory'])(
   'what a step takes is foretold within a tenth: %s',
   async (name) => {
-    collectGarbage()
     const { memoryBytes, forecastBytes } = await measureTraining(gpu, caseNamed(name).recipe)
     expect(forecastBytes! / memoryBytes).toBeGreaterThan(0.9)
     expect(forecastBytes! / memoryBytes).toBeLessThan(1.1)

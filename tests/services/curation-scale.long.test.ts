@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs'
+import v8 from 'node:v8'
+import vm from 'node:vm'
 import { expect, test } from 'vitest'
 import { curationQuery, measureName, type CurationChange } from '#contracts/curation.ts'
 import type { Studio } from '#main/compose.ts'
 import { findDuplicates } from '#main/services/duplicates.ts'
 import type { Measured } from '#main/store/measure-log.ts'
 import { curatedStudio } from '../support/curated-studio.ts'
-import { collectGarbage } from '../support/garbage.ts'
 import { ledgerOf, madeId } from '../support/made-ledger.ts'
 
 const context = { signal: new AbortController().signal }
@@ -30,6 +31,9 @@ const all = (text = '') => ({ kind: 'query' as const, filter: { text, buckets: [
 
 /** Milliseconds: what a clock shows, and what this process computed, which others on the machine cannot lengthen. */
 type Figures = Record<string, { wall: number; computed: number }>
+
+v8.setFlagsFromString('--expose-gc')
+const collect = vm.runInNewContext('gc') as () => void
 
 async function figuresOf(count: number): Promise<{ figures: Figures; keptMiB: number; peakMiB: number }> {
   const lines = ledgerOf(count, (n) => ({
@@ -103,7 +107,7 @@ async function figuresOf(count: number): Promise<{ figures: Figures; keptMiB: nu
   await timed('card', () => studio.services['curation.card'](null, context))
   await timed('summary of the data set', () => studio.services['dataset.describe'](null, context))
   const journal = statSync(studio.context.project().dataset.journal.path).size
-  collectGarbage()
+  collect()
   const memory = { keptMiB: Math.round(process.memoryUsage().heapUsed / 2 ** 20), peakMiB: Math.round(peak / 2 ** 20) }
   console.log(`${count} items, journal of ${(journal / 2 ** 20).toFixed(1)} MiB`, memory, figures)
   await studio.close()
