@@ -21,7 +21,7 @@ constexpr int kTogether = 32;    // cuts whose states are loaded at once
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
-  int shorter = 0;       // by so many positions the first span is shorter than the others
+  int shorter = 0;       // by so many positions the first span is shorter than the others, or longer where negative
   int tiles, block_tiles;  // warps and blocks along the channels
 
   // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
@@ -35,9 +35,9 @@ struct Spans {
     count = DivideUp(length, span);
   }
 
-  // One span more, the first, which is done while the others are only scanned for what they make of nothing: as that is less work, it is shorter.
+  // One span more, the first, which is done while the others are only scanned for the states at their ends: it takes longer a position, and so has fewer.
   Spans WithEarlyOne(int64_t length) const {
-    constexpr float kEarly = 0.7f;  // positions of such a span to one of the others'
+    constexpr float kEarly = 0.7f;  // its positions over another's
     Spans spans = *this;
     const int chunks = DivideUp(length, kChunk), others = std::max(1, int(float(chunks) / (float(count) + kEarly) + 0.5f)), first = chunks - count * others;
     if (first <= 0) return spans;
