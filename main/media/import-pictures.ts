@@ -14,6 +14,7 @@ import { PictureError, pictureFormat, pixelLimit, smallestSide, trainingPicture,
 import { quoted } from './sources/file-tree.ts'
 import { openSource } from './sources/open-source.ts'
 import type { Remark, Said, SourceItem, SourcePicture, SourceVideo } from './sources/source-item.ts'
+import { twinSentence } from './sources/twin.ts'
 import { ClipFiles } from './video/clip-files.ts'
 import type { SceneCache } from './video/scene-cache.ts'
 import { VideoIntake } from './video/video-intake.ts'
@@ -251,7 +252,7 @@ export async function settle(
     return { line: { ...line, ...said, item: { ...made, ...said.item } }, rgb: null }
   }
   if (twin !== undefined && !(isReconsidered && before.item))
-    return rejected({ reason: 'duplicate', detail: `The picture is the same as ${quoted(twin)}, byte for byte.` }, fileHash)
+    return rejected({ reason: 'duplicate', detail: twinSentence('picture', quoted(twin), picture, source) }, fileHash)
   try {
     const { rgb, width, height } = await make()
     const behind = background.toLowerCase() === white ? {} : { background }

@@ -184,6 +184,18 @@ describe('captions', () => {
     expect(await captionsOf(into)).toEqual({ 'a.png': 'new', 'b.png': 'edited' })
     expect((await dataset.items()).map(({ caption }) => caption).sort()).toEqual(['edited', 'new'])
   })
+
+  test('of a picture that is there already are not used, and that is said; nothing is where they are its name', async () => {
+    const bytes = await plain(16, 16, '#123456')
+    const { into } = await importFrom(folderOf({ 'a.png': bytes, 'b.png': bytes, 'c.png': bytes, 'c.txt': 'a cat' }))
+    const details = (await new DatasetFiles(into, new SafeFs()).ledger()).map(({ source, detail }) => [source, detail])
+    const same = 'The picture is the same as "a.png", byte for byte.'
+    expect(details).toEqual([
+      ['a.png', null],
+      ['b.png', same],
+      ['c.png', `${same} What its own caption and tags say is not used: add it to the other, or remove the other and import again.`],
+    ])
+  })
 })
 
 describe('a source without pictures', () => {

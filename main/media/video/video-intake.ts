@@ -3,7 +3,9 @@ import type { ItemId } from '#contracts/project.ts'
 import { cutsOf, videoReason, type ClipOptions, type Trim, type VideoReason, type WholeClip } from '#contracts/video.ts'
 import { sha256, type SafeFs } from '../../store/safe-fs.ts'
 import { PictureError } from '../picture.ts'
+import { quoted } from '../sources/file-tree.ts'
 import type { Said, SourceVideo } from '../sources/source-item.ts'
+import { twinSentence } from '../sources/twin.ts'
 import { ClipFiles, type VideoLine } from './clip-files.ts'
 import { planClips, planWhole, targetRate, wholeRules, type ClipPlan } from './clip-plan.ts'
 import { ClipWriter } from './clip-writer.ts'
@@ -164,7 +166,7 @@ async function importVideo(
     const twin = twinOf(fileHash)
     if (before?.fileHash === fileHash && isSame(before.made, wanted) && (before.reason === 'duplicate') === (twin !== null))
       return saidAgain(before, said)
-    if (twin) return rejected('duplicate', `The video is the same as "${twin.source}", byte for byte.`)
+    if (twin) return rejected('duplicate', twinSentence('video', quoted(twin.source), said, source))
     const probed = await probeVideo(run.ffmpeg, path, run.signal)
     const made = await makeClips({ path, fileHash, wanted, probed, tell }, files, run)
     const drops = dropSentence(made.plan)
