@@ -242,8 +242,7 @@ cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
 template <typename T>
 cudaError_t Dispatch(const ScanConvParams<T>& p, const Device& device) {
   constexpr int kEach = kVector<T> / 2;
-  const auto is_even = [](const auto* at, size_t bytes) { return reinterpret_cast<uintptr_t>(at) % bytes == 0; };
-  const bool whole = p.dim % kVector<T> == 0 && p.x_stride % kEach == 0 && is_even(p.x, kEach * sizeof(T)) && is_even(p.weight, 16) && is_even(p.bias, 16);
+  const bool whole = p.dim % kVector<T> == 0 && IsWhole<kEach * sizeof(T)>(p.x, p.x_stride) && IsWhole(p.weight, p.width) && IsWhole(p.bias, p.dim);
   if (p.width == 4) return whole ? Run<T, 4, kEach>(p, device) : Run<T, 4, 1>(p, device);
   switch (p.width) {
     case 1: return Run<T, 1, 1>(p, device);

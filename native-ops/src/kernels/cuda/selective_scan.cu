@@ -152,9 +152,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int short
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
-  if (!ends) return;
-  Leave(at, cut, dim, h, ends);
-  if (at.inside) steps[cut * dim + at.e] = sum;
+  if (ends) Leave(at, cut, dim, h, sum, ends, steps);
 }
 
 // The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.

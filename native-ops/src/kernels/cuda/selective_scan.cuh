@@ -49,12 +49,6 @@ struct Spans {
   dim3 Grid(int64_t batch, int many) const { return dim3(block_tiles, many, unsigned(batch)); }
 };
 
-// Whether rows that begin at `at` and are `stride` apart can be read 16 bytes at a time.
-template <typename T>
-__host__ __device__ inline bool IsWhole(const T* at, int64_t stride) {
-  return reinterpret_cast<uintptr_t>(at) % 16 == 0 && stride % kVector<T> == 0;
-}
-
 // Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
 // none of the tests and bounds that other sizes ask for.
 template <int N, typename T>
@@ -147,12 +141,13 @@ struct Projections {
   }
 };
 
-// What a warp leaves at a cut: ends [cuts, N, dim].
+// What a warp leaves at a cut: ends [cuts, N, dim], steps [cuts, dim].
 template <int N>
-__device__ inline void Leave(const Place& at, int64_t cut, int dim, const float (&h)[N], float* ends) {
+__device__ inline void Leave(const Place& at, int64_t cut, int dim, const float (&h)[N], float sum, float* ends, float* steps) {
   if (!at.inside) return;
 #pragma unroll
   for (int n = 0; n < N; ++n) ends[(cut * N + n) * dim + at.e] = h[n];
+  steps[cut * dim + at.e] = sum;
 }
 
 // Carries states over the cuts of a sequence. ends [batch, cuts, N, dim]: the states at the cuts that their spans make from zero; become the true ones.

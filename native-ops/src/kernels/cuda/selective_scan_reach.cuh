@@ -79,11 +79,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
       sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
-  if (!at.inside) return;
-  const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
-#pragma unroll
-  for (int n = 0; n < N; ++n) ends[(part * N + n) * dim + at.e] = dh[n];
-  steps[part * dim + at.e] = sum;
+  Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, dim, dh, sum, ends, steps);
 }
 
 }  // namespace zigma::cuda

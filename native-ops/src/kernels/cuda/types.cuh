@@ -27,6 +27,12 @@ template <> __device__ inline __nv_bfloat16 FromFloat<__nv_bfloat16>(float x) { 
 // Elements that one 16-byte access moves.
 template <typename T> constexpr int kVector = 16 / sizeof(T);
 
+// Whether rows that begin at `at` and are `stride` elements apart can be read so many bytes at a time.
+template <int Bytes = 16, typename T>
+__host__ __device__ inline bool IsWhole(const T* at, int64_t stride) {
+  return reinterpret_cast<uintptr_t>(at) % Bytes == 0 && stride * int64_t(sizeof(T)) % Bytes == 0;
+}
+
 // N consecutive elements at an address aligned to all of them (or to 16 bytes, where they are more).
 template <int N, typename T>
 __device__ inline void Load(const T* from, float (&to)[N]) {
