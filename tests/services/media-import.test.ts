@@ -196,6 +196,13 @@ describe('captions', () => {
       ['c.png', `${same} What its own caption and tags say is not used: add it to the other, or remove the other and import again.`],
     ])
   })
+
+  test('that are only the name of a kohya folder are not missed in a copy', async () => {
+    const bytes = await plain(16, 16, '#123456')
+    const { into } = await importFrom(folderOf({ '10_red cat/a.png': bytes, '10_red cat/b.png': bytes }))
+    const details = (await new DatasetFiles(into, new SafeFs()).ledger()).map(({ detail }) => detail)
+    expect(details).toEqual([null, 'The picture is the same as "10_red cat/a.png", byte for byte.'])
+  })
 })
 
 describe('a source without pictures', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { captionRules } from '#contracts/captioning.ts'
 import type { ItemId } from '#contracts/project.ts'
-import { applySaid, isNameOnly } from '#main/services/captioning/caption-rules.ts'
+import { isNameOnly } from '#main/media/sources/name-only.ts'
+import { applySaid } from '#main/services/captioning/caption-rules.ts'
 import { completionsUrl, isNear } from '#main/services/captioning/server-address.ts'
 import { tidyAnswer } from '#main/services/captioning/server-captioner.ts'
 

@@ -1,7 +1,6 @@
 import type { CaptionRules } from '#contracts/captioning.ts'
 import { marks, tag, type Marks } from '#contracts/curation.ts'
-import { repeatsOf } from '../../media/sources/kohya-folder.ts'
-import { nameWords } from '../../media/sources/caption.ts'
+import { isNameOnly } from '../../media/sources/name-only.ts'
 import type { Words } from '../../store/item-store.ts'
 import type { Said } from './captioner.ts'
 
@@ -10,12 +9,6 @@ const captionsLimit = 20
 const tagsLimit = 200
 
 export type ItemWords = Pick<Marks, 'caption' | 'captions' | 'tags'>
-
-/** Whether a caption is what the import made of the file's name or its folder's, for want of one. */
-export function isNameOnly({ caption, source }: Pick<Words, 'caption' | 'source'>): boolean {
-  if (caption === nameWords(source)) return true
-  return source.split('/').some((part) => repeatsOf(part)?.concept === caption)
-}
 
 /**
  * The words of an item after a captioner said something of it.
