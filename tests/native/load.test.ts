@@ -69,12 +69,11 @@ test('a worker thread can use the addon too, and end without harm', async () => 
   await worker.terminate()
 })
 
-test('a process that leaves while a run is in progress ends at once and in order', () => {
-  const script = join(folder, 'leave.ts')
+/** A program that begins a run of some seconds, and then does what `then` says. */
+function running(then: string): string {
   const from = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href)
-  writeFileSync(
-    script,
-    `import { openRuntime } from ${from('native-ops/lib/load.ts')}
+  return `import { parentPort } from 'node:worker_threads'
+     import { openRuntime } from ${from('native-ops/lib/load.ts')}
      import { longModel } from ${from('tests/support/small-models.ts')}
      const runtime = openRuntime({ threads: 1 })
      const session = await runtime.createSession(longModel(256, 20000))
@@ -84,12 +83,42 @@ test('a process that leaves while a run is in progress ends at once and in order
      binding.bindInput('x', tensor(0))
      binding.bindInput('w', tensor(1))
      binding.bindOutput('y', tensor(2))
-     void binding.run()
-     setTimeout(() => {
+     const run = binding.run()
+     ${then}`
+}
+
+test('a process that leaves while a run is in progress ends at once and in order', () => {
+  const script = join(folder, 'leave.ts')
+  writeFileSync(
+    script,
+    running(`setTimeout(() => {
        process.stdout.write(String(Date.now()))
        process.exit(0)
-     }, 50)`,
+     }, 50)`),
   )
   const left = Number(execFileSync(process.execPath, [script], { encoding: 'utf8' }))
   expect(Date.now() - left).toBeLessThan(5000)
+})
+
+test('a process that has nothing else to do stays until its run is done', () => {
+  const script = join(folder, 'stay.ts')
+  writeFileSync(
+    script,
+    running(`run.catch((error) => console.log(error.code))
+     setTimeout(() => binding.cancel(), 100).unref()`),
+  )
+  expect(execFileSync(process.execPath, [script], { encoding: 'utf8' }).trim()).toBe('Aborted')
+})
+
+test('a worker thread that is ended while a run is in progress stops the run and takes nothing with it', async () => {
+  const script = join(folder, 'worker.ts')
+  writeFileSync(script, running(`run.catch(() => {}); parentPort.postMessage('runs')`))
+  const worker = new Worker(script)
+  await new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+  })
+  const from = Date.now()
+  await worker.terminate()
+  expect(Date.now() - from).toBeLessThan(5000)
 })

@@ -102,16 +102,12 @@ Napi::Value Binding::Run(const Napi::CallbackInfo& info) {
       options->AddConfigEntry("memory.enable_memory_arena_shrinkage", "gpu:0");
     }
     Realm& realm = Realm::Of(info.Env());
-    realm.runs.insert(options);
+    Worker& worker = binding->session->worker;
+    realm.runs.emplace(options, &worker);
     binding->run = options;
     CountRuns(*binding, 1);
     return Task::Start(
-        info.Env(),
-        [binding, options] {
-          SessionState& session = *binding->session;
-          const auto run = [&] { session.session.Run(*options, binding->io); };
-          session.worker ? session.worker->Do(run) : run();
-        },
+        info.Env(), &worker, [binding, options] { binding->session->session.Run(*options, binding->io); },
         [](Napi::Env env) { return env.Undefined(); },
         [binding, options, &realm] {
           CountRuns(*binding, -1);

@@ -3,25 +3,38 @@
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "errors.h"
 #include "ort.h"
+#include "worker.h"
 
 namespace zigma::addon {
 
 /// What the addon keeps for one JavaScript realm. Worker threads load the addon again and get their own.
 struct Realm {
   Napi::FunctionReference runtime, arena, tensor, session, binding;  // the classes
-  std::set<std::shared_ptr<Ort::RunOptions>> runs;                   // in progress
+  Napi::ThreadSafeFunction back;                                     // from any thread to JavaScript's
+  std::map<std::shared_ptr<Ort::RunOptions>, Worker*> runs;          // in progress, and who makes them
+  int expected = 0;                                                  // calls of `back`
 
   static Realm& Of(Napi::Env env) { return *env.GetInstanceData<Realm>(); }
 
-  /// A process waits for its threads before it exits; a training step must not hold it up.
+  /// For one call, until which the process stays.
+  Napi::ThreadSafeFunction Expect(Napi::Env env) {
+    if (expected++ == 0) back.Ref(env);
+    return back;
+  }
+  void Arrived(Napi::Env env) {
+    if (--expected == 0) back.Unref(env);
+  }
+
+  /// A training step must not hold up the end of a process, and no thread of ours may outlive it: Node waits for those of its pool alone.
   void StopRuns() {
-    for (const auto& run : runs) run->SetTerminate();
+    for (const auto& [options, worker] : runs) options->SetTerminate();
+    for (const auto& [options, worker] : runs) worker->Wait();
   }
 };
 

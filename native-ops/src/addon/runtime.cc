@@ -156,7 +156,7 @@ Napi::Value Runtime::CreateSession(const Napi::CallbackInfo& info) {
     auto model = std::make_shared<std::vector<uint8_t>>(bytes.data, bytes.data + bytes.size_bytes);
     auto session = std::make_shared<std::shared_ptr<SessionState>>();
     return Task::Start(
-        info.Env(),
+        info.Env(), nullptr,
         [runtime = state(), model, settings, session] { *session = SessionState::Make(runtime, *model, settings); },
         [session](Napi::Env env) { return Session::Wrap(env, Realm::Of(env).session, std::move(*session)); });
   });

@@ -118,8 +118,7 @@ std::shared_ptr<SessionState> SessionState::Make(std::shared_ptr<RuntimeState> r
     outputs.push_back(Describe(session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i)));
   }
   return std::shared_ptr<SessionState>(new SessionState{std::move(runtime), std::move(session), std::move(inputs),
-                                                        std::move(outputs), !settings.profile.empty(), on_gpu && settings.cuda_graph,
-                                                        settings.cuda_graph ? std::make_unique<Worker>() : nullptr});
+                                                        std::move(outputs), !settings.profile.empty(), on_gpu && settings.cuda_graph, {}});
 }
 
 Napi::Function Session::Define(Napi::Env env) {

@@ -41,7 +41,7 @@ struct SessionState {
   Ort::Session session;
   std::vector<ValueInfo> inputs, outputs;
   bool profiling, cuda_graph;
-  std::unique_ptr<Worker> worker;  // runs what is run over and over; null: any thread does
+  Worker worker;  // makes all runs: ONNX Runtime keeps what it recorded for the thread that ran it, and would record once more on another
 
   /// Parses, checks, optimizes and plans: may take seconds.
   static std::shared_ptr<SessionState> Make(std::shared_ptr<RuntimeState> runtime, const std::vector<uint8_t>& model,

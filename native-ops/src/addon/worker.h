@@ -1,19 +1,21 @@
 // A thread of its own for work that belongs on one thread.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
-#include <exception>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
 
 namespace zigma::addon {
 
-/// Does one piece of work after the other. ONNX Runtime keeps what it recorded for the thread that ran it: on Node's pool every thread would record the
-/// same run once more, and make it twice on that occasion.
+/// Does one piece of work after the other.
 class Worker {
  public:
   Worker() : thread_([this] { Loop(); }) {}
+  /// Not on this thread, and not before the work is done.
   ~Worker() {
     {
       const std::lock_guard guard(mutex_);
@@ -25,43 +27,54 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// Waits for its turn and until `work` is done; throws what `work` throws.
-  void Do(const std::function<void()>& work) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return !work_; });
-    std::exception_ptr failure;
-    bool done = false;
-    work_ = [&] {
-      try {
-        work();
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      done = true;
-    };
+  /// Begins `work`, which must not throw, as soon as all before it is done; returns at once.
+  void Begin(std::function<void()> work) {
+    {
+      const std::lock_guard guard(mutex_);
+      works_.push_back(std::move(work));
+      ++begun_;
+    }
     changed_.notify_all();
-    changed_.wait(lock, [&] { return done; });
-    if (failure) std::rethrow_exception(failure);
+  }
+
+  /// Returns when nothing is left to do.
+  void Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return works_.empty() && !busy_; });
   }
 
  private:
+  // A step of a small network takes two milliseconds and the next one follows at once: waking a thread that sleeps takes a twentieth of that.
+  static constexpr std::chrono::microseconds kAwake{200};
+
   void Loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return ends_ || work_; });
-      if (!work_) return;
-      lock.unlock();
-      work_();
+      changed_.wait(lock, [this] { return ends_ || !works_.empty(); });
+      if (works_.empty()) return;
+      {
+        const std::function<void()> work = std::move(works_.front());
+        works_.pop_front();
+        busy_ = true;
+        const unsigned long done = begun_ - works_.size();
+        lock.unlock();
+        work();
+        const auto until = std::chrono::steady_clock::now() + kAwake;
+        lock.lock();
+        busy_ = false;
+        changed_.notify_all();
+        lock.unlock();
+        while (begun_ == done && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+      }
       lock.lock();
-      work_ = nullptr;
-      changed_.notify_all();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::function<void()> work_;  // null: none
-  bool ends_ = false;
+  std::deque<std::function<void()>> works_;
+  std::atomic<unsigned long> begun_ = 0;  // works, from the start
+  bool busy_ = false, ends_ = false;
   std::thread thread_;
 };
 
