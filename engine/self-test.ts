@@ -202,6 +202,8 @@ const cases: readonly Case[] = [
   scanCase('by segments', { batch: 2, length: 96, dim: 64, state: 16 }, { segment: 24 }),
   scanCase('of whole warps', { batch: 2, length: 80, dim: 128, state: 16 }),
   scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, { segment: 32 }),
+  scanCase('of whole warps and many spans', { batch: 1, length: 1280, dim: 128, state: 16 }),
+  scanCase('of whole warps and many spans, by segments', { batch: 2, length: 416, dim: 128, state: 16 }, { segment: 144 }),
   scanCase('of columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0] }),
   scanCase('of columns apart', { batch: 1, length: 40, dim: 40, state: 16 }, { bc: [8, 16, 24] }),
   scanCase('of odd columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [5, 2, 4] }),

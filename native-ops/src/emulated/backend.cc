@@ -18,6 +18,9 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
   device_.stream = nullptr;
   device_.processors = Setting("ZIGMA_EMULATED_PROCESSORS", 132);
   device_.capability = Setting("ZIGMA_EMULATED_CAPABILITY", 90);
+  static std::vector<unsigned> flags;
+  flags.resize(16 * device_.processors);
+  device_.flags = flags.data();
   device_.scratch = [this](size_t size_bytes) {
     void* const memory = std::malloc(size_bytes);
     memset(memory, 0xff, size_bytes);
@@ -27,6 +30,8 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
 }
 
 DeviceCall::~DeviceCall() {
+  for (int i = 0; i < 16 * device_.processors; ++i)
+    if (device_.flags[i]) std::abort();  // the next launch would not wait
   for (void* const memory : taken_) std::free(memory);
 }
 

@@ -17,6 +17,13 @@ inline float Exp2(float x) { return Flush(exp2f(Flush(x))); }
 inline float Log2(float x) { return log2f(Flush(x)); }
 inline float Reciprocal(float x) { return Flush(1.0f / Flush(x)); }
 
+// Blocks run one after the other, so that a flag is raised before anyone looks at it.
+inline void Raise(unsigned* flag) { *flag = 1; }
+inline void Await(const unsigned* flag) {
+  if (!*flag) throw std::runtime_error("a block waits for one that comes after it");
+}
+inline unsigned CountUp(unsigned* count) { return (*count)++; }
+
 constexpr bool kHasTensorCores = true;
 
 inline float Number(uint16_t bits, __half) { __half x; memcpy(&x, &bits, 2); return __half2float(x); }

@@ -25,6 +25,20 @@ __device__ inline float Reciprocal(float x) {
   return y;
 }
 
+// Flags and counts in device memory, for blocks of one launch. Who sees a flag raised sees all that was written before by who raised it, and by those
+// that it had met at a barrier (PTX ISA, "Memory consistency model").
+__device__ inline void Raise(unsigned* flag) { asm volatile("st.release.gpu.global.u32 [%0], 1;" ::"l"(flag) : "memory"); }
+__device__ inline void Await(const unsigned* flag) {
+  unsigned raised;
+  do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(raised) : "l"(flag) : "memory");
+  while (!raised);
+}
+__device__ inline unsigned CountUp(unsigned* count) {
+  unsigned before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(count) : "memory");
+  return before;
+}
+
 // Two numbers rounded to T, the first in the lower half.
 template <typename T> __device__ uint32_t Pair(float a, float b);
 

@@ -2,6 +2,7 @@
 #include <climits>
 
 #include "selective_scan.cuh"
+#include "selective_scan_meeting.cuh"
 
 namespace zigma::cuda {
 namespace {
@@ -19,29 +20,24 @@ struct alignas(16) Room {
   T states[States<T, N>::kSize];
 };
 
-// A warp's way through the `nth` span.
-// kStates: it makes only the state at the span's end, from zero, and the sum of its time steps; else the results, and the state at the end where `ends` is given.
+// A warp's way through its span, from the state h, which becomes the one at its end.
+// kStates: nothing comes of it but that state, and the sum of the span's time steps, or -1 where the state starts anew inside; else the results.
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
 // long as those of the other tokens.
 template <typename T, int N, bool kStates, bool kUsual>
-__device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int shorter, unsigned z_times, int nth, int cuts, const float* starts, float* ends, float* steps,
-                            Room<T, N>& room) {
+__device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N>& room) {
   using Rows = Tile<T, kTile>;
   using States = States<T, N>;
   auto& projection = room.projection;
   auto& tile = room.tile;
-  const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
   const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
   const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
   const int64_t z_sequence = int64_t(at.b) * p.length * p.z_stride;
 
-  float a[N], h[N];
+  float a[N];
   LoadDecay<kUsual>(p, at, a);
-  const int64_t cut = int64_t(at.b) * cuts + nth;  // at the span's end
-#pragma unroll
-  for (int n = 0; n < N; ++n) h[n] = starts && nth > 0 ? starts[((cut - 1) * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const auto next = [&](int every) { return (at.first + every - 1) / every * every; };
   int next_start = next(segment), next_border = kStates || !p.borders ? INT_MAX : next(chunk);
@@ -79,7 +75,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int short
     }
     __pipeline_commit();
   };
-  float sum = 0;
+  sum = 0;
   const auto start = [&] {
 #pragma unroll
     for (int n = 0; n < N; ++n) h[n] = 0;
@@ -152,7 +148,6 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, int span, int short
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
-  if (ends) Leave(at, cut, dim, h, sum, ends, steps);
 }
 
 // The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.
@@ -161,8 +156,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     FirstWalk(SelectiveScanParams<T> p, int span, int shorter, unsigned z_times, bool finishes, float* ends, float* steps) {
   __shared__ Room<T, N> rooms[kBlockWarps];
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
-  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, span, shorter, z_times, 0, gridDim.y, nullptr, ends, steps, room);
-  else Walk<T, N, true, kUsual>(p, span, shorter, z_times, blockIdx.y, gridDim.y, nullptr, ends, steps, room);
+  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y, shorter);
+  float h[N] = {}, sum;
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, at, z_times, h, sum, room);
+  else Walk<T, N, true, kUsual>(p, at, z_times, h, sum, room);
+  Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(p.dim), h, sum, ends, steps);
 }
 
 // The spans that are not done yet, from the states they start with.
@@ -170,7 +168,27 @@ template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
     LastWalk(SelectiveScanParams<T> p, int span, int shorter, unsigned z_times, int done, const float* starts) {
   __shared__ Room<T, N> rooms[kBlockWarps];
-  Walk<T, N, false, kUsual>(p, span, shorter, z_times, blockIdx.y + done, gridDim.y + done - 1, starts, nullptr, nullptr, rooms[threadIdx.x / kWarp]);
+  const int nth = blockIdx.y + done, cuts = gridDim.y + done - 1;
+  const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
+  float h[N], sum;
+#pragma unroll
+  for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] : 0.0f;
+  Walk<T, N, false, kUsual>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp]);
+}
+
+// All of it at once, where spans are short: their states are carried over the cuts by blocks that wait for each other.
+template <typename T, int N>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeWalk(SelectiveScanParams<T> p, int span, unsigned z_times, Meetings meetings) {
+  __shared__ Room<T, N> rooms[kBlockWarps];
+  __shared__ Meeting<N> meeting;
+  const int warp = threadIdx.x / kWarp;
+  const Place at = PlaceIn<true>(p, blockIdx.x, span, blockIdx.y * kBlockWarps + warp);
+  const bool there = at.first < at.last;
+  float h[N] = {}, sum = 0;
+  if (there) Walk<T, N, true, true>(p, at, z_times, h, sum, rooms[warp]);
+  Meet(meeting, meetings, p.a + int64_t(at.e) * N, h, sum);
+  if (there) Walk<T, N, false, true>(p, at, z_times, h, sum, rooms[warp]);
+  meetings.Leave();
 }
 
 template <typename T, int N>
@@ -178,6 +196,13 @@ cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
   // Where spans are few, one more of them that is done early makes all shorter; where they are many, that is little, and the first pass waits for it.
   constexpr int kFew = 8;
   const Spans even(p.batch, p.length, p.dim, device.processors);
+  if constexpr (sizeof(T) == 2 && N <= 16) {
+    if (even.meeting > 0 && IsUsual<N>(p)) {
+      const dim3 grid = even.MeetingGrid(p.batch);
+      WholeWalk<T, N><<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, even.span, unsigned(p.z_stride / p.dim), Meetings::Of<N>(grid, device));
+      return cudaGetLastError();
+    }
+  }
   const Spans spans = even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
   const bool finishes = spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);

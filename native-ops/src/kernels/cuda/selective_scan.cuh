@@ -3,7 +3,8 @@
 // A warp has 32 neighboring channels of one sample and a span of positions; a thread one channel with its states in registers. Tokens are
 // channel-last: a warp's rows are fetched a tile ahead into shared memory. B and C of a position are the same for all channels: the warp keeps
 // them in shared memory too. Where samples and channels alone cannot fill the chip, the sequence is cut into spans: each span is first scanned from
-// a zero state, the states are then carried over the cuts, and each is scanned again from its true state.
+// a zero state, the states are then carried over the cuts, and each is scanned again from its true state. Between long spans the states are carried by
+// launches of their own, between short ones by blocks that wait for each other (selective_scan_meeting.cuh).
 #pragma once
 
 #include <algorithm>
@@ -18,11 +19,13 @@ namespace zigma::cuda {
 constexpr int kChunk = 16;       // positions whose states the backward scan keeps at once; spans and borders are multiples of it
 constexpr int kBlockWarps = 4;
 constexpr int kTogether = 32;    // cuts whose states are loaded at once
+constexpr int kShort = 128;      // positions of a span that a launch less is worth more than better places for
 
 struct Spans {
   int span, count;       // positions of a span, spans of a sequence
   int shorter = 0;       // by so many positions the first span is shorter than the others, or longer where negative
   int tiles, block_tiles;  // warps and blocks along the channels
+  int meeting;             // blocks of four spans each along a sequence, where all spans are at work at once and short; else 0
 
   // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
   // `piece`: positions that are never cut, a multiple of kChunk unless it is the whole sequence.
@@ -33,6 +36,8 @@ struct Spans {
     const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
     span = int(DivideUp(DivideUp(length, cuts), piece) * piece);
     count = DivideUp(length, span);
+    const int64_t places_of = places / (batch * tiles) * kBlockWarps;  // spans of 32 channels that fit on the chip
+    meeting = count > 1 && span <= kShort && count <= places_of ? DivideUp(count, kBlockWarps) : 0;
   }
 
   // One span more, the first, which is done while the others are only scanned for the states at their ends: it takes longer a position, and so has fewer.
@@ -47,6 +52,8 @@ struct Spans {
 
   // Of `many` spans of each sequence.
   dim3 Grid(int64_t batch, int many) const { return dim3(block_tiles, many, unsigned(batch)); }
+  // Where a block's warps have neighboring spans.
+  dim3 MeetingGrid(int64_t batch) const { return dim3(tiles, meeting, unsigned(batch)); }
 };
 
 // Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
@@ -66,12 +73,13 @@ struct Place {
   bool inside;
 };
 
+// The warp's channels are those of tile `tile`; `nth`: its span.
 template <bool kUsual, typename T>
-__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int nth, int shorter = 0) {
+__device__ inline Place PlaceIn(const SelectiveScanParams<T>& p, int tile, int span, int nth, int shorter = 0) {
   Place at;
   at.lane = threadIdx.x % kWarp;
   at.b = blockIdx.z;
-  const int dim = int(p.dim), first = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kWarp, e = first + at.lane;
+  const int dim = int(p.dim), first = tile * kWarp, e = first + at.lane;
   at.inside = e < dim;
   at.e = min(e, dim - 1);
   at.columns = kUsual ? Columns{first, kWarp, true} : Columns{min(first, dim), max(dim - first, 0), dim % kVector<T> == 0};
@@ -79,6 +87,12 @@ __device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int n
   at.last = min((nth + 1) * span - shorter, int(p.length));
   at.sequence = int64_t(at.b) * p.length * p.dim;
   return at;
+}
+
+// Where a block's warps have neighboring channels.
+template <bool kUsual, typename T>
+__device__ inline Place PlaceOf(const SelectiveScanParams<T>& p, int span, int nth, int shorter = 0) {
+  return PlaceIn<kUsual>(p, blockIdx.x * kBlockWarps + threadIdx.x / kWarp, span, nth, shorter);
 }
 
 template <bool kUsual, typename P, int N>
@@ -141,6 +155,9 @@ struct Projections {
   }
 };
 
+// What is left of a state h with this decay after time steps of this sum; nothing where that is -1, for the state starts anew among them.
+__device__ inline float Left(float h, float steps, float decay) { return steps < 0.0f ? 0.0f : Exp2(steps * decay) * h; }
+
 // What a warp leaves at a cut: ends [cuts, N, dim], steps [cuts, dim].
 template <int N>
 __device__ inline void Leave(const Place& at, int64_t cut, int dim, const float (&h)[N], float sum, float* ends, float* steps) {
@@ -170,7 +187,7 @@ __global__ void Carry(float* ends, const float* steps, const float* a, int cuts,
 #pragma unroll
     for (int i = 0; i < kTogether; ++i) {
       if (first + i >= cuts) break;
-      h = own[i] + (sum[i] < 0.0f ? 0.0f : Exp2(sum[i] * decay) * h);
+      h = own[i] + Left(h, sum[i], decay);
       *end[i] = h;
     }
   }

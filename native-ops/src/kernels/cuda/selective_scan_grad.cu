@@ -461,10 +461,16 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   float* incoming = nullptr;  // at the cuts
   if (cuts > 0) {
     incoming = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
-    float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
-    const auto reaching = IsUsual<N>(p) ? Reaching<T, N, true> : Reaching<T, N, false>;
-    reaching<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(g, spans.span, incoming, steps);
-    Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, cuts, int(p.state), int(p.dim), -1);
+    const bool usual = IsUsual<N>(p);
+    if (sizeof(T) == 2 && usual && spans.meeting > 0) {
+      const dim3 whole = spans.MeetingGrid(p.batch);
+      WholeReach<T, N><<<whole, block, 0, device.stream>>>(g, spans.span, cuts, Meetings::Of<N>(whole, device), incoming);
+    } else {
+      float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
+      const auto reaching = usual ? Reaching<T, N, true> : Reaching<T, N, false>;
+      reaching<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(g, spans.span, incoming, steps);
+      Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, cuts, int(p.state), int(p.dim), -1);
+    }
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);

@@ -2,26 +2,32 @@
 #pragma once
 
 #include "selective_scan.cuh"
+#include "selective_scan_meeting.cuh"
 
 namespace zigma::cuda {
 
 constexpr int kReachTile = 8;  // positions fetched together
 
-// What reaches the position before each span but the first when nothing reaches its end.
+// What a warp has in shared memory.
+template <typename T, int N>
+struct alignas(16) ReachRoom {
+  float projection[2][kReachTile * 2 * N];
+  T tile[2][3][Tile<T, kReachTile>::kSize];
+};
+
+// A warp's way back through its span, from dh, the gradient of the state at its end; it becomes that of the state before the span. `sum`: of the span's time
+// steps, or -1 where a segment starts inside.
 // kUsual: see `IsUsual`.
 template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+__device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& at, float (&dh)[N], float& sum, ReachRoom<T, N>& room) {
   using Rows = Tile<T, kReachTile>;
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y + 1);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
   const Columns& columns = at.columns;
-  __shared__ __align__(16) float projections[kBlockWarps][2][kReachTile * 2 * N];
-  __shared__ __align__(16) T tiles[kBlockWarps][2][3][Rows::kSize];
-  float(&projection)[2][kReachTile * 2 * N] = projections[threadIdx.x / kWarp];
-  auto& tile = tiles[threadIdx.x / kWarp];
-  float a[N], dh[N] = {};
+  auto& projection = room.projection;
+  auto& tile = room.tile;
+  float a[N];
   LoadDecay<kUsual>(p, at, a);
   const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
 
@@ -51,7 +57,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
   look(first);
   fetch(first, tile[0]);
   look(first - kReachTile);
-  float sum = 0;
+  sum = 0;
   for (int turn = 0; first >= at.first; first -= kReachTile, turn ^= 1) {
     bc.Put(projection[turn]);
     __pipeline_wait_prior(0);
@@ -79,7 +85,39 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanG
       sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
-  Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, dim, dh, sum, ends, steps);
 }
+
+// What reaches the position before each span but the first when nothing reaches its end.
+template <typename T, int N, bool kUsual>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+  __shared__ ReachRoom<T, N> rooms[kBlockWarps];
+  const Place at = PlaceOf<kUsual>(g.forward, span, blockIdx.y + 1);
+  float dh[N] = {}, sum;
+  Reach<T, N, kUsual>(g, at, dh, sum, rooms[threadIdx.x / kWarp]);
+  Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(g.forward.dim), dh, sum, ends, steps);
+}
+
+// What truly reaches it, where spans are short: blocks wait for those behind them. incoming [batch, cuts, N, dim]
+template <typename T, int N>
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeReach(SelectiveScanGradParams<T> g, int span, int cuts, Meetings meetings, float* incoming) {
+  __shared__ ReachRoom<T, N> rooms[kBlockWarps];
+  __shared__ Meeting<N> meeting;
+  const SelectiveScanParams<T>& p = g.forward;
+  const int warp = threadIdx.x / kWarp, nth = cuts - int(blockIdx.y * kBlockWarps) - warp;  // its span
+  const Place at = PlaceIn<true>(p, blockIdx.x, span, max(nth, 0));
+  const float* const a = p.a + int64_t(at.e) * N;
+  float own[N] = {}, sum = 0;
+  if (nth > 0) Reach<T, N, true>(g, at, own, sum, rooms[warp]);
+  float dh[N];
+#pragma unroll
+  for (int n = 0; n < N; ++n) dh[n] = own[n];
+  Meet(meeting, meetings, a, dh, sum);
+  if (nth > 0) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) incoming[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] = own[n] + Left(dh[n], sum, a[n] * kLog2E);
+  }
+  meetings.Leave();
+}
+
 
 }  // namespace zigma::cuda

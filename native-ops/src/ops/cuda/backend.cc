@@ -1,5 +1,8 @@
 #include "backend.h"
 
+#include <map>
+#include <mutex>
+
 namespace zigma::ops {
 namespace {
 
@@ -24,6 +27,20 @@ int Capability() {
   return number;
 }
 
+// Zeros for the launches of a stream, which leave zeros and never meet. They stay for good, for they are few.
+unsigned* FlagsOf(cudaStream_t stream) {
+  static std::mutex mutex;
+  static std::map<cudaStream_t, unsigned*> all;
+  const std::lock_guard guard(mutex);
+  unsigned*& flags = all[stream];
+  if (flags) return flags;
+  const size_t size_bytes = 16 * Processors() * sizeof(unsigned);
+  cudaError_t status = cudaMalloc(reinterpret_cast<void**>(&flags), size_bytes);
+  if (status == cudaSuccess) status = cudaMemset(flags, 0, size_bytes);
+  if (status != cudaSuccess) throw Ort::Exception(std::string("the GPU gave no memory for flags: ") + cudaGetErrorString(status), ORT_RUNTIME_EXCEPTION);
+  return flags;
+}
+
 }  // namespace
 
 DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
@@ -32,6 +49,7 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
   device_.stream = static_cast<cudaStream_t>(stream);
   device_.processors = Processors();
   device_.capability = Capability();
+  device_.flags = FlagsOf(device_.stream);
   device_.scratch = [this, context = call.context()](size_t size_bytes) {
     if (!arena_) {
       const Ort::MemoryInfo where("Cuda", OrtDeviceAllocator, DeviceNow(), OrtMemTypeDefault);
