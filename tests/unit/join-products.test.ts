@@ -35,10 +35,14 @@ describe.each([
     expect(repeatedProducts(stepOf(graph))).toEqual([])
   })
 
-  test('cuts their one result in two levels, and casts the condition once', () => {
+  test('cuts their one result in two levels, which norms read as it lies, and casts the condition once', () => {
     const step = stepOf(drawing(recipeOf(name)))
-    const few = nodesOf(step, 'Split').filter(({ inputs: [x] }) => x!.shape[0] === 1 && x!.shape.length === 2)
-    expect(few.map(({ outputs }) => outputs.length)).toEqual([pieces, ...Array<number>(pieces).fill(24)])
+    const isOfSample = ({ op, inputs: [x] }: Node) => op === 'Split' && x!.shape[0] === 1 && x!.shape.length === 2
+    const cuts = step.nodes.filter(isOfSample)
+    expect(cuts.map(({ outputs }) => outputs.length)).toEqual([pieces, ...Array<number>(pieces).fill(24)])
+    expect(nodesOf(step, 'Split')).toEqual([])
+    const wholes = new Set(nodesOf(step, 'AddNormModulate').flatMap(({ inputs }) => [inputs[4], inputs[5], inputs[7]].filter((x) => !!x)))
+    expect([...wholes].map(({ shape }) => shape)).toEqual([[1, pieces * 24 * 768]])
     const silu = nodesOf(step, 'Silu').at(-1)!.outputs[0]
     expect(nodesOf(step, 'Cast').filter(({ inputs: [x] }) => x === silu)).toHaveLength(1)
   })
