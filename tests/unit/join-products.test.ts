@@ -58,6 +58,18 @@ test.each([
   expect(Object.fromEntries(perBlock.filter(([, nodes]) => nodes !== 0))).toEqual(expected)
 })
 
+test('before its first norm a step of drawing one picture computes little more than its products', () => {
+  const nodes = loweredNodes(stepOf(drawing(recipeOf('zigzag8_b1_pe2'))), 'native').nodes.filter(({ op }) => op !== 'Reshape')
+  const first = nodes
+    .slice(
+      0,
+      nodes.findIndex(({ op }) => op === 'AddNormModulate'),
+    )
+    .map(({ op }) => op)
+  expect(first.slice(0, 3)).toEqual(['Transpose', 'Cast', 'Gemm']) // patches become tokens; the norm adds their positions
+  expect(first.slice(3)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Silu', 'Gemm', 'Silu', 'Cast', 'Gemm']) // time becomes modulations
+})
+
 describe('products of one input', () => {
   const joined = (build: (g: GraphBuilder) => void) => {
     const g = new GraphBuilder()

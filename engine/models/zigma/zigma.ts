@@ -2,7 +2,7 @@ import type { ModelSpec } from '#contracts/recipe.ts'
 import { addNormModulate } from '../../graph/fused.ts'
 import type { GraphBuilder } from '../../graph/graph-builder.ts'
 import { ShapeError, show } from '../../graph/shape.ts'
-import type { Value } from '../../graph/value.ts'
+import type { Shape, Value } from '../../graph/value.ts'
 import { sinCosPositions, timestepEmbedding } from '../../nn/embeddings.ts'
 import { linear, project } from '../../nn/linear.ts'
 import { patchify, unpatchify } from '../../nn/patches.ts'
@@ -32,20 +32,13 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
     throw new ShapeError(`zigma: the image is ${show(image.shape)}, the model is for [B, ${spec.channels}, ${spec.height}, ${spec.width}].`)
   }
 
-  const patches = patchify(g, image, p)
-  const kernel = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
-  let h = project(g, patches, kernel, g.parameter('x_embedder.proj.bias', [d]))
-  const length = h.shape[1]!
-  if (spec.positionEmbedding === 1)
-    h = g.add(h, g.cast(g.floats(sinCosPositions(spec.height / p, spec.width / p, d), [1, length, d]), g.compute))
-  if (spec.positionEmbedding === 2) h = g.add(h, g.computed(g.parameter('pos_embed', [1, length, d])))
-
+  let stream = embedImage(g, spec, image)
+  const length = stream.h.shape[1]!
   const { vector, context } = embedCondition(g, spec, t, condition)
   const modulation = g.silu(vector)
   const plan = scanPlan(spec.scan, spec.height / p, spec.width / p)
   const orders = plan.orders.map((order) => g.ints(order, [length]))
 
-  let stream: Stream = { h, residual: null }
   const border = ({ h, residual }: Stream) => g.border(residual ? [h, residual] : [h])
   for (let layer = 0; layer < spec.depth; layer++) {
     border(stream)
@@ -63,12 +56,34 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   return g.cast(unpatchify(g, out, p, spec), g.float)
 }
 
+/**
+ * Patches as tokens [B, L, D], with their positions (spec 1.1, 1.2). What is added to all pictures alike is summed up first: a bias in the product would
+ * be written to the whole result before it. For one picture the first norm adds that sum; for more it would have to be repeated.
+ */
+function embedImage(g: GraphBuilder, spec: ModelSpec, image: Value): Stream {
+  const { patchSize: p, embedDim: d } = spec
+  const patches = patchify(g, image, p)
+  const [b, length] = patches.shape as [number, number]
+  const kernel = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
+  const bias = g.parameter('x_embedder.proj.bias', [d])
+  const positions = positionsOf(g, spec, [1, length, d])
+  if (!positions) return { h: project(g, patches, kernel, bias), residual: null }
+  const h = project(g, patches, kernel)
+  const alike = g.add(positions, bias)
+  return b === 1 ? { h, residual: alike } : { h: g.add(h, g.cast(alike, g.compute)), residual: null }
+}
+
+function positionsOf(g: GraphBuilder, { positionEmbedding, height, width, patchSize: p, embedDim }: ModelSpec, shape: Shape): Value | null {
+  if (positionEmbedding === 1) return g.floats(sinCosPositions(height / p, width / p, embedDim), shape)
+  return positionEmbedding === 2 ? g.parameter('pos_embed', shape) : null
+}
+
 /** Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). */
 function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: Value | null): { vector: Value; context: Value | null } {
   const d = spec.embedDim
-  const wide = (x: Value) => g.cast(x, g.float)
-  const hidden = g.silu(wide(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d)))
-  const time = wide(linear(g, hidden, 't_embedder.mlp.2', d))
+  // A product of one row a picture takes its start and little more, in any type: each cast would be another start.
+  const dense = (x: Value, layer: number) => linear(g, x, `t_embedder.mlp.${layer}`, d, { type: g.float })
+  const time = dense(g.silu(dense(timestepEmbedding(g, t, timestepFeatures), 0)), 2)
   if (spec.condition.kind === 'none') return { vector: time, context: null }
   if (!condition) throw new ShapeError(`zigma: the model is conditioned on ${spec.condition.kind}, but no condition was given.`)
   if (spec.condition.kind === 'class') {
@@ -76,5 +91,5 @@ function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: V
     return { vector: g.add(time, g.gather(table, condition)), context: null }
   }
   const context = linear(g, condition, 'y_embedder', d)
-  return { vector: g.add(time, g.mean(wide(context), [1])), context }
+  return { vector: g.add(time, g.mean(g.cast(context, g.float), [1])), context }
 }
