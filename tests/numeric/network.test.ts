@@ -14,6 +14,7 @@ const networks: Record<string, Partial<ModelSpec>> = {
   'no condition': {},
   classes: { condition: { kind: 'class', classes: 4 }, positionEmbedding: 1 },
   'text and LayerNorm': { condition: textCondition, norm: 'layer' },
+  'patches of one pixel': { patchSize: 1 },
   'as many states as its step size has ranks': { stateDim: 2 },
   'two directions and no positions': { scan: { kind: 'bidirectional', count: 1 }, positionEmbedding: 0 },
 }

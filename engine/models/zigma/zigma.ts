@@ -2,10 +2,10 @@ import type { ModelSpec } from '#contracts/recipe.ts'
 import { addNormModulate } from '../../graph/fused.ts'
 import type { GraphBuilder } from '../../graph/graph-builder.ts'
 import { ShapeError, show } from '../../graph/shape.ts'
-import type { Shape, Value } from '../../graph/value.ts'
+import type { Value } from '../../graph/value.ts'
 import { sinCosPositions, timestepEmbedding } from '../../nn/embeddings.ts'
-import { linear, project } from '../../nn/linear.ts'
-import { patchify, unpatchify } from '../../nn/patches.ts'
+import { linear } from '../../nn/linear.ts'
+import { projectPatches, projectToImage } from '../../nn/patches.ts'
 import { scanPlan } from '../../scan/scan-plan.ts'
 import { block, normEpsilon, type Stream } from './block.ts'
 
@@ -51,9 +51,11 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   const bias = spec.norm === 'layer' ? g.parameter('norm_f.bias', [d]) : null
   const summed = addNormModulate(g, { ...stream, weight, bias, keep: keep(spec.depth) }, { norm: spec.norm, epsilon: normEpsilon })
   const centered = addNormModulate(g, { h: summed.normalized }, { norm: 'layer', epsilon: finalNormEpsilon })
-  const out = linear(g, centered.normalized, 'final_layer.linear', p * p * spec.channels)
-  if (b !== out.shape[0]) throw new ShapeError(`zigma: batch ${b} became ${out.shape[0]}.`)
-  return g.cast(unpatchify(g, out, p, spec), g.float)
+  const size = p * p * spec.channels
+  const last = { weight: g.parameter('final_layer.linear.weight', [size, d]), bias: g.parameter('final_layer.linear.bias', [size]) }
+  const velocity = projectToImage(g, centered.normalized, p, last, spec)
+  if (b !== velocity.shape[0]) throw new ShapeError(`zigma: batch ${b} became ${velocity.shape[0]}.`)
+  return g.cast(velocity, g.float)
 }
 
 /**
@@ -62,20 +64,20 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
  */
 function embedImage(g: GraphBuilder, spec: ModelSpec, image: Value): Stream {
   const { patchSize: p, embedDim: d } = spec
-  const patches = patchify(g, image, p)
-  const [b, length] = patches.shape as [number, number]
-  const kernel = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
+  const weight = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
   const bias = g.parameter('x_embedder.proj.bias', [d])
-  const positions = positionsOf(g, spec, [1, length, d])
-  if (!positions) return { h: project(g, patches, kernel, bias), residual: null }
-  const h = project(g, patches, kernel)
-  const alike = g.add(positions, bias)
-  return b === 1 ? { h, residual: alike } : { h: g.add(h, g.cast(alike, g.compute)), residual: null }
+  const isPlaced = spec.positionEmbedding === 1 || spec.positionEmbedding === 2
+  const h = projectPatches(g, image, p, isPlaced ? { weight } : { weight, bias })
+  if (!isPlaced) return { h, residual: null }
+  const alike = g.add(positionsOf(g, spec), bias)
+  return image.shape[0] === 1 ? { h, residual: alike } : { h: g.add(h, g.cast(alike, g.compute)), residual: null }
 }
 
-function positionsOf(g: GraphBuilder, { positionEmbedding, height, width, patchSize: p, embedDim }: ModelSpec, shape: Shape): Value | null {
-  if (positionEmbedding === 1) return g.floats(sinCosPositions(height / p, width / p, embedDim), shape)
-  return positionEmbedding === 2 ? g.parameter('pos_embed', shape) : null
+/** [1, L, D] */
+function positionsOf(g: GraphBuilder, { positionEmbedding, height, width, patchSize, embedDim }: ModelSpec): Value {
+  const [rows, columns] = [height / patchSize, width / patchSize]
+  const shape = [1, rows * columns, embedDim]
+  return positionEmbedding === 1 ? g.floats(sinCosPositions(rows, columns, embedDim), shape) : g.parameter('pos_embed', shape)
 }
 
 /** Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). */
