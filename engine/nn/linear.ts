@@ -17,7 +17,7 @@ export function linear(
   return project(g, x, weight, bias ? g.parameter(`${name}.bias`, [out]) : undefined, type)
 }
 
-/** y = x Wᵀ + b for weights that are there already: x [..., in], weight [out, in], bias [out]. */
+/** y = x Wᵀ + b for weights that are there already: x [..., in], weight [out, in], bias [out] or [rows, out]. */
 export function project(g: GraphBuilder, x: Value, weight: Value, bias?: Value, type = g.compute): Value {
   const lead = x.shape.slice(0, -1)
   const typed = (parameter: Value) => (type === g.compute ? g.computed(parameter) : g.cast(parameter, type))

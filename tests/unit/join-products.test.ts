@@ -58,8 +58,11 @@ test.each([
   expect(Object.fromEntries(perBlock.filter(([, nodes]) => nodes !== 0))).toEqual(expected)
 })
 
-test('before its first norm a step of drawing one picture computes little more than its products', () => {
-  const nodes = loweredNodes(stepOf(drawing(recipeOf('zigzag8_b1_pe2'))), 'native').nodes.filter(({ op }) => op !== 'Reshape')
+test.each([
+  ['without text', 'zigzag8_b1_pe2'],
+  ['with text', 'zigzag8_b1_pe2_text'],
+])('before its first norm a step of drawing one picture %s computes little more than its products', (_, name) => {
+  const nodes = loweredNodes(stepOf(drawing(recipeOf(name))), 'native').nodes.filter(({ op }) => op !== 'Reshape')
   const first = nodes
     .slice(
       0,

@@ -4,7 +4,7 @@ import type { GraphBuilder } from '../../graph/graph-builder.ts'
 import { ShapeError, show } from '../../graph/shape.ts'
 import type { Value } from '../../graph/value.ts'
 import { sinCosPositions, timestepEmbedding } from '../../nn/embeddings.ts'
-import { linear } from '../../nn/linear.ts'
+import { linear, project } from '../../nn/linear.ts'
 import { projectPatches, projectToImage } from '../../nn/patches.ts'
 import { scanPlan } from '../../scan/scan-plan.ts'
 import { block, normEpsilon, type Stream } from './block.ts'
@@ -80,18 +80,22 @@ function positionsOf(g: GraphBuilder, { positionEmbedding, height, width, patchS
   return positionEmbedding === 1 ? g.floats(sinCosPositions(rows, columns, embedDim), shape) : g.parameter('pos_embed', shape)
 }
 
-/** Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). */
+/**
+ * Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). Of so few rows a product
+ * takes its start and little more, in any type: time stays in that of the weights, where nothing is cast, and what the condition adds is a bias.
+ */
 function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: Value | null): { vector: Value; context: Value | null } {
   const d = spec.embedDim
-  // A product of one row a picture takes its start and little more, in any type: each cast would be another start.
-  const dense = (x: Value, layer: number) => linear(g, x, `t_embedder.mlp.${layer}`, d, { type: g.float })
-  const time = dense(g.silu(dense(timestepEmbedding(g, t, timestepFeatures), 0)), 2)
-  if (spec.condition.kind === 'none') return { vector: time, context: null }
+  const hidden = g.silu(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d, { type: g.float }))
+  const weight = g.parameter('t_embedder.mlp.2.weight', [d, d])
+  const bias = g.parameter('t_embedder.mlp.2.bias', [d])
+  const timeAnd = (rest: Value | null) => project(g, hidden, weight, rest ? g.add(rest, bias) : bias, g.float)
+  if (spec.condition.kind === 'none') return { vector: timeAnd(null), context: null }
   if (!condition) throw new ShapeError(`zigma: the model is conditioned on ${spec.condition.kind}, but no condition was given.`)
   if (spec.condition.kind === 'class') {
     const table = g.parameter('y_embedder.embedding_table.weight', [spec.condition.classes, d])
-    return { vector: g.add(time, g.gather(table, condition)), context: null }
+    return { vector: timeAnd(g.gather(table, condition)), context: null }
   }
   const context = linear(g, condition, 'y_embedder', d)
-  return { vector: g.add(time, g.mean(g.cast(context, g.float), [1])), context }
+  return { vector: timeAnd(g.mean(g.cast(context, g.float), [1])), context }
 }
