@@ -11,7 +11,7 @@ import { portableOps } from './portable-ops.ts'
 import { readColumns } from './read-columns.ts'
 import { standardOps, type Lowering } from './standard-ops.ts'
 
-/** `native` uses the fused operations of domain `zigma`; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
+/** `native` uses the fused operations of domain `zigma` and what ONNX Runtime has beside ONNX; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
 export type Form = 'native' | 'portable'
 
 /**

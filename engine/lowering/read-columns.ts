@@ -19,7 +19,8 @@ const views = new Set(['Reshape', 'After'])
 /**
  * Columns that are cut out of rows for scans, norms and gates alone are read where they lie: the cut would copy them. So it is with the modulations in
  * drawing; their gradients want them apart. A scan's gradient then gives the gradient of the whole rows, where it was put together from those of B and C
- * and zeros; and the product that gives the rows another gradient adds it to its own. The nodes in their order, without what falls away. Values of `fixed` are read from outside. In float64 all stays as it was written, to be held against.
+ * and zeros; and the product that gives the rows another gradient adds it to its own. The nodes in their order, without what falls away. Values of
+ * `fixed` are read from outside. In float64 all stays as it was written, to be held against.
  */
 export function readColumns(nodes: readonly Node[], g: Graph, fixed: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
