@@ -140,7 +140,7 @@ function boundOf(work: Work, ceilings: Ceilings): KernelReport['bound'] {
 }
 
 /** What an operation is told that changes nothing but where it reads. */
-const whereabouts = new Set(['start', 'end', 'stream'])
+const whereabouts = new Set(['start', 'end', 'stream', 'shiftColumn', 'scaleColumn', 'gateColumn'])
 
 function keyOf(graph: Graph, node: Node, isWritten: (output: number) => boolean): string {
   const types = (values: readonly (Value | null)[]) =>

@@ -130,6 +130,8 @@ const columnsRead: Readonly<Record<string, Readonly<Record<number, (node: Node) 
   ScanConv: { 0: channels },
   SelectiveScan: { 3: states, 4: states, 6: channels },
   SelectiveScanGrad: { 3: states, 4: states },
+  AddNormModulate: { 4: channels, 5: channels, 7: channels },
+  GateAdd: { 1: channels },
 }
 
 const twice = (node: Node) => 2 * made(node)

@@ -92,7 +92,7 @@ function columns(g: GraphBuilder, rows: Value, others: readonly number[], count:
   const there = [...sizes.keys()].filter((i) => sizes[i]! > 0)
   const pieces = g.split(
     rows,
-    2,
+    -1,
     there.map((i) => sizes[i]!),
   )
   return pieces.filter((_, i) => there[i]! % 2 === 1)
@@ -119,13 +119,19 @@ function normCase(
   name: string,
   norm: 'rms' | 'layer',
   [b, l, d]: [number, number, number],
-  { whole = false, gated = false, biased = false }: { whole?: boolean; gated?: boolean; biased?: boolean },
+  {
+    whole = false,
+    gated = false,
+    biased = false,
+    drawn = null,
+  }: { whole?: boolean; gated?: boolean; biased?: boolean; drawn?: readonly number[] | null },
 ): Case {
   const stream = { shape: [b, l, d] }
-  const gate: Operands = {
-    ...(gated ? { gate: { shape: [b, d] }, y: stream } : {}),
-    ...(biased ? { yBias: { shape: [d], wide: true } } : {}),
-  }
+  const ofSample = { shape: [b, d] }
+  const modulation: Operands = drawn
+    ? { rows: { shape: [b, widthOf(drawn, d)] } }
+    : { shift: ofSample, scale: ofSample, ...(gated ? { gate: ofSample } : {}) }
+  const branch: Operands = { ...(gated ? { y: stream } : {}), ...(biased ? { yBias: { shape: [d], wide: true } } : {}) }
   return {
     operation: `AddNormModulate ${name}`,
     operands: whole
@@ -134,22 +140,32 @@ function normCase(
           residual: { ...stream, wide: true },
           weight: { shape: [d], wide: true },
           bias: { shape: [d], wide: true },
-          shift: { shape: [b, d] },
-          scale: { shape: [b, d] },
           keep: { shape: [b], wide: true, low: 0.5, high: 1.5 },
-          ...gate,
+          ...modulation,
+          ...branch,
         }
-      : { h: stream, shift: { shape: [b, d] }, scale: { shape: [b, d] }, ...gate },
-    build: (g, { h, ...rest }) => addNormModulate(g, { h: h!, ...rest }, { norm, epsilon: 1e-5 }).modulated,
+      : { h: stream, ...modulation, ...branch },
+    drawn: drawn !== null,
+    build: (g, { h, rows, ...rest }) => {
+      const [shift, scale, gate] = drawn ? columns(g, rows!, drawn, d) : []
+      const cut = drawn ? { shift: shift!, scale: scale!, gate: gate ?? null } : {}
+      return addNormModulate(g, { h: h!, ...rest, ...cut }, { norm, epsilon: 1e-5 }).modulated
+    },
   }
 }
 
-function gateCase(name: string, [b, l, d]: [number, number, number], { biased = false }: { biased?: boolean }): Case {
+function gateCase(
+  name: string,
+  [b, l, d]: [number, number, number],
+  { biased = false, drawn = null }: { biased?: boolean; drawn?: readonly number[] | null },
+): Case {
   const stream = { shape: [b, l, d] }
+  const gate = { shape: [b, drawn ? widthOf(drawn, d) : d] }
   return {
     operation: `GateAdd${name}`,
-    operands: { n: stream, gate: { shape: [b, d] }, y: stream, ...(biased ? { yBias: { shape: [d], wide: true } } : {}) },
-    build: (g, { n, gate, y, yBias }) => gateAdd(g, n!, gate!, y!, yBias),
+    operands: { n: stream, gate, y: stream, ...(biased ? { yBias: { shape: [d], wide: true } } : {}) },
+    drawn: drawn !== null,
+    build: (g, { n, gate, y, yBias }) => gateAdd(g, n!, drawn ? columns(g, gate!, drawn, d)[0]! : gate!, y!, yBias),
   }
 }
 
@@ -221,7 +237,13 @@ const cases: readonly Case[] = [
   normCase('of odd width, gated', 'layer', [2, 9, 27], { whole: true, gated: true }),
   normCase('rms, gated with a bias', 'rms', [3, 70, 768], { whole: true, gated: true, biased: true }),
   normCase('of odd width, gated with a bias', 'layer', [2, 9, 27], { gated: true, biased: true }),
+  normCase('rms, modulated and gated by columns', 'rms', [3, 70, 768], { whole: true, gated: true, drawn: [768, 0, 768, 0] }),
+  normCase('layer, modulated by columns', 'layer', [2, 9, 384], { drawn: [0, 0, 384] }),
+  normCase('modulated and gated by odd columns', 'rms', [3, 70, 768], { whole: true, gated: true, drawn: [3, 0, 5, 2] }),
+  normCase('modulated by columns of odd width', 'layer', [2, 9, 27], { gated: true, drawn: [0, 27, 0, 27] }),
   gateCase('', [3, 70, 768], {}),
+  gateCase(' by columns', [3, 70, 768], { drawn: [768, 768] }),
+  gateCase(' by odd columns', [2, 9, 64], { biased: true, drawn: [3, 2] }),
   gateCase(' with a bias', [3, 70, 768], { biased: true }),
   gateCase(' of odd width with a bias', [2, 9, 27], { biased: true }),
   normOfSumCase('rms, of the sum alone', 'rms', [3, 70, 768]),

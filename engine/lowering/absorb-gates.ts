@@ -29,7 +29,12 @@ export function absorbGates(nodes: readonly Node[], outputs: ReadonlySet<Value>)
     if (gate?.op !== 'GateAdd' || norm.inputs[gatePlace] || readers.get(h)![0] !== norm) return
     const [n, ...branch] = gate.inputs
     instead.set(gate, null)
-    instead.set(norm, { ...norm, inputs: [n!, ...padded(norm.inputs, gatePlace).slice(1), ...branch], outputs: [...norm.outputs, h] })
+    instead.set(norm, {
+      ...norm,
+      inputs: [n!, ...padded(norm.inputs, gatePlace).slice(1), ...branch],
+      attributes: { ...norm.attributes, ...gate.attributes }, // at which column the gate begins
+      outputs: [...norm.outputs, h],
+    })
   }
 
   function absorbGradient(norm: Node, at: number): void {

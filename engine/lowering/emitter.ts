@@ -1,5 +1,5 @@
 import type { ConstantData, DType, Graph, Shape, Value } from '../graph/value.ts'
-import type { OnnxAttribute, OnnxGraph, OnnxNode } from './onnx/model.ts'
+import type { Domain, OnnxAttribute, OnnxGraph, OnnxNode } from './onnx/model.ts'
 
 /** Collects ONNX nodes while a graph is lowered: names values, shares small constants, remembers types. */
 export class Emitter {
@@ -45,7 +45,7 @@ export class Emitter {
     op: string,
     inputs: readonly string[],
     attributes: OnnxNode['attributes'] = {},
-    domain: '' | 'zigma' = '',
+    domain: Domain = '',
   ): void {
     this.graph.nodes.push({ op, domain, inputs, outputs: outputs.map((value) => this.name(value)), attributes })
   }

@@ -5,13 +5,13 @@ import { absorbSums } from './absorb-sums.ts'
 import { Emitter } from './emitter.ts'
 import { joinHalves } from './join-halves.ts'
 import { keepAxes } from './keep-axes.ts'
-import { nativeOp } from './native-ops.ts'
+import { isRuntimesOwn, nativeOp, runtimesOwn } from './native-ops.ts'
 import type { OnnxGraph } from './onnx/model.ts'
 import { portableOps } from './portable-ops.ts'
 import { readColumns } from './read-columns.ts'
 import { standardOps, type Lowering } from './standard-ops.ts'
 
-/** `native` uses the fused operations of domain `zigma`; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
+/** `native` uses the fused operations of domain `zigma` and what ONNX Runtime has beside ONNX; `portable` uses ONNX's own only and runs on any ONNX Runtime. */
 export type Form = 'native' | 'portable'
 
 /**
@@ -63,6 +63,7 @@ function neededNodes(nodes: readonly Node[], outputs: ReadonlySet<Value>, given:
 }
 
 function loweringOf(node: Node, form: Form, isNeeded: (value: Value) => boolean): Lowering {
+  if (form === 'native' && isRuntimesOwn(node)) return runtimesOwn
   const lowering = standardOps[node.op] ?? (form === 'native' ? nativeOp(node.op, isNeeded) : portableOps[node.op])
   if (!lowering)
     throw new ShapeError(

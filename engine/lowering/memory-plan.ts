@@ -3,7 +3,7 @@ import { elementBytes, type Graph, type Node, type Value } from '../graph/value.
 import { ArenaModel, type Chunk, type Growth } from './arena-model.ts'
 import { executionOrder } from './execution-order.ts'
 import { loweredNodes } from './lower.ts'
-import { isLeftOut, overwritable } from './native-ops.ts'
+import { isLeftOut, isRuntimesOwn, overwritable } from './native-ops.ts'
 
 /** What a graph takes beside its inputs, its parameters and its outputs: its constants, and what a run computes on the way. */
 export interface MemoryPlan {
@@ -127,6 +127,6 @@ function planBuffers(
 }
 
 /** Memory that an operation takes for itself while it runs. */
-function workspaceBytes({ op, outputs }: Node): number[] {
-  return op === 'Silu' ? [bytesOf(outputs[0]!)] : []
+function workspaceBytes(node: Node): number[] {
+  return node.op === 'Silu' && !isRuntimesOwn(node) ? [bytesOf(node.outputs[0]!)] : []
 }

@@ -10,14 +10,17 @@ const readable: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   ScanConv: { 0: 'xColumn' },
   SelectiveScan: { [B]: 'bColumn', [C]: 'cColumn', 6: 'zColumn' },
   SelectiveScanGrad: { [B]: 'bColumn', [C]: 'cColumn' },
+  AddNormModulate: { 4: 'shiftColumn', 5: 'scaleColumn', 7: 'gateColumn' },
+  GateAdd: { 1: 'gateColumn' },
 }
 /** Operations whose result is their first input under another name. */
 const views = new Set(['Reshape', 'After'])
 
 /**
- * Columns that are cut out of rows for scans alone are read where they lie: the cut would copy them. A scan's gradient then gives the gradient
- * of the whole rows, where it was put together from those of B and C and zeros; and the product that gives the rows another gradient adds it to its own.
- * The nodes in their order, without what falls away. Values of `fixed` are read from outside. In float64 all stays as it was written, to be held against.
+ * Columns that are cut out of rows for scans, norms and gates alone are read where they lie: the cut would copy them. So it is with the modulations in
+ * drawing; their gradients want them apart. A scan's gradient then gives the gradient of the whole rows, where it was put together from those of B and C
+ * and zeros; and the product that gives the rows another gradient adds it to its own. The nodes in their order, without what falls away. Values of
+ * `fixed` are read from outside. In float64 all stays as it was written, to be held against.
  */
 export function readColumns(nodes: readonly Node[], g: Graph, fixed: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
@@ -33,22 +36,38 @@ export function readColumns(nodes: readonly Node[], g: Graph, fixed: ReadonlySet
   }
 
   function readInPlace(split: Node): void {
-    const { outputs: pieces } = split
     const whole = split.inputs[0]!
-    if (whole.dtype === 'f64' || split.attributes.axis !== 2 || pieces.some((piece) => fixed.has(piece))) return
-    const isCut = (value: Value | null | undefined) => !!value && pieces.includes(value)
-    const isAble = (node: Node) => pieces.every((piece) => isReadInPlace(node, piece)) && isCut(node.inputs[B]) === isCut(node.inputs[C])
+    if (instead.has(split) || whole.dtype === 'f64' || split.attributes.axis !== whole.shape.length - 1) return
+    const { cuts, columns } = cutOut(split)
+    const pieces = [...columns.keys()]
+    const isCut = (value: Value | null | undefined) => !!value && columns.has(value)
+    const isOneWidth = ({ op, inputs }: Node) => !op.startsWith('SelectiveScan') || isCut(inputs[B]) === isCut(inputs[C])
+    const isAble = (node: Node) => pieces.every((piece) => isReadInPlace(node, piece)) && isOneWidth(node)
     const able = new Set(pieces.flatMap((piece) => readers.get(piece) ?? []))
-    if (able.size === 0 || ![...able].every(isAble)) return
-    instead.set(split, [])
+    if (able.size === 0 || pieces.some((piece) => fixed.has(piece)) || ![...able].every(isAble)) return
+    for (const cut of cuts) instead.set(cut, [])
     for (const node of able) {
-      const columns = node.inputs.flatMap((input, at) =>
-        isCut(input) ? [[readable[node.op]![at]!, startOf(pieces, input!)] as const] : [],
-      )
+      const read = node.inputs.flatMap((input, at) => (isCut(input) ? [[readable[node.op]![at]!, columns.get(input!)!] as const] : []))
       const [sofar = node] = instead.get(node) ?? []
-      const read = sofar.inputs.map((input) => (isCut(input) ? whole : input))
-      instead.set(node, [{ ...sofar, inputs: read, attributes: { ...sofar.attributes, ...Object.fromEntries(columns) } }])
+      const inputs = sofar.inputs.map((input) => (isCut(input) ? whole : input))
+      instead.set(node, [{ ...sofar, inputs, attributes: { ...sofar.attributes, ...Object.fromEntries(read) } }])
     }
+  }
+
+  /** A cut and those that cut its pieces on, and at which column of the whole each last piece begins. */
+  function cutOut(split: Node, start = 0): { cuts: Node[]; columns: Map<Value, number> } {
+    const cuts = [split]
+    const columns = new Map<Value, number>()
+    for (const piece of split.outputs) {
+      const column = start + startOf(split.outputs, piece)
+      const reader = soleReader(piece)
+      if (reader?.op === 'Split' && reader.attributes.axis === split.attributes.axis) {
+        const further = cutOut(reader, column)
+        cuts.push(...further.cuts)
+        for (const [last, at] of further.columns) columns.set(last, at)
+      } else columns.set(piece, column)
+    }
+    return { cuts, columns }
   }
 
   function giveWhole(node: Node): void {
@@ -106,5 +125,5 @@ export function isReadInPlace({ op, inputs }: Node, value: Value): boolean {
 
 /** The column at which one of the pieces begins. */
 function startOf(pieces: readonly Value[], piece: Value): number {
-  return pieces.slice(0, pieces.indexOf(piece)).reduce((sum, { shape }) => sum + shape[2]!, 0)
+  return pieces.slice(0, pieces.indexOf(piece)).reduce((sum, { shape }) => sum + shape.at(-1)!, 0)
 }

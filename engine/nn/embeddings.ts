@@ -4,10 +4,10 @@ import type { Value } from '../graph/value.ts'
 /** Sinusoids of time: t [B] in [0, 1] -> [B, size], cosines first, of 1000 t exp(-ln 10000 k / (size/2)) (spec 1.3). */
 export function timestepEmbedding(g: GraphBuilder, t: Value, size: number): Value {
   const half = size / 2
-  const frequencies = Float64Array.from({ length: half }, (_, k) => Math.exp((-Math.log(10000) * k) / half))
-  const timestep = g.reshape(g.scale(t, 1000), [t.shape[0]!, 1])
-  const angles = g.mul(timestep, g.floats(frequencies, [1, half]))
-  return g.concat([g.cos(angles), g.sin(angles)], 1)
+  const frequencies = Float64Array.from({ length: size }, (_, k) => 1000 * Math.exp((-Math.log(10000) * (k % half)) / half))
+  const phases = Float64Array.from({ length: size }, (_, k) => (k < half ? Math.PI / 2 : 0)) // a cosine is a sine a quarter turn ahead
+  const turned = g.mul(g.reshape(t, [t.shape[0]!, 1]), g.floats(frequencies, [1, size]))
+  return g.sin(g.add(turned, g.floats(phases, [1, size])))
 }
 
 /**

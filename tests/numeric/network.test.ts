@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { backward } from '#engine/autodiff/backward.ts'
 import type { ModelSpec } from '#contracts/recipe.ts'
+import type { ConstantData } from '#engine/graph/value.ts'
 import { relativeError } from '#engine/relative-error.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { numbers, runtime } from '#tests/support/differences.ts'
@@ -13,6 +14,7 @@ const networks: Record<string, Partial<ModelSpec>> = {
   'no condition': {},
   classes: { condition: { kind: 'class', classes: 4 }, positionEmbedding: 1 },
   'text and LayerNorm': { condition: textCondition, norm: 'layer' },
+  'patches of one pixel': { patchSize: 1 },
   'as many states as its step size has ranks': { stateDim: 2 },
   'two directions and no positions': { scan: { kind: 'bidirectional', count: 1 }, positionEmbedding: 0 },
 }
@@ -36,6 +38,29 @@ describe.each(Object.entries(networks))('a network with %s', (_, changes) => {
     }
     // The sinusoids of time have angles up to 1000, which float32 rounds at the fifth decimal.
     expect(relativeError(await run('f32'), await run('f64'))).toBeLessThan(5e-5)
+  })
+
+  test('gives each picture alone, with its share of the gradients, what it gives in a batch, in float64', async () => {
+    const build = (batch: number) => {
+      const { g, velocity } = smallNetwork(spec, 'f64', batch)
+      g.output('velocity', velocity)
+      const names = [...g.parameters.keys()]
+      const loss = g.sum(g.square(velocity), [0, 1, 2, 3])
+      backward(g, loss, [...g.parameters.values()]).forEach((gradient, i) => g.output(`d/${names[i]}`, gradient))
+      return g
+    }
+    const both = build(2)
+    const feeds = smallFeeds(both)
+    const together = await evaluate(runtime, both, feeds)
+    const halfOf = (values: ConstantData, i: number) => values.slice((i * values.length) / 2, ((i + 1) * values.length) / 2) as ConstantData
+    const feedsOf = (i: number) =>
+      Object.fromEntries(Object.entries(feeds).map(([name, values]) => [name, both.inputs.has(name) ? halfOf(values, i) : values]))
+    const [first, second] = [await evaluate(runtime, build(1), feedsOf(0)), await evaluate(runtime, build(1), feedsOf(1))]
+    for (const [name, whole] of Object.entries(together)) {
+      const [a, b] = [first[name]!, second[name]!].map((values) => Float64Array.from(values as Float64Array))
+      const apart = name === 'velocity' ? Float64Array.from([...a!, ...b!]) : a!.map((x, i) => x + b![i]!)
+      expect(relativeError(apart, whole), name).toBeLessThan(1e-12)
+    }
   })
 
   test('has the gradient that its slope along random directions has, in float64', async () => {

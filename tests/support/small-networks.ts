@@ -29,18 +29,18 @@ export function smallSpec(changes: Partial<ModelSpec> = {}): ModelSpec {
 
 export const textCondition = { kind: 'text', contextDim: 6, contextTokens: 3, heads: 2, headDim: 4 } as const
 
-/** The network on a batch of two, without an output yet. */
-export function smallNetwork(spec: ModelSpec, float: DType): { g: GraphBuilder; velocity: Value } {
+/** The network on a batch of two or another number, without an output yet. */
+export function smallNetwork(spec: ModelSpec, float: DType, batch = 2): { g: GraphBuilder; velocity: Value } {
   const g = new GraphBuilder(float)
-  const image = g.input('image', [2, spec.channels, spec.height, spec.width])
+  const image = g.input('image', [batch, spec.channels, spec.height, spec.width])
   const { condition: kind } = spec
   const condition =
     kind.kind === 'none'
       ? null
       : kind.kind === 'class'
-        ? g.input('condition', [2], 'i32')
-        : g.input('condition', [2, kind.contextTokens, kind.contextDim])
-  return { g, velocity: zigma(g, spec, { image, t: g.input('t', [2]), condition }) }
+        ? g.input('condition', [batch], 'i32')
+        : g.input('condition', [batch, kind.contextTokens, kind.contextDim])
+  return { g, velocity: zigma(g, spec, { image, t: g.input('t', [batch]), condition }) }
 }
 
 /** Values for every input and parameter, exact in float32: numbers as a trained network has them, no gate and no weight at 0. */

@@ -35,10 +35,14 @@ describe.each([
     expect(repeatedProducts(stepOf(graph))).toEqual([])
   })
 
-  test('cuts their one result in two levels, and casts the condition once', () => {
+  test('cuts their one result in two levels, which norms read as it lies, and casts the condition once', () => {
     const step = stepOf(drawing(recipeOf(name)))
-    const few = nodesOf(step, 'Split').filter(({ inputs: [x] }) => x!.shape[0] === 1 && x!.shape.length === 2)
-    expect(few.map(({ outputs }) => outputs.length)).toEqual([pieces, ...Array<number>(pieces).fill(24)])
+    const isOfSample = ({ op, inputs: [x] }: Node) => op === 'Split' && x!.shape[0] === 1 && x!.shape.length === 2
+    const cuts = step.nodes.filter(isOfSample)
+    expect(cuts.map(({ outputs }) => outputs.length)).toEqual([pieces, ...Array<number>(pieces).fill(24)])
+    expect(nodesOf(step, 'Split')).toEqual([])
+    const wholes = new Set(nodesOf(step, 'AddNormModulate').flatMap(({ inputs }) => [inputs[4], inputs[5], inputs[7]].filter((x) => !!x)))
+    expect([...wholes].map(({ shape }) => shape)).toEqual([[1, pieces * 24 * 768]])
     const silu = nodesOf(step, 'Silu').at(-1)!.outputs[0]
     expect(nodesOf(step, 'Cast').filter(({ inputs: [x] }) => x === silu)).toHaveLength(1)
   })
@@ -52,6 +56,21 @@ test.each([
   const [more, fewer] = [count(24), count(16)]
   const perBlock = [...more].map(([op, nodes]) => [op, (nodes.length - (fewer.get(op)?.length ?? 0)) / 8] as const)
   expect(Object.fromEntries(perBlock.filter(([, nodes]) => nodes !== 0))).toEqual(expected)
+})
+
+test.each([
+  ['without text', 'zigzag8_b1_pe2'],
+  ['with text', 'zigzag8_b1_pe2_text'],
+])('before its first norm a step of drawing one picture %s computes little more than its products', (_, name) => {
+  const nodes = loweredNodes(stepOf(drawing(recipeOf(name))), 'native').nodes.filter(({ op }) => op !== 'Reshape')
+  const first = nodes
+    .slice(
+      0,
+      nodes.findIndex(({ op }) => op === 'AddNormModulate'),
+    )
+    .map(({ op }) => op)
+  expect(first.slice(0, 2)).toEqual(['Cast', 'Gemm']) // pixels become tokens; the norm adds their positions
+  expect(first.slice(2)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Silu', 'Gemm', 'Silu', 'Cast', 'Gemm']) // time becomes modulations
 })
 
 describe('products of one input', () => {

@@ -7,10 +7,12 @@ const irVersion = 10
 
 export type OnnxAttribute = { int: number } | { float: number } | { string: string } | { ints: readonly number[] } | { graph: OnnxGraph }
 
+/** '' is ONNX's own set, 'com.microsoft' what ONNX Runtime has beside it, 'zigma' ours. */
+export type Domain = '' | 'com.microsoft' | 'zigma'
+
 export interface OnnxNode {
   op: string
-  /** '' is ONNX's own set, 'zigma' ours. */
-  domain: '' | 'zigma'
+  domain: Domain
   /** '' stands for an optional input or output that is not there. */
   inputs: readonly string[]
   outputs: readonly string[]
@@ -50,11 +52,12 @@ const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as con
 export function encodeModel(graph: OpenGraph): Uint8Array {
   const model = new ProtobufWriter().varint(1, irVersion).string(2, 'zigma-studio')
   model.message(7, (w) => writeGraph(w, graph))
-  for (const [domain, version] of [
+  const versions: [Domain, number][] = [
     ['', opset],
     ['zigma', 1],
-  ] as const)
-    model.message(8, (w) => w.string(1, domain).varint(2, version))
+  ]
+  if (graph.nodes.some(({ domain }) => domain === 'com.microsoft')) versions.push(['com.microsoft', 1])
+  for (const [domain, version] of versions) model.message(8, (w) => w.string(1, domain).varint(2, version))
   return model.finish()
 }
 

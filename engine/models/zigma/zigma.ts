@@ -5,7 +5,7 @@ import { ShapeError, show } from '../../graph/shape.ts'
 import type { Value } from '../../graph/value.ts'
 import { sinCosPositions, timestepEmbedding } from '../../nn/embeddings.ts'
 import { linear, project } from '../../nn/linear.ts'
-import { patchify, unpatchify } from '../../nn/patches.ts'
+import { projectPatches, projectToImage } from '../../nn/patches.ts'
 import { scanPlan } from '../../scan/scan-plan.ts'
 import { block, normEpsilon, type Stream } from './block.ts'
 
@@ -32,20 +32,13 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
     throw new ShapeError(`zigma: the image is ${show(image.shape)}, the model is for [B, ${spec.channels}, ${spec.height}, ${spec.width}].`)
   }
 
-  const patches = patchify(g, image, p)
-  const kernel = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
-  let h = project(g, patches, kernel, g.parameter('x_embedder.proj.bias', [d]))
-  const length = h.shape[1]!
-  if (spec.positionEmbedding === 1)
-    h = g.add(h, g.cast(g.floats(sinCosPositions(spec.height / p, spec.width / p, d), [1, length, d]), g.compute))
-  if (spec.positionEmbedding === 2) h = g.add(h, g.computed(g.parameter('pos_embed', [1, length, d])))
-
+  let stream = embedImage(g, spec, image)
+  const length = stream.h.shape[1]!
   const { vector, context } = embedCondition(g, spec, t, condition)
   const modulation = g.silu(vector)
   const plan = scanPlan(spec.scan, spec.height / p, spec.width / p)
   const orders = plan.orders.map((order) => g.ints(order, [length]))
 
-  let stream: Stream = { h, residual: null }
   const border = ({ h, residual }: Stream) => g.border(residual ? [h, residual] : [h])
   for (let layer = 0; layer < spec.depth; layer++) {
     border(stream)
@@ -58,23 +51,51 @@ export function zigma(g: GraphBuilder, spec: ModelSpec, { image, t, condition, k
   const bias = spec.norm === 'layer' ? g.parameter('norm_f.bias', [d]) : null
   const summed = addNormModulate(g, { ...stream, weight, bias, keep: keep(spec.depth) }, { norm: spec.norm, epsilon: normEpsilon })
   const centered = addNormModulate(g, { h: summed.normalized }, { norm: 'layer', epsilon: finalNormEpsilon })
-  const out = linear(g, centered.normalized, 'final_layer.linear', p * p * spec.channels)
-  if (b !== out.shape[0]) throw new ShapeError(`zigma: batch ${b} became ${out.shape[0]}.`)
-  return g.cast(unpatchify(g, out, p, spec), g.float)
+  const size = p * p * spec.channels
+  const last = { weight: g.parameter('final_layer.linear.weight', [size, d]), bias: g.parameter('final_layer.linear.bias', [size]) }
+  const velocity = projectToImage(g, centered.normalized, p, last, spec)
+  if (b !== velocity.shape[0]) throw new ShapeError(`zigma: batch ${b} became ${velocity.shape[0]}.`)
+  return g.cast(velocity, g.float)
 }
 
-/** Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). */
+/**
+ * Patches as tokens [B, L, D], with their positions (spec 1.1, 1.2). What is added to all pictures alike is summed up first: a bias in the product would
+ * be written to the whole result before it. For one picture the first norm adds that sum; for more it would have to be repeated.
+ */
+function embedImage(g: GraphBuilder, spec: ModelSpec, image: Value): Stream {
+  const { patchSize: p, embedDim: d } = spec
+  const weight = g.reshape(g.parameter('x_embedder.proj.weight', [d, spec.channels, p, p]), [d, spec.channels * p * p])
+  const bias = g.parameter('x_embedder.proj.bias', [d])
+  const isPlaced = spec.positionEmbedding === 1 || spec.positionEmbedding === 2
+  const h = projectPatches(g, image, p, isPlaced ? { weight } : { weight, bias })
+  if (!isPlaced) return { h, residual: null }
+  const alike = g.add(positionsOf(g, spec), bias)
+  return image.shape[0] === 1 ? { h, residual: alike } : { h: g.add(h, g.cast(alike, g.compute)), residual: null }
+}
+
+/** [1, L, D] */
+function positionsOf(g: GraphBuilder, { positionEmbedding, height, width, patchSize, embedDim }: ModelSpec): Value {
+  const [rows, columns] = [height / patchSize, width / patchSize]
+  const shape = [1, rows * columns, embedDim]
+  return positionEmbedding === 1 ? g.floats(sinCosPositions(rows, columns, embedDim), shape) : g.parameter('pos_embed', shape)
+}
+
+/**
+ * Time and condition as one vector [B, D] for the modulation, and as text tokens [B, T, D] for cross-attention (spec 1.1, 1.4). Of so few rows a product
+ * takes its start and little more, in any type: time stays in that of the weights, where nothing is cast, and what the condition adds is a bias.
+ */
 function embedCondition(g: GraphBuilder, spec: ModelSpec, t: Value, condition: Value | null): { vector: Value; context: Value | null } {
   const d = spec.embedDim
-  const wide = (x: Value) => g.cast(x, g.float)
-  const hidden = g.silu(wide(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d)))
-  const time = wide(linear(g, hidden, 't_embedder.mlp.2', d))
-  if (spec.condition.kind === 'none') return { vector: time, context: null }
+  const hidden = g.silu(linear(g, timestepEmbedding(g, t, timestepFeatures), 't_embedder.mlp.0', d, { type: g.float }))
+  const weight = g.parameter('t_embedder.mlp.2.weight', [d, d])
+  const bias = g.parameter('t_embedder.mlp.2.bias', [d])
+  const timeAnd = (rest: Value | null) => project(g, hidden, weight, rest ? g.add(rest, bias) : bias, g.float)
+  if (spec.condition.kind === 'none') return { vector: timeAnd(null), context: null }
   if (!condition) throw new ShapeError(`zigma: the model is conditioned on ${spec.condition.kind}, but no condition was given.`)
   if (spec.condition.kind === 'class') {
     const table = g.parameter('y_embedder.embedding_table.weight', [spec.condition.classes, d])
-    return { vector: g.add(time, g.gather(table, condition)), context: null }
+    return { vector: timeAnd(g.gather(table, condition)), context: null }
   }
   const context = linear(g, condition, 'y_embedder', d)
-  return { vector: g.add(time, g.mean(wide(context), [1])), context }
+  return { vector: timeAnd(g.mean(g.cast(context, g.float), [1])), context }
 }

@@ -75,16 +75,17 @@ struct SelectiveScanGradParams {
 template <typename T>
 struct AddNormModulateParams {
   int64_t batch, length, dim;
+  int64_t shift_stride, scale_stride, gate_stride;  // dim, or more where they are columns of wider rows
   bool layer_norm;  // false: root mean square
   double epsilon;
   const T* h;         // [batch, length, dim], or null where the residual is the whole sum
   const Wide<T>* residual;  // same, or null where h is all of it
   const Wide<T>* weight;    // [dim] or null
   const Wide<T>* bias;      // [dim] or null
-  const T* shift;     // [batch, dim] or null
-  const T* scale;     // [batch, dim] or null
+  const T* shift;     // [batch, dim], samples shift_stride apart; or null
+  const T* scale;     // [batch, dim], samples scale_stride apart; or null
   const Wide<T>* keep;      // [batch] or null
-  const T* gate;      // [batch, dim] or null
+  const T* gate;      // [batch, dim], samples gate_stride apart; or null
   const T* y;         // [batch, length, dim], or null as gate is
   const Wide<T>* y_bias;    // [dim] or null: added to y
   T* modulated;       // [batch, length, dim]
@@ -130,8 +131,9 @@ struct AddNormModulateGradParams {
 template <typename T>
 struct GateAddParams {
   int64_t batch, length, dim;
+  int64_t gate_stride;  // dim, or more where the gate is columns of wider rows
   const T* n;     // [batch, length, dim]
-  const T* gate;  // [batch, dim]
+  const T* gate;  // [batch, dim], samples gate_stride apart
   const T* y;     // [batch, length, dim]
   const Wide<T>* y_bias;  // [dim] or null: added to y
   T* out;         // [batch, length, dim]

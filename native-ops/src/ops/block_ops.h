@@ -1,6 +1,7 @@
 // Norm, gate, attention and their gradients: names, slots and checks, the same on every device. `Backend` computes.
 #pragma once
 
+#include "columns.h"
 #include "custom_op.h"
 
 namespace zigma::ops {
@@ -26,7 +27,13 @@ struct AddNormModulateOp {
 
   bool layer_norm;
   double epsilon;
-  explicit AddNormModulateOp(Ort::ConstKernelInfo info) : layer_norm(IsLayerNorm(info)), epsilon(info.GetAttribute<float>("epsilon")) {}
+  int64_t shift_column, scale_column, gate_column;
+  explicit AddNormModulateOp(Ort::ConstKernelInfo info)
+      : layer_norm(IsLayerNorm(info)),
+        epsilon(info.GetAttribute<float>("epsilon")),
+        shift_column(ColumnOf(info, "shiftColumn")),
+        scale_column(ColumnOf(info, "scaleColumn")),
+        gate_column(ColumnOf(info, "gateColumn")) {}
 
   void Run(const Call& call) const {
     AddNormModulateParams<T> p = {};
@@ -37,10 +44,13 @@ struct AddNormModulateOp {
     p.residual = call.In<Wide<T>>(1, "residual", h);
     p.weight = call.In<Wide<T>>(2, "weight", {p.dim});
     p.bias = call.In<Wide<T>>(3, "bias", {p.dim});
-    p.shift = call.In<T>(4, "shift", {p.batch, p.dim});
-    p.scale = call.In<T>(5, "scale", {p.batch, p.dim});
+    const Dims samples = {p.batch, p.dim};
+    const auto shift = In<T>(call, 4, "shift", samples, shift_column), scale = In<T>(call, 5, "scale", samples, scale_column);
+    p.shift = shift.at, p.shift_stride = shift.stride;
+    p.scale = scale.at, p.scale_stride = scale.stride;
     p.keep = call.In<Wide<T>>(6, "keep", {p.batch});
-    p.gate = call.In<T>(7, "gate", {p.batch, p.dim});
+    const auto gate = In<T>(call, 7, "gate", samples, gate_column);
+    p.gate = gate.at, p.gate_stride = gate.stride;
     p.y = call.In<T>(8, "y", h);
     p.y_bias = call.In<Wide<T>>(9, "yBias", {p.dim});
     if (!p.gate != !p.y || (p.y_bias && !p.y)) Refuse("AddNormModulate: gate and y come together or not at all, and yBias with them.");
@@ -119,13 +129,16 @@ struct GateAddOp {
   static constexpr const char* kName = "GateAdd";
   static Slots Inputs() { return {Required(), Required(), Required(), Optional(Element::kWide)}; }
   static Slots Outputs() { return {Required()}; }
-  explicit GateAddOp(Ort::ConstKernelInfo) {}
+
+  int64_t gate_column;
+  explicit GateAddOp(Ort::ConstKernelInfo info) : gate_column(ColumnOf(info, "gateColumn")) {}
 
   void Run(const Call& call) const {
     const Dims n = call.Sizes(0, "n", 3);
     GateAddParams<T> p = {n[0], n[1], n[2]};
     p.n = call.In<T>(0);
-    p.gate = call.In<T>(1, "gate", {p.batch, p.dim});
+    const auto gate = In<T>(call, 1, "gate", {p.batch, p.dim}, gate_column);
+    p.gate = gate.at, p.gate_stride = gate.stride;
     p.y = call.In<T>(2, "y", n);
     p.y_bias = call.In<Wide<T>>(3, "yBias", {p.dim});
     p.out = call.Out<T>(0, n);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "columns.h"
 #include "custom_op.h"
 
 namespace zigma::ops {
@@ -21,31 +22,6 @@ const int32_t* Checked(const int32_t* permutation, int64_t length) {
       if (permutation[i] < 0 || permutation[i] >= length)
         Refuse("permutation: position " + std::to_string(i) + " names token " + std::to_string(permutation[i]) + " of " + std::to_string(length) + ".");
   return permutation;
-}
-
-// An attribute that tells where columns of wider rows begin; graphs that have none such leave it out.
-inline int64_t ColumnOf(const Ort::ConstKernelInfo& info, const char* name) {
-  int64_t column = 0;
-  const Ort::Status status{Ort::GetApi().KernelInfoGetAttribute_int64(info, name, &column)};
-  return status.IsOK() ? column : 0;
-}
-
-// Tokens that may be columns of wider rows: the first one's first element, and how many lie between one token and the next.
-template <typename T>
-struct Strided {
-  const T* at;
-  int64_t stride;
-};
-
-// Columns `column` to `column` + dims[2] - 1 of an input [dims[0], dims[1], any], null where an optional input was left out.
-template <typename T>
-Strided<T> In(const Call& call, size_t index, const char* name, const Dims& dims, int64_t column) {
-  const T* data = call.In<T>(index);
-  if (!data) return {nullptr, dims[2]};
-  const Dims whole = call.Sizes(index, name, 3);
-  if (whole[0] != dims[0] || whole[1] != dims[1] || column < 0 || column + dims[2] > whole[2])
-    Refuse(std::string(call.op()) + ": " + name + " must be " + Show(dims) + (column ? " from column " + std::to_string(column) + " on" : "") + ", got " + Show(whole) + ".");
-  return {data + column, whole[2]};
 }
 
 template <typename B, typename T>

@@ -22,7 +22,7 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
     const int64_t b = row / p.length, at = row * p.dim;
     T mean = 0, power = 0;
     for (int64_t i = 0; i < p.dim; ++i) {
-      const T gated = (p.h ? p.h[at + i] : T(0)) + (p.gate ? p.gate[b * p.dim + i] * Branch(p, at, i) : T(0));
+      const T gated = (p.h ? p.h[at + i] : T(0)) + (p.gate ? p.gate[b * p.gate_stride + i] * Branch(p, at, i) : T(0));
       if (p.gated) p.gated[at + i] = gated;
       r[i] = gated * (p.keep ? p.keep[b] : T(1)) + (p.residual ? p.residual[at + i] : T(0));
       mean += r[i] / T(p.dim);
@@ -36,7 +36,7 @@ void AddNormModulate(const AddNormModulateParams<T>& p) {
       const T n = (r[i] - mean) * rstd * (p.weight ? p.weight[i] : T(1)) + (p.bias ? p.bias[i] : T(0));
       if (p.new_residual) p.new_residual[at + i] = r[i];
       if (p.normalized) p.normalized[at + i] = n;
-      p.modulated[at + i] = n * (T(1) + (p.scale ? p.scale[b * p.dim + i] : T(0))) + (p.shift ? p.shift[b * p.dim + i] : T(0));
+      p.modulated[at + i] = n * (T(1) + (p.scale ? p.scale[b * p.scale_stride + i] : T(0))) + (p.shift ? p.shift[b * p.shift_stride + i] : T(0));
     }
   }
 }
@@ -82,7 +82,7 @@ template <typename T>
 void GateAdd(const GateAddParams<T>& p) {
   for (int64_t row = 0; row < p.batch * p.length; ++row)
     for (int64_t i = 0; i < p.dim; ++i)
-      p.out[row * p.dim + i] = p.n[row * p.dim + i] + p.gate[row / p.length * p.dim + i] * Branch(p, row * p.dim, i);
+      p.out[row * p.dim + i] = p.n[row * p.dim + i] + p.gate[row / p.length * p.gate_stride + i] * Branch(p, row * p.dim, i);
 }
 
 template <typename T>

@@ -71,7 +71,7 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i);
         Lanes x = Or(p.h, at + i, count, 0.0f);
-        if (p.gate) x = Gated(x, p.gate + b * p.dim + i, Branch(p, at, i, count), count);
+        if (p.gate) x = Gated(x, p.gate + b * p.gate_stride + i, Branch(p, at, i, count), count);
         if (p.gated) StoreSome(p.gated + at + i, x, count);
         x *= keep;
         if (p.residual) x += LoadSome(p.residual + at + i, count);
@@ -100,8 +100,8 @@ void AddNormModulate(const AddNormModulateParams<float>& p, const Workers& worke
         if (p.weight) n *= LoadSome(p.weight + i, count);
         if (p.bias) n += LoadSome(p.bias + i, count);
         if (p.normalized) StoreSome(p.normalized + at + i, n, count);
-        if (p.scale) n *= 1.0f + LoadSome(p.scale + b * p.dim + i, count);
-        if (p.shift) n += LoadSome(p.shift + b * p.dim + i, count);
+        if (p.scale) n *= 1.0f + LoadSome(p.scale + b * p.scale_stride + i, count);
+        if (p.shift) n += LoadSome(p.shift + b * p.shift_stride + i, count);
         StoreSome(p.modulated + at + i, n, count);
       }
     }
@@ -175,7 +175,7 @@ void AddNormModulateGrad(const AddNormModulateGradParams<float>& p, const Worker
 void GateAdd(const GateAddParams<float>& p, const Workers& workers) {
   const RowTasks tasks(p.batch, p.length);
   workers.run(tasks.count, [&](int64_t task) {
-    const float* gate = p.gate + tasks.Sample(task) * p.dim;
+    const float* gate = p.gate + tasks.Sample(task) * p.gate_stride;
     for (int64_t row = tasks.First(task); row < tasks.Last(task); ++row)
       for (int64_t i = 0; i < p.dim; i += kLanes) {
         const int64_t count = std::min(kLanes, p.dim - i), at = row * p.dim;

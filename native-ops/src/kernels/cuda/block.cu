@@ -118,9 +118,9 @@ __global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int
   const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
   const int first = blockIdx.y * rows, last = min(int(p.length), first + rows);
   const bool inside = channel < dim;
-  const int64_t sample = int64_t(b) * dim + channel;
+  const auto of_sample = [&](const T* base, int64_t stride) { return Piece<T, V>(base, b * stride + channel, inside); };
   const Piece<float, V> weight(p.weight, channel, inside), bias(p.bias, channel, inside);
-  const Piece<T, V> gate(p.gate, sample, inside), scale(p.scale, sample, inside), shift(p.shift, sample, inside);
+  const Piece<T, V> gate = of_sample(p.gate, p.gate_stride), scale = of_sample(p.scale, p.scale_stride), shift = of_sample(p.shift, p.shift_stride);
   const float keep = p.keep ? p.keep[b] : 1.0f;
   for (int start = first; start < last; start += blockDim.y) {
     const int l = start + threadIdx.y;
@@ -237,7 +237,7 @@ __global__ void Gate(GateAddParams<T> p) {
   float n[V], gate[V], y[V];
   Load<V>(p.n + at, n);
   Load<V>(p.y + at, y);
-  Load<V>(p.gate + row / p.length * p.dim + channel, gate);
+  Load<V>(p.gate + row / p.length * p.gate_stride + channel, gate);
 #pragma unroll
   for (int i = 0; i < V; ++i) n[i] += gate[i] * y[i];
   if (p.y_bias) {
@@ -320,13 +320,22 @@ cudaError_t Run(const GateAddGradParams<T>& p, const Device& device) {
   return cudaGetLastError();
 }
 
+// Whether what belongs to a sample can be read V channels at a time: in a norm it may be columns of wider rows.
+template <int V, typename P>
+bool ReadsWhole(const P&) { return true; }
+template <int V, typename T>
+bool ReadsWhole(const AddNormModulateParams<T>& p) {
+  constexpr int kBytes = std::min(16, Piece<T, V>::kBytes);
+  return IsWhole<kBytes>(p.shift, p.shift_stride) && IsWhole<kBytes>(p.scale, p.scale_stride) && IsWhole<kBytes>(p.gate, p.gate_stride);
+}
+
 template <typename T, template <typename> typename P>
 cudaError_t Dispatch(const P<T>& p, const Device& device) {
   if constexpr (sizeof(T) == 2 && std::is_same_v<P<T>, AddNormModulateParams<T>>) {
     const bool few = p.batch * p.length * (p.dim / kChannelsOfFew) <= int64_t(device.processors) * kResidentNormOfFew;
-    if (few && p.dim % (kChannelsOfFew * kWarp) == 0) return Run<T, kChannelsOfFew>(p, device);
+    if (few && p.dim % (kChannelsOfFew * kWarp) == 0 && ReadsWhole<kChannelsOfFew>(p)) return Run<T, kChannelsOfFew>(p, device);
   }
-  const int V = p.dim % kChannels == 0 ? kChannels : 1;
+  const int V = p.dim % kChannels == 0 && ReadsWhole<kChannels>(p) ? kChannels : 1;
   if (V == kChannels && p.dim <= kMost<kChannels> * kChannels) return Run<T, kChannels>(p, device);
   if (p.dim <= kMost<1>) return Run<T, 1>(p, device);
   return cudaErrorInvalidValue;
@@ -340,7 +349,8 @@ template <typename T>
 cudaError_t AddNormModulateGrad(const AddNormModulateGradParams<T>& p, const Device& device) { return Dispatch<T>(p, device); }
 template <typename T>
 cudaError_t GateAdd(const GateAddParams<T>& p, const Device& device) {
-  return p.dim % kVector<T> == 0 ? Run<T, kVector<T>>(p, device) : Run<T, 1>(p, device);
+  const bool whole = p.dim % kVector<T> == 0 && IsWhole(p.gate, p.gate_stride);
+  return whole ? Run<T, kVector<T>>(p, device) : Run<T, 1>(p, device);
 }
 template <typename T>
 cudaError_t GateAddGrad(const GateAddGradParams<T>& p, const Device& device) { return Dispatch<T>(p, device); }
