@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Binding, DeviceTensor, NativeBinding, NativeRuntime, Session } from './binding.ts'
 import { isNativeError } from './binding.ts'
 
@@ -30,17 +31,37 @@ function abortableRuntime(raw: RawRuntime): NativeRuntime {
   const create = raw.createSession.bind(raw)
   return Object.assign(raw, {
     async createSession(...args: Parameters<typeof create>) {
-      return abortableSession(await create(...args).catch(rethrow))
+      const isRecorded = raw.device === 'cuda' && args[1]?.cudaGraph === true
+      return abortableSession(await create(...args).catch(rethrow), isRecorded ? awake : (run) => run)
     },
   })
 }
 
-function abortableSession(raw: RawSession): Session {
+type Waiting = (run: Promise<void>) => Promise<void>
+
+function abortableSession(raw: RawSession, waiting: Waiting): Session {
   const create = raw.createBinding.bind(raw)
-  return Object.assign(raw, { createBinding: () => abortableBinding(create()) })
+  return Object.assign(raw, { createBinding: () => abortableBinding(create(), waiting) })
 }
 
-function abortableBinding(raw: RawBinding): Binding {
+const awakeMs = 3
+
+/**
+ * A run of a recorded graph may take less than two milliseconds, and the next one waits for it: for so long JavaScript's thread does not fall asleep, for
+ * waking it would take a fiftieth of that. Everything else on it goes on meanwhile.
+ */
+async function awake(run: Promise<void>): Promise<void> {
+  let isPending = true
+  const ends = () => {
+    isPending = false
+  }
+  run.then(ends, ends)
+  const until = performance.now() + awakeMs
+  while (isPending && performance.now() < until) await setImmediate()
+  await run
+}
+
+function abortableBinding(raw: RawBinding, waiting: Waiting): Binding {
   const start = raw.run.bind(raw)
   return Object.assign(raw, {
     async run(signal?: AbortSignal) {
@@ -50,7 +71,7 @@ function abortableBinding(raw: RawBinding): Binding {
       }
       signal?.addEventListener('abort', cancel, { once: true })
       try {
-        await start()
+        await waiting(start())
       } catch (error) {
         if (isNativeError(error, 'Aborted')) signal?.throwIfAborted()
         rethrow(error)
