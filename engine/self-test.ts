@@ -3,6 +3,7 @@ import { addNormModulate, attention, gateAdd, scanConv, selectiveScan } from './
 import { GraphBuilder } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import { wideOf, type ConstantData, type DType, type Shape, type Value } from './graph/value.ts'
+import { project } from './nn/linear.ts'
 import { normal, uniform } from './random/philox.ts'
 import { relativeError } from './relative-error.ts'
 import { decode, encode } from './runtime/elements.ts'
@@ -46,7 +47,12 @@ const order = (length: number, stride: number) => Int32Array.from({ length }, (_
 function scanCase(
   name: string,
   { batch, length, dim, state }: { batch: number; length: number; dim: number; state: number },
-  { segment = 0, bc = null, drawn = null }: { segment?: number; bc?: readonly number[] | null; drawn?: readonly number[] | null } = {},
+  {
+    segment = 0,
+    bc = null,
+    drawn = null,
+    rank = 0,
+  }: { segment?: number; bc?: readonly number[] | null; drawn?: readonly number[] | null; rank?: number } = {},
 ): Case {
   const tokens = [batch, length, dim]
   const states = [batch, length, state]
@@ -54,7 +60,9 @@ function scanCase(
     operation: `SelectiveScan ${name}`,
     operands: {
       u: { shape: tokens },
-      delta: { shape: tokens, low: -4, high: 1 },
+      ...(rank
+        ? { low: { shape: [batch, length, rank] }, weight: { shape: [dim, rank], low: -0.3, high: 0.1 } }
+        : { delta: { shape: tokens, low: -4, high: 1 } }),
       A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
@@ -62,13 +70,13 @@ function scanCase(
       deltaBias: { shape: [dim], wide: true },
     },
     drawn: drawn !== null,
-    build: (g, { u, delta, A, B, C, rows, D, z, deltaBias }) => {
+    build: (g, { u, delta, low, weight, A, B, C, rows, D, z, deltaBias }) => {
       const [rowsB, rowsC] = bc ? columns(g, rows!, bc, state) : []
       return selectiveScan(
         g,
         {
           u: u!,
-          delta: delta!,
+          delta: delta ?? project(g, low!, weight!),
           A: A!,
           B: B ?? rowsB!,
           C: C ?? rowsC!,
@@ -227,6 +235,10 @@ const cases: readonly Case[] = [
   scanCase('gated by columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0], drawn: [128, 0] }),
   scanCase('gated by columns, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { drawn: [1280, 0] }),
   scanCase('gated by columns of uneven width', { batch: 2, length: 80, dim: 128, state: 16 }, { drawn: [8, 16] }),
+  scanCase('that makes its steps', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 80, drawn: [128, 0] }),
+  scanCase('that makes its steps, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { rank: 16, drawn: [1280, 0] }),
+  scanCase('that makes steps of odd rank', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 11, drawn: [128, 0] }),
+  scanCase('that makes steps of odd rank, of few states', { batch: 2, length: 45, dim: 33, state: 3 }, { rank: 3, drawn: [33, 1] }),
   scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { drawn: [33, 1] }),
   normCase('rms, all of it', 'rms', [3, 70, 768], { whole: true }),
   normCase('layer, all of it', 'layer', [3, 70, 96], { whole: true }),

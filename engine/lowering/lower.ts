@@ -1,7 +1,9 @@
 import { ShapeError } from '../graph/shape.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbGates } from './absorb-gates.ts'
+import { absorbSteps } from './absorb-steps.ts'
 import { absorbSums } from './absorb-sums.ts'
+import { addBiases } from './add-biases.ts'
 import { Emitter } from './emitter.ts'
 import { joinHalves } from './join-halves.ts'
 import { keepAxes } from './keep-axes.ts'
@@ -51,9 +53,10 @@ export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (
   if (form === 'portable') return needed(g.nodes)
   const fixed = new Set([...outputValues, ...given])
   const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
-  const summed = absorbSums(needed(inPlace).nodes, outputValues)
+  const stepped = absorbSteps(needed(inPlace).nodes, outputValues)
+  const summed = absorbSums(needed(stepped).nodes, outputValues)
   const gated = absorbGates(needed(summed).nodes, outputValues)
-  return needed(keepAxes(needed(gated).nodes, g))
+  return needed(addBiases(keepAxes(needed(gated).nodes, g), g))
 }
 
 function neededNodes(nodes: readonly Node[], outputs: ReadonlySet<Value>, given: ReadonlySet<Value>): ReturnType<typeof loweredNodes> {

@@ -44,7 +44,10 @@ struct SelectiveScanParams {
   int64_t bc_stride, z_stride;  // state and dim, or more where they are columns of wider rows
   bool delta_softplus;
   const T* u;                  // [batch, length, dim] scan order
-  const T* delta;              // [batch, length, dim] scan order, before bias and softplus
+  const T* delta;              // [batch, length, dim] scan order, before bias and softplus; or null: made of `low`
+  const T* low;                // [batch, length, rank] scan order
+  const T* delta_weight;       // [dim, rank]: delta = low times delta_weight transposed
+  int64_t rank;
   const Wide<T>* a;                  // [dim, state]
   const T* b;                  // [batch, length, state] scan order, a position's numbers together, the next one's bc_stride behind them
   const T* c;                  // same

@@ -79,10 +79,16 @@ template <typename B, typename T>
 struct SelectiveScanOp {
   using Backend = B;
   static constexpr const char* kName = "SelectiveScan";
-  static Slots Inputs() {
+  // Of a scan and of its gradient.
+  static Slots InputsOfBoth() {
     return {Required(),           Required(), Required(Element::kWide), Required(),
             Required(),           Optional(Element::kWide), Optional(), Optional(Element::kWide),
             Optional(Element::kInt32)};
+  }
+  static Slots Inputs() {
+    Slots slots = InputsOfBoth();
+    slots.push_back(Optional());
+    return slots;
   }
   static Slots Outputs() { return {Required(), Optional()}; }
 
@@ -104,7 +110,6 @@ struct SelectiveScanOp {
     p.batch = u[0], p.length = u[1], p.dim = u[2], p.state = a[1];
     p.segment = SegmentOf(segment, p.length), p.chunk = chunk, p.delta_softplus = delta_softplus;
     p.u = call.In<T>(0);
-    p.delta = call.In<T>(1, "delta", u);
     p.a = call.In<Wide<T>>(2, "A", {p.dim, p.state});
     const Dims states = {p.batch, p.length, p.state};
     const auto b = In<T>(call, 3, "B", states, b_column), c = In<T>(call, 4, "C", states, c_column);
@@ -121,8 +126,17 @@ struct SelectiveScanOp {
   // Chunks and states are one axis: with as many states as positions in a chunk a gradient can be written over them.
   Dims Borders(const SelectiveScanParams<T>& p) const { return {p.batch, (p.length + chunk - 1) / chunk * p.state, p.dim}; }
 
+  // Where deltaWeight is given, delta is what the time steps are a product of with it.
   void Run(const Call& call) const {
     auto p = Prepare(call);
+    if (call.In<T>(9)) {
+      if (Backend::kOnHost) Refuse("SelectiveScan: deltaWeight is for GPUs; give the product as delta.");
+      p.rank = call.Sizes(9, "deltaWeight", 2)[1];
+      p.delta_weight = call.In<T>(9, "deltaWeight", {p.dim, p.rank});
+      p.low = call.In<T>(1, "delta", {p.batch, p.length, p.rank});
+    } else {
+      p.delta = call.In<T>(1, "delta", {p.batch, p.length, p.dim});
+    }
     p.y = call.Out<T>(0, {p.batch, p.length, p.dim});
     p.borders = call.Out<T>(1, Borders(p));
     Backend::SelectiveScan(p, call);
@@ -136,7 +150,7 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
   // dDelta over delta, dz over z, du over borders.
   static constexpr Shared kMayOverwrite[] = {{1, 1}, {6, 6}, {9, 0}};
   static Slots Inputs() {
-    Slots slots = SelectiveScanOp<Backend, T>::Inputs();
+    Slots slots = SelectiveScanOp<Backend, T>::InputsOfBoth();
     slots.push_back(Required());
     slots.push_back(Required());
     return slots;
@@ -158,6 +172,7 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
     SelectiveScanGradParams<T> g = {};
     SelectiveScanParams<T>& p = g.forward;
     p = this->Prepare(call);
+    p.delta = call.In<T>(1, "delta", {p.batch, p.length, p.dim});
     if (p.z_stride != p.dim) Refuse("SelectiveScanGrad: z is a column of wider rows; only a scan without a gradient can read it there.");
     const Dims tokens = {p.batch, p.length, p.dim}, states = {p.batch, p.length, p.state};
     p.borders = const_cast<T*>(call.In<T>(9, "borders", this->Borders(p)));

@@ -3,6 +3,7 @@
 
 #include "selective_scan.cuh"
 #include "selective_scan_meeting.cuh"
+#include "selective_scan_steps.cuh"
 
 namespace zigma::cuda {
 namespace {
@@ -20,12 +21,14 @@ struct alignas(16) Room {
   T states[States<T, N>::kSize];
 };
 
-// A warp's way through its span, from the state h, which becomes the one at its end.
+// A warp's way through its span, from the state h, which `enter` makes while the first rows are on their way, and which becomes the one at its end.
 // kStates: nothing comes of it but that state, and the sum of the span's time steps, or -1 where the state starts anew inside; else the results.
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
 // long as those of the other tokens.
-template <typename T, int N, bool kStates, bool kUsual>
-__device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N>& room) {
+// kHeld: its time steps lie in shared memory, `held`.
+template <typename T, int N, bool kStates, bool kUsual, bool kHeld = false, typename Enter>
+__device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N>& room, const Enter& enter,
+                            T* held = nullptr) {
   using Rows = Tile<T, kTile>;
   using States = States<T, N>;
   auto& projection = room.projection;
@@ -67,7 +70,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
     unsigned rows[Rows::kEach];
     Rows::Offsets(rows, [&](int row) { return unsigned(kUsual ? first + row : min(first + row, at.last - 1)) * unsigned(dim); });
     Rows{to[0]}.Fetch(p.u + at.sequence, rows, columns);
-    Rows{to[1]}.Fetch(p.delta + at.sequence, rows, columns);
+    if (!kHeld) Rows{to[1]}.Fetch(p.delta + at.sequence, rows, columns);
     if (has_z) {
 #pragma unroll
       for (int i = 0; i < Rows::kEach; ++i) rows[i] = kUsual ? token[i] * z_times : token[i] / unsigned(dim) * unsigned(p.z_stride);
@@ -82,8 +85,10 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
     sum = -1.0f, next_start += segment;
   };
 
-  look(at.first), to_tokens(tokens), look(at.first + kTile);
-  fetch(at.first, tokens, tile[0]);
+  const int begin = kUsual ? min(at.first, length - kTile) : at.first;  // a span may be empty
+  look(begin), to_tokens(tokens), look(begin + kTile);
+  fetch(begin, tokens, tile[0]);
+  enter();
   const bool even = kUsual || segment % kTile == 0;  // then a state starts anew at the beginning of a tile only
   for (int first = at.first, turn = 0; first < at.last; first += kTile, turn ^= 1) {
     bc.Put(projection[turn]);
@@ -105,7 +110,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
       border += state * dim, next_border += chunk;
     }
 
-    const Rows u_rows{tile[turn][0]}, delta_rows{tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
+    const Rows u_rows{tile[turn][0]}, delta_rows{kHeld ? held + (first - at.first) * kWarp : tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
     float delta[kTile], u[kTile], gate[kTile];
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
@@ -148,6 +153,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
 #pragma unroll
     for (int i = 0; i < Rows::kEach; ++i) tokens[i] = next_tokens[i];
   }
+  __pipeline_wait_prior(0);  // what an empty span fetched
 }
 
 // The states at the ends of all spans but the last, from zero. Of the first one that is the true state: where `finishes`, it is done with here.
@@ -158,8 +164,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
   const Place at = PlaceOf<kUsual>(p, span, blockIdx.y, shorter);
   float h[N] = {}, sum;
-  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, at, z_times, h, sum, room);
-  else Walk<T, N, true, kUsual>(p, at, z_times, h, sum, room);
+  const auto from_zero = [] {};
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, at, z_times, h, sum, room, from_zero);
+  else Walk<T, N, true, kUsual>(p, at, z_times, h, sum, room, from_zero);
   Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(p.dim), h, sum, ends, steps);
 }
 
@@ -171,35 +178,54 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const int nth = blockIdx.y + done, cuts = gridDim.y + done - 1;
   const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
   float h[N], sum;
+  Walk<T, N, false, kUsual>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp], [&] {
 #pragma unroll
-  for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] : 0.0f;
-  Walk<T, N, false, kUsual>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp]);
+    for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] : 0.0f;
+  });
 }
 
-// All of it at once, where spans are short: their states are carried over the cuts by blocks that wait for each other.
-template <typename T, int N>
+// All of it at once, where spans are short: their states are carried over the cuts by blocks that wait for each other. kMakes: a warp makes the time steps of
+// its span first, of kStepTile positions at most.
+template <typename T, int N, bool kMakes>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeWalk(SelectiveScanParams<T> p, int span, unsigned z_times, Meetings meetings) {
   __shared__ Room<T, N> rooms[kBlockWarps];
   __shared__ Meeting<N> meeting;
+  __shared__ __align__(16) T steps[kMakes ? kBlockWarps : 1][kMakes ? kStepTile * kWarp : 1];
   const int warp = threadIdx.x / kWarp;
   const Place at = PlaceIn<true>(p, blockIdx.x, span, blockIdx.y * kBlockWarps + warp);
-  const bool there = at.first < at.last;
-  float h[N] = {}, sum = 0;
-  if (there) Walk<T, N, true, true>(p, at, z_times, h, sum, rooms[warp]);
-  Meet(meeting, meetings, p.a + int64_t(at.e) * N, h, sum);
-  if (there) Walk<T, N, false, true>(p, at, z_times, h, sum, rooms[warp]);
+  T* const held = steps[kMakes ? warp : 0];
+  if constexpr (kMakes) {
+    static_assert(sizeof(StepRows<T>) <= sizeof(Room<T, N>));
+    __shared__ __align__(16) StepRows<T> weight;
+    MakeSteps(p, at, at.first, reinterpret_cast<StepRows<T>&>(rooms[warp]), weight,
+              [&](int row, int channel, uint32_t pair) { *reinterpret_cast<uint32_t*>(held + row * kWarp + channel) = pair; });
+  }
+  float h[N] = {}, passed, sum;
+  Walk<T, N, true, true, kMakes>(p, at, z_times, h, passed, rooms[warp], [] {}, held);
+  __syncwarp();
+  Walk<T, N, false, true, kMakes>(p, at, z_times, h, sum, rooms[warp], [&] { Meet(meeting, meetings, p.a + int64_t(at.e) * N, h, passed); }, held);
   meetings.Leave();
 }
 
 template <typename T, int N>
-cudaError_t Run(const SelectiveScanParams<T>& p, const Device& device) {
+cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
   // Where spans are few, one more of them that is done early makes all shorter; where they are many, that is little, and the first pass waits for it.
   constexpr int kFew = 8;
   const Spans even(p.batch, p.length, p.dim, device.processors);
+  const bool meets = sizeof(T) == 2 && N <= 16 && even.meeting > 0 && IsUsual<N>(p);
+  const bool makes = meets && N == 16 && p.low && even.span <= kStepTile && HasWholeSteps(p, device);
+  if (p.low && !makes) {
+    T* const steps = device.Scratch<T>(size_t(p.batch) * p.length * p.dim);
+    RunSteps(p, steps, device);
+    p.delta = steps;
+  }
   if constexpr (sizeof(T) == 2 && N <= 16) {
-    if (even.meeting > 0 && IsUsual<N>(p)) {
+    if (meets) {
       const dim3 grid = even.MeetingGrid(p.batch);
-      WholeWalk<T, N><<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, even.span, unsigned(p.z_stride / p.dim), Meetings::Of<N>(grid, device));
+      auto walk = WholeWalk<T, N, false>;
+      if constexpr (N == 16)
+        if (makes) walk = WholeWalk<T, N, true>;
+      walk<<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, even.span, unsigned(p.z_stride / p.dim), Meetings::Of<N>(grid, device));
       return cudaGetLastError();
     }
   }

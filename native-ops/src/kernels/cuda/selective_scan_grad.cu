@@ -180,7 +180,7 @@ struct Room {
 // left out. A segment's start needs no attention then: the state at its border is zero.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
-    Backward(SelectiveScanGradParams<T> g, int span, const float* incoming, float* shares, float* sums) {
+    Backward(SelectiveScanGradParams<T> g, int span, int pieces, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
   constexpr bool kTensorCores = kOnTensorCores<T, N>;
@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const int64_t part = int64_t(at.b) * gridDim.y + blockIdx.y;
   const float counts = kUsual || at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
 #pragma unroll
-  for (int n = 0; n < N; ++n) dh[n] = at.last < length ? counts * incoming[((part - at.b) * N + n) * dim + at.e] : 0.0f;
+  for (int n = 0; n < N; ++n) dh[n] = at.last < length ? counts * incoming[((part - at.b) * pieces * N + n) * dim + at.e] : 0.0f;
   const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
   const int64_t chunks = (p.length + chunk - 1) / chunk;
 
@@ -458,18 +458,21 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const Spans spans(p.batch, p.length, p.dim, device.processors, WalkedAlone(p));
   const dim3 grid = spans.Grid(p.batch, spans.count), block(kBlockWarps * kWarp);
   const int parts = int(p.batch) * spans.count, cuts = spans.count - 1;
-  float* incoming = nullptr;  // at the cuts
+  float* incoming = nullptr;  // [batch, cuts, pieces, N, dim], of which the first piece's count: what reaches the end of the span in front of a cut
+  int pieces = 1;
   if (cuts > 0) {
-    incoming = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
-    const bool usual = IsUsual<N>(p);
-    if (sizeof(T) == 2 && usual && spans.meeting > 0) {
+    const bool usual = IsUsual<N>(p), meets = sizeof(T) == 2 && usual && spans.meeting > 0;
+    pieces = meets ? 1 : PiecesOf(spans.span);
+    const int all = cuts * pieces;
+    incoming = device.Scratch<float>(size_t(p.batch) * all * N * p.dim);
+    if (meets) {
       const dim3 whole = spans.MeetingGrid(p.batch);
       WholeReach<T, N><<<whole, block, 0, device.stream>>>(g, spans.span, cuts, Meetings::Of<N>(whole, device), incoming);
     } else {
-      float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
+      float* steps = device.Scratch<float>(size_t(p.batch) * all * p.dim);
       const auto reaching = usual ? Reaching<T, N, true> : Reaching<T, N, false>;
-      reaching<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(g, spans.span, incoming, steps);
-      Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, cuts, int(p.state), int(p.dim), -1);
+      reaching<<<spans.Grid(p.batch, all), block, 0, device.stream>>>(g, spans.span / pieces, pieces, incoming, steps);
+      Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, all, int(p.state), int(p.dim), -1);
     }
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
@@ -480,7 +483,7 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   if (allowed != cudaSuccess) return allowed;
   const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz;
   const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
-  kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, incoming, shares, sums);
+  kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, pieces, incoming, shares, sums);
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);
   AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, spans.block_tiles, row_blocks, sums, parts);
   return cudaGetLastError();

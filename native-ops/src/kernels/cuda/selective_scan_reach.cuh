@@ -85,13 +85,22 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
       sum = starts || sum < 0.0f ? -1.0f : sum + delta[t];
     }
   }
+  __pipeline_wait_prior(0);  // a piece may be empty
 }
 
-// What reaches the position before each span but the first when nothing reaches its end.
+// Into how many equal pieces a span is cut on this way: blocks of whole spans, one less than there are, leave places of the chip empty.
+inline int PiecesOf(int span) {
+  constexpr int kMost = 8, kLeast = 64;  // pieces; positions of one
+  int pieces = 1;
+  while (pieces < kMost && span % (2 * pieces * kChunk) == 0 && span >= 2 * pieces * kLeast) pieces *= 2;
+  return pieces;
+}
+
+// What reaches the position before each piece of each span but the first when nothing reaches the piece's end. `piece`: its positions.
 template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int span, float* ends, float* steps) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Reaching(SelectiveScanGradParams<T> g, int piece, int pieces, float* ends, float* steps) {
   __shared__ ReachRoom<T, N> rooms[kBlockWarps];
-  const Place at = PlaceOf<kUsual>(g.forward, span, blockIdx.y + 1);
+  const Place at = PlaceOf<kUsual>(g.forward, piece, blockIdx.y + pieces);
   float dh[N] = {}, sum;
   Reach<T, N, kUsual>(g, at, dh, sum, rooms[threadIdx.x / kWarp]);
   Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(g.forward.dim), dh, sum, ends, steps);
