@@ -13,11 +13,12 @@ constexpr int kTile = 8;  // positions that are fetched ahead and whose steps an
 template <typename T, int N>
 using States = Tile<T, (N < 16 ? N : 16)>;
 
-// What a warp has in shared memory.
-template <typename T, int N>
+// What a warp has in shared memory. kHeld: its time steps lie elsewhere.
+template <typename T, int N, bool kHeld = false>
 struct alignas(16) Room {
+  static constexpr int kZ = kHeld ? 1 : 2;  // of a tile: u, time steps, z
   float projection[2][kTile * 2 * N];
-  T tile[2][3][Tile<T, kTile>::kSize];
+  T tile[2][kZ + 1][Tile<T, kTile>::kSize];
   T states[States<T, N>::kSize];
 };
 
@@ -25,10 +26,10 @@ struct alignas(16) Room {
 // kStates: nothing comes of it but that state, and the sum of the span's time steps, or -1 where the state starts anew inside; else the results.
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
 // long as those of the other tokens.
-// kHeld: its time steps lie in shared memory, `held`.
-template <typename T, int N, bool kStates, bool kUsual, bool kHeld = false, typename Enter>
-__device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N>& room, const Enter& enter,
-                            T* held = nullptr) {
+// kHeld: its time steps, softplus and all, are in `held`, [positions, 32].
+template <typename T, int N, bool kStates, bool kUsual, bool kHeld, typename Enter>
+__device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N, kHeld>& room, const Enter& enter,
+                            const float* held = nullptr) {
   using Rows = Tile<T, kTile>;
   using States = States<T, N>;
   auto& projection = room.projection;
@@ -74,7 +75,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
     if (has_z) {
 #pragma unroll
       for (int i = 0; i < Rows::kEach; ++i) rows[i] = kUsual ? token[i] * z_times : token[i] / unsigned(dim) * unsigned(p.z_stride);
-      Rows{to[kStates ? 0 : 2]}.Fetch(p.z + z_sequence, rows, z_columns);
+      Rows{to[kStates ? 0 : room.kZ]}.Fetch(p.z + z_sequence, rows, z_columns);
     }
     __pipeline_commit();
   };
@@ -110,13 +111,17 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
       border += state * dim, next_border += chunk;
     }
 
-    const Rows u_rows{tile[turn][0]}, delta_rows{kHeld ? held + (first - at.first) * kWarp : tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : 2]};  // y takes the place of z
+    const Rows u_rows{tile[turn][0]}, delta_rows{tile[turn][1]}, y_rows{tile[turn][kStates ? 0 : room.kZ]};  // y takes the place of z
     float delta[kTile], u[kTile], gate[kTile];
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      const float raw = delta_rows(t) + bias;
       u[t] = u_rows(t);
-      delta[t] = softplus ? Softplus<T>(raw) : raw;
+      if constexpr (kHeld) {
+        delta[t] = held[(first - at.first + t) * kWarp + at.lane];
+      } else {
+        const float raw = delta_rows(t) + bias;
+        delta[t] = softplus ? Softplus<T>(raw) : raw;
+      }
       const float z = has_z ? y_rows(t) : 0.0f;
       gate[t] = has_z ? z * Sigmoid(z) : 1.0f;
     }
@@ -165,8 +170,8 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const Place at = PlaceOf<kUsual>(p, span, blockIdx.y, shorter);
   float h[N] = {}, sum;
   const auto from_zero = [] {};
-  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual>(p, at, z_times, h, sum, room, from_zero);
-  else Walk<T, N, true, kUsual>(p, at, z_times, h, sum, room, from_zero);
+  if (finishes && blockIdx.y == 0) Walk<T, N, false, kUsual, false>(p, at, z_times, h, sum, room, from_zero);
+  else Walk<T, N, true, kUsual, false>(p, at, z_times, h, sum, room, from_zero);
   Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(p.dim), h, sum, ends, steps);
 }
 
@@ -178,7 +183,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   const int nth = blockIdx.y + done, cuts = gridDim.y + done - 1;
   const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
   float h[N], sum;
-  Walk<T, N, false, kUsual>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp], [&] {
+  Walk<T, N, false, kUsual, false>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp], [&] {
 #pragma unroll
     for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] : 0.0f;
   });
@@ -188,17 +193,20 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
 // its span first, of kStepTile positions at most.
 template <typename T, int N, bool kMakes>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeWalk(SelectiveScanParams<T> p, int span, unsigned z_times, Meetings meetings) {
-  __shared__ Room<T, N> rooms[kBlockWarps];
+  __shared__ Room<T, N, kMakes> rooms[kBlockWarps];
   __shared__ Meeting<N> meeting;
-  __shared__ __align__(16) T steps[kMakes ? kBlockWarps : 1][kMakes ? kStepTile * kWarp : 1];
+  __shared__ __align__(16) float steps[kMakes ? kBlockWarps : 1][kMakes ? kStepTile * kWarp : 1];
   const int warp = threadIdx.x / kWarp;
   const Place at = PlaceIn<true>(p, blockIdx.x, span, blockIdx.y * kBlockWarps + warp);
-  T* const held = steps[kMakes ? warp : 0];
+  float* const held = steps[kMakes ? warp : 0];
   if constexpr (kMakes) {
-    static_assert(sizeof(StepRows<T>) <= sizeof(Room<T, N>));
-    __shared__ __align__(16) StepRows<T> weight;
-    MakeSteps(p, at, at.first, reinterpret_cast<StepRows<T>&>(rooms[warp]), weight,
-              [&](int row, int channel, uint32_t pair) { *reinterpret_cast<uint32_t*>(held + row * kWarp + channel) = pair; });
+    // Its factors take places that are not needed yet.
+    static_assert(sizeof(StepRows<T>) <= sizeof(rooms[0]) && sizeof(StepRows<T>) <= sizeof(meeting.states));
+    const float* const bias = p.delta_bias ? p.delta_bias + at.columns.first : nullptr;
+    MakeSteps(p, at, at.first, reinterpret_cast<StepRows<T>&>(rooms[warp]), reinterpret_cast<StepRows<T>&>(meeting.states), [&](int row, int channel, float x, float y) {
+      const float2 raw = bias ? make_float2(x + bias[channel], y + bias[channel + 1]) : make_float2(x, y);
+      *reinterpret_cast<float2*>(held + row * kWarp + channel) = make_float2(Softplus<T>(raw.x), Softplus<T>(raw.y));
+    });
   }
   float h[N] = {}, passed, sum;
   Walk<T, N, true, true, kMakes>(p, at, z_times, h, passed, rooms[warp], [] {}, held);

@@ -35,7 +35,7 @@ struct Meetings {
 
 // Of one block, in shared memory.
 template <int N>
-struct Meeting {
+struct alignas(16) Meeting {
   float states[kBlockWarps][N][kWarp];
   float steps[kBlockWarps][kWarp];
 };

@@ -1,5 +1,4 @@
-// Time steps of a scan that are given as what they are a product of: low [batch, length, rank] times delta_weight [dim, rank], transposed. They are rounded
-// as such a product's results.
+// Time steps of a scan that are given as what they are a product of: low [batch, length, rank] times delta_weight [dim, rank], transposed.
 #pragma once
 
 #include "selective_scan.cuh"
@@ -7,7 +6,7 @@
 namespace zigma::cuda {
 
 constexpr int kStepTile = 32;  // positions and channels that a warp makes together
-constexpr int kMostRank = 96;
+constexpr int kMostRank = 80;
 
 // Whether the tensor cores can make them, and rows are whole pieces of 16 bytes.
 template <typename T>
@@ -21,7 +20,7 @@ template <typename T>
 using StepRows = T[kStepTile * kMostRank];
 
 // Those of a tile of positions from `first` on, and of a warp's channels; all warps of a block, which have the same channels, come here together, also one
-// without positions. put(position of the tile, channel of the warp, two neighboring ones): where they go.
+// without positions. put(position of the tile, channel of the warp, its step, the next channel's): where they go.
 // Of a row's 16 numbers that are multiplied at once a lane has four neighboring ones, of both factors the same.
 template <typename T, typename Put>
 __device__ inline void MakeSteps(const SelectiveScanParams<T>& p, const Place& at, int first, StepRows<T>& low, StepRows<T>& weight, const Put& put) {
@@ -57,9 +56,9 @@ __device__ inline void MakeSteps(const SelectiveScanParams<T>& p, const Place& a
       const int row = half * 16 + upper * 8 + group;
       if (row >= many) continue;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) put(row, j * 8 + quarter * 2, Pair<T>(sums[half][j][2 * upper], sums[half][j][2 * upper + 1]));
+      for (int j = 0; j < 4; ++j) put(row, j * 8 + quarter * 2, sums[half][j][2 * upper], sums[half][j][2 * upper + 1]);
     }
-  __syncwarp();
+  __syncthreads();
 }
 
 // All of them in a launch of its own: steps [batch, length, dim], as `delta` would be.
@@ -68,7 +67,7 @@ __global__ void __launch_bounds__(kWarp) WholeSteps(SelectiveScanParams<T> p, T*
   __shared__ __align__(16) StepRows<T> low, weight;
   const Place at = PlaceIn<true>(p, blockIdx.x, kStepTile, blockIdx.y);
   T* const to = steps + at.sequence + int64_t(at.first) * p.dim + at.columns.first;
-  MakeSteps(p, at, at.first, low, weight, [&](int row, int channel, uint32_t pair) { *reinterpret_cast<uint32_t*>(to + row * p.dim + channel) = pair; });
+  MakeSteps(p, at, at.first, low, weight, [&](int row, int channel, float x, float y) { *reinterpret_cast<uint32_t*>(to + row * p.dim + channel) = Pair<T>(x, y); });
 }
 
 // Of any sizes, a number a thread.
