@@ -2,6 +2,7 @@
 // capability that the environment names (ZIGMA_EMULATED_PROCESSORS, ZIGMA_EMULATED_CAPABILITY), for what is cut and chosen by them.
 #include "../ops/cuda/backend.h"
 
+#include <cstdio>
 #include <cstdlib>
 
 namespace zigma::ops {
@@ -30,8 +31,11 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
 }
 
 DeviceCall::~DeviceCall() {
-  for (int i = 0; i < 16 * device_.processors; ++i)
-    if (device_.flags[i]) std::abort();  // the next launch would not wait
+  for (int i = 0; i < 16 * device_.processors; ++i) {
+    if (!device_.flags[i]) continue;
+    std::fprintf(stderr, "%s leaves a flag raised: the next launch would not wait for it\n", op_);
+    std::abort();
+  }
   for (void* const memory : taken_) std::free(memory);
 }
 

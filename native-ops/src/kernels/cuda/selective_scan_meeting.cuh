@@ -13,6 +13,7 @@ struct Meetings {
   unsigned* gone;   // [groups]: blocks that wait for no flag any more
   unsigned* flags;  // [groups, blocks, warps]
 
+  // Spans are so many that all blocks fit on the chip, three on a multiprocessor: 12 flags and 3 counts for each are enough.
   template <int N>
   static Meetings Of(dim3 grid, const Device& device) {
     const size_t groups = size_t(grid.z) * grid.x;
@@ -23,7 +24,7 @@ struct Meetings {
   // What this warp leaves, or that of the same number in another block of the group.
   __device__ int PlaceOf(int block) const { return (Group() * gridDim.y + block) * kBlockWarps + threadIdx.x / kWarp; }
 
-  // All threads come here at last. The last block of a group takes its flags down.
+  // All threads come here at last. The last block of a group takes the flags down.
   __device__ void Leave() const {
     if (gridDim.y == 1) return;
     __syncthreads();
