@@ -461,7 +461,7 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   float* incoming = nullptr;  // [batch, cuts, pieces, N, dim], of which the first piece's count: what reaches the end of the span in front of a cut
   int pieces = 1;
   if (cuts > 0) {
-    const bool usual = IsUsual<N>(p), meets = sizeof(T) == 2 && usual && spans.meeting > 0;
+    const bool usual = IsUsual<N>(p), meets = sizeof(T) == 2 && usual && spans.meeting > 0 && FitsAtOnce(WholeReach<T, N>);
     pieces = meets ? 1 : PiecesOf(spans.span);
     const int all = cuts * pieces;
     incoming = device.Scratch<float>(size_t(p.batch) * all * N * p.dim);

@@ -1,6 +1,7 @@
 // Where short spans of a sequence meet: inside of one launch, instead of between three. A block's four warps have neighboring spans of the same 32 channels
 // and meet in shared memory; blocks leave what their spans together make from zero in device memory, raise a flag, and wait for the flags of those in
-// front of them. That ends, for blocks begin in the order of their numbers: whoever waits, those that it waits for are at work.
+// front of them. That ends, for all blocks fit on the chip at once, and begin in the order of their numbers: those that one waits for are at work
+// (docs/decisions/0009).
 #pragma once
 
 #include "selective_scan.cuh"
@@ -33,6 +34,13 @@ struct Meetings {
     gone[Group()] = 0;
   }
 };
+
+// Whether all blocks of a kernel are at work at once, as many as `Spans` counts on: three on a multiprocessor.
+template <typename Kernel>
+bool FitsAtOnce(Kernel kernel) {
+  int blocks = 0;
+  return cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, kBlockWarps * kWarp, 0) == cudaSuccess && blocks >= 3;
+}
 
 // Of one block, in shared memory.
 template <int N>
