@@ -1,6 +1,6 @@
 import { sizeOf } from '../graph/shape.ts'
 import { elementBytes, type Node, type Value } from '../graph/value.ts'
-import { readersOf } from './readers.ts'
+import { makersOf, readersOf, tokensOf } from './readers.ts'
 
 /** Where a scan has its time steps, and the weight of the product that makes them. */
 const [steps, weightPlace] = [1, 9] as const
@@ -17,10 +17,10 @@ const fewNumbers = 1024 * 1536
  */
 export function absorbSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+  const makers = makersOf(nodes)
   const absorbed = new Set<Node>()
   const soleMaker = (value: Value, op: string): Node | null => {
-    const node = producer.get(value)
+    const node = makers.get(value)
     return node?.op === op && readers.get(value)?.length === 1 && !outputs.has(value) ? node : null
   }
   const rewritten = nodes.map((node) => {
@@ -30,9 +30,8 @@ export function absorbSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>)
     const product = shown && soleMaker(shown.inputs[0]!, 'Gemm')
     if (!product || product.inputs.length > 2 || product.attributes.transA === 1 || product.attributes.transB !== 1) return node
     const [rows, weight] = product.inputs as [Value, Value]
-    const tokens = producer.get(rows)?.op === 'Reshape' ? producer.get(rows)!.inputs[0]! : null
-    const [b, l] = u!.shape
-    if (tokens?.shape.length !== 3 || tokens.shape[0] !== b || tokens.shape[1] !== l || tokens.shape[2] !== rows.shape[1]) return node
+    const tokens = tokensOf(rows, makers)
+    if (tokens?.shape[0] !== u!.shape[0] || tokens?.shape[1] !== u!.shape[1]) return node
     absorbed.add(shown).add(product)
     const inputs = Array.from({ length: weightPlace + 1 }, (_, i) =>
       i === steps ? tokens : i === weightPlace ? weight : (node.inputs[i] ?? null),

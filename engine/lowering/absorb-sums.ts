@@ -1,6 +1,6 @@
 import { sameShape } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
-import { readersOf } from './readers.ts'
+import { makersOf, readersOf } from './readers.ts'
 
 /** Operations that add a second gradient to one they are given: where that is, and where the second goes. */
 const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
@@ -14,12 +14,12 @@ const taking: Readonly<Record<string, { gradient: number; more: number }>> = {
  */
 export function absorbSums(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+  const makers = makersOf(nodes)
   const absorbed = new Set<Node>()
   const rewritten = nodes.map((node) => {
     const place = taking[node.op]
     const sum = place && node.inputs[place.gradient]
-    const add = sum && producer.get(sum)
+    const add = sum && makers.get(sum)
     if (!place || add?.op !== 'Add' || readers.get(sum!)?.length !== 1 || outputs.has(sum!)) return node
     const [a, b] = add.inputs
     if (!a || !b || !sameShape(a.shape, b.shape)) return node

@@ -1,4 +1,5 @@
 import type { Node } from '../graph/value.ts'
+import { makersOf } from './readers.ts'
 
 /**
  * The order in which ONNX Runtime runs nodes that are listed as `nodes`: back from what nobody reads, at every node the input that was listed last
@@ -6,7 +7,7 @@ import type { Node } from '../graph/value.ts'
  */
 export function executionOrder(nodes: readonly Node[]): Node[] {
   const place = new Map(nodes.map((node, i) => [node, i]))
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+  const makers = makersOf(nodes)
   const read = new Set(nodes.flatMap(({ inputs }) => inputs))
   const order: Node[] = []
   const visited = new Set<Node>()
@@ -20,7 +21,7 @@ export function executionOrder(nodes: readonly Node[]): Node[] {
     if (visited.has(node)) continue
     visited.add(node)
     stack.push({ node, leave: true })
-    const before = new Set(node.inputs.flatMap((input) => (input ? (producer.get(input) ?? []) : [])))
+    const before = new Set(node.inputs.flatMap((input) => (input ? (makers.get(input) ?? []) : [])))
     for (const one of [...before].sort((a, b) => place.get(a)! - place.get(b)!))
       if (!visited.has(one)) stack.push({ node: one, leave: false })
   }

@@ -1,5 +1,6 @@
 import { GraphBuilder } from '../graph/graph-builder.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
+import { makersOf, tokensOf } from './readers.ts'
 
 /**
  * A product of rows [B*L, K] that are a view of tokens [B, L, K] makes tokens too, and its result is a view of them. ONNX Runtime lets a result take over
@@ -7,9 +8,9 @@ import type { Graph, Node, Value } from '../graph/value.ts'
  * be written so, in training those that give the gradients of tokens. The nodes in their order.
  */
 export function keepAxes(nodes: readonly Node[], g: Graph): Node[] {
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+  const makers = makersOf(nodes)
   return nodes.flatMap((node) => {
-    const tokens = node.op === 'Gemm' ? tokensOf(node) : null
+    const tokens = node.op === 'Gemm' ? factorOf(node) : null
     if (!tokens) return [node]
     const [matrix, result] = [node.inputs[1]!, node.outputs[0]!]
     const kept = new GraphBuilder(g.float, { compute: g.compute })
@@ -18,11 +19,8 @@ export function keepAxes(nodes: readonly Node[], g: Graph): Node[] {
   })
 
   /** The tokens that the left factor is a view of, where the product can be written with them. */
-  function tokensOf({ inputs, attributes }: Node): Value | null {
+  function factorOf({ inputs, attributes }: Node): Value | null {
     const [rows, , bias] = inputs as [Value, Value, Value?]
-    const view = producer.get(rows)
-    if (bias || attributes.transA === 1 || attributes.transB === 1 || view?.op !== 'Reshape') return null
-    const tokens = view.inputs[0]!
-    return tokens.shape.length === 3 && tokens.shape[2] === rows.shape[1] ? tokens : null
+    return bias || attributes.transA === 1 || attributes.transB === 1 ? null : tokensOf(rows, makers)
   }
 }

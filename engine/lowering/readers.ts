@@ -1,5 +1,17 @@
 import type { Node, Value } from '../graph/value.ts'
 
+/** The node that makes each value. */
+export function makersOf(nodes: readonly Node[]): Map<Value, Node> {
+  return new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
+}
+
+/** The tokens [B, L, K] that rows [B*L, K] are a view of, or null. */
+export function tokensOf(rows: Value, makers: ReadonlyMap<Value, Node>): Value | null {
+  const view = makers.get(rows)
+  const tokens = view?.op === 'Reshape' ? view.inputs[0]! : null
+  return tokens?.shape.length === 3 && tokens.shape[2] === rows.shape[1] ? tokens : null
+}
+
 /** The nodes that read each value, in their order; one that reads it twice stands there twice. */
 export function readersOf(nodes: readonly Node[]): Map<Value, Node[]> {
   const readers = new Map<Value, Node[]>()
