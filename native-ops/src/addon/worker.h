@@ -32,7 +32,7 @@ class Worker {
     {
       const std::lock_guard guard(mutex_);
       works_.push_back(std::move(work));
-      ++begun_;
+      ++left_;
     }
     changed_.notify_all();
   }
@@ -40,7 +40,7 @@ class Worker {
   /// Returns when nothing is left to do.
   void Wait() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return works_.empty() && !busy_; });
+    changed_.wait(lock, [this] { return left_ == 0; });
   }
 
  private:
@@ -50,22 +50,20 @@ class Worker {
   void Loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return ends_ || !works_.empty(); });
-      if (works_.empty()) return;
+      changed_.wait(lock, [this] { return ends_ || left_ > 0; });
+      if (left_ == 0) return;
       {
         const std::function<void()> work = std::move(works_.front());
         works_.pop_front();
-        busy_ = true;
-        const unsigned long done = begun_ - works_.size();
         lock.unlock();
         work();
-        const auto until = std::chrono::steady_clock::now() + kAwake;
-        lock.lock();
-        busy_ = false;
-        changed_.notify_all();
-        lock.unlock();
-        while (begun_ == done && std::chrono::steady_clock::now() < until) std::this_thread::yield();
       }
+      lock.lock();
+      --left_;
+      changed_.notify_all();
+      lock.unlock();
+      const auto until = std::chrono::steady_clock::now() + kAwake;
+      while (left_ == 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
       lock.lock();
     }
   }
@@ -73,8 +71,8 @@ class Worker {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> works_;
-  std::atomic<unsigned long> begun_ = 0;  // works, from the start
-  bool busy_ = false, ends_ = false;
+  std::atomic<int> left_ = 0;  // works that are not done yet, the one at hand included
+  bool ends_ = false;
   std::thread thread_;
 };
 
