@@ -216,32 +216,29 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeWalk(SelectiveScan
 }
 
 template <typename T, int N>
+cudaError_t RunWhole(SelectiveScanParams<T> p, const Spans& spans, const Device& device) {
+  auto walk = WholeWalk<T, N, false>;
+  if constexpr (N == 16)
+    if (p.low && spans.span <= kStepTile && HasWholeSteps(p, device) && FitsAtOnce(WholeWalk<T, N, true>)) walk = WholeWalk<T, N, true>;
+  if (walk == WholeWalk<T, N, false>) GiveSteps(p, device);
+  const dim3 grid = spans.MeetingGrid(p.batch);
+  walk<<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, spans.span, unsigned(p.z_stride / p.dim), Meetings::Of<N>(grid, device));
+  return cudaGetLastError();
+}
+
+template <typename T, int N>
 cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
   // Where spans are few, one more of them that is done early makes all shorter; where they are many, that is little, and the first pass waits for it.
   constexpr int kFew = 8;
   const Spans even(p.batch, p.length, p.dim, device.processors);
   const bool usual = IsUsual<N>(p);
-  const unsigned z_times = unsigned(p.z_stride / p.dim);
-  bool makes = false;
-  if constexpr (sizeof(T) == 2 && N == 16) makes = p.low && usual && even.meeting > 0 && even.span <= kStepTile && HasWholeSteps(p, device) && FitsAtOnce(WholeWalk<T, N, true>);
-  if (p.low && !makes) {
-    T* const steps = device.Scratch<T>(size_t(p.batch) * p.length * p.dim);
-    RunSteps(p, steps, device);
-    p.delta = steps;
-  }
-  if constexpr (sizeof(T) == 2 && N <= 16) {
-    auto walk = WholeWalk<T, N, false>;
-    if constexpr (N == 16)
-      if (makes) walk = WholeWalk<T, N, true>;
-    if (usual && even.meeting > 0 && FitsAtOnce(walk)) {
-      const dim3 grid = even.MeetingGrid(p.batch);
-      walk<<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, even.span, z_times, Meetings::Of<N>(grid, device));
-      return cudaGetLastError();
-    }
-  }
+  if constexpr (sizeof(T) == 2 && N <= 16)
+    if (usual && even.meeting > 0 && FitsAtOnce(WholeWalk<T, N, false>)) return RunWhole<T, N>(p, even, device);
+  GiveSteps(p, device);
   const Spans spans = even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
   const bool finishes = spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);
+  const unsigned z_times = unsigned(p.z_stride / p.dim);
   float* ends = nullptr;
   if (const int cuts = spans.count - 1; cuts > 0) {
     ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);

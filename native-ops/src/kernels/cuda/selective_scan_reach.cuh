@@ -128,5 +128,4 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeReach(SelectiveSca
   meetings.Leave();
 }
 
-
 }  // namespace zigma::cuda

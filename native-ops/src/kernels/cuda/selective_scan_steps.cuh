@@ -80,8 +80,12 @@ __global__ void Steps(SelectiveScanParams<T> p, T* steps) {
   steps[at] = FromFloat<T>(sum);
 }
 
+// Where the steps are still to be made, makes them in launches of their own.
 template <typename T>
-void RunSteps(const SelectiveScanParams<T>& p, T* steps, const Device& device) {
+void GiveSteps(SelectiveScanParams<T>& p, const Device& device) {
+  if (!p.low) return;
+  T* const steps = device.Scratch<T>(size_t(p.batch) * p.length * p.dim);
+  p.delta = steps;
   if constexpr (sizeof(T) == 2) {
     if (HasWholeSteps(p, device)) {
       const dim3 grid(unsigned(p.dim / kStepTile), DivideUp(p.length, kStepTile), unsigned(p.batch));
