@@ -4,6 +4,7 @@ import { example, weightLike } from './bench-inputs.ts'
 import { measureKernels, type KernelTable } from './bench-kernels.ts'
 import { floorOf, type Ceilings, type Floor } from './floor.ts'
 import { stepBytes } from './forecast.ts'
+import { Drawer } from './generation/drawer.ts'
 import { velocityGraph } from './generation/velocity-graph.ts'
 import type { Precision } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
@@ -17,7 +18,7 @@ import type { NativeRuntime } from './runtime/native.ts'
 import { precisionOf, repeated } from './runtime/precision.ts'
 import { Program } from './runtime/program.ts'
 import { TrainProgram } from './runtime/train-program.ts'
-import { timeRuns, type Times } from './time-graph.ts'
+import { medianOf, rounds, timeRuns, warmUpRounds, type Times } from './time-graph.ts'
 import { microBatchOf, trainGraph } from './training/train-graph.ts'
 
 export interface StepTime extends Times {
@@ -59,6 +60,32 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
   return { ...times, memoryBytes: used(runtime) - before || held, forecastBytes: null }
 }
 
+/**
+ * Median milliseconds of a step of a whole drawing with Euler's method: the network's evaluation, and what the sampler computes and copies besides.
+ * Without guidance, and without a prompt.
+ */
+export async function measureDrawing(runtime: NativeRuntime, recipe: Recipe): Promise<number> {
+  const { batchSize } = recipe
+  const { parameters } = drawing(recipe, precisionOf(runtime, recipe)).graph
+  using weights = new Buffers(runtime, parameters)
+  for (const [name, { dtype, shape }] of parameters) weights.write(name, encode(weightLike(name, shape, recipe.model.depth), dtype))
+  using drawer = await Drawer.create(runtime, recipe, weights.tensors, { tokenizer: null, batchSize, guided: false })
+  const seeds = Array.from({ length: batchSize }, (_, i) => i)
+  const ends: number[] = []
+  await drawer.draw(
+    seeds.map(() => ''),
+    seeds,
+    { steps: 1 + warmUpRounds + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
+    { onStep: () => void ends.push(performance.now()) },
+  )
+  return medianOf(
+    ends
+      .slice(1)
+      .map((end, step) => end - ends[step]!)
+      .slice(warmUpRounds),
+  )
+}
+
 /** The graphs that one step of a case runs, and how often each. */
 export function partsOf({ work, recipe }: Pick<GpuCase, 'work' | 'recipe'>, precision: Precision): { graph: Graph; runs: number }[] {
   if (work === 'sample') return [{ graph: drawing(recipe, precision).stages.step, runs: 1 }]
@@ -78,6 +105,8 @@ export type CaseReport = { name: string; work: GpuCase['work']; tokens: number; 
   | ({
       error: null
       tokensPerSecond: number
+      /** Of drawing alone: milliseconds of a step within a whole drawing; null for training. */
+      drawingMs: number | null
       /** The peer's time over this one. */
       ratio: number | null
       /** Foretold over measured. */
@@ -131,6 +160,7 @@ async function measureCase(
       ...known,
       ...time,
       error: null,
+      drawingMs: work === 'sample' ? await measureDrawing(runtime, recipe) : null,
       tokensPerSecond: (1000 * batchSize * tokens) / time.ms,
       ratio: peerMs && peerMs / time.ms,
       forecastRatio: time.forecastBytes && time.forecastBytes / time.memoryBytes,

@@ -6,8 +6,8 @@ import type { NativeRuntime } from './runtime/native.ts'
 import { repeated } from './runtime/precision.ts'
 import { Program } from './runtime/program.ts'
 
-const rounds = 20
-const warmUpRounds = 7 // of which the fourth is recorded as a CUDA graph
+export const rounds = 20
+export const warmUpRounds = 7 // of which the fourth is recorded as a CUDA graph
 
 export interface Times {
   /** Median of whole runs, from the call to the end of the work on the device. */
@@ -37,6 +37,9 @@ export async function timeRuns(run: () => Promise<unknown>): Promise<Times> {
     await run()
     if (round >= 0) times.push(performance.now() - start)
   }
-  const sorted = times.toSorted((a, b) => a - b)
-  return { ms: sorted[rounds >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)! }
+  return { ms: medianOf(times), minMs: Math.min(...times), maxMs: Math.max(...times) }
+}
+
+export function medianOf(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[times.length >> 1]!
 }

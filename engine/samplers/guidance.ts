@@ -3,6 +3,10 @@
  * then the unconditional one; the result is as long as one half.
  */
 export function guide(both: Float32Array, cfgScale: number): Float32Array {
-  const half = both.length / 2
-  return both.subarray(half).map((uncond, i) => uncond + cfgScale * (both[i]! - uncond))
+  const guided = new Float32Array(both.length / 2)
+  for (let i = 0; i < guided.length; i++) {
+    const uncond = both[guided.length + i]!
+    guided[i] = uncond + cfgScale * (both[i]! - uncond)
+  }
+  return guided
 }

@@ -76,7 +76,7 @@ const heading = [
 
 function lineOf(report: CaseReport): string {
   if (report.error !== null) return `${report.name.padEnd(33)} failed: ${report.error}`
-  const { name, ms, floor, share, memoryBytes, forecastBytes, ratio, relative } = report
+  const { name, ms, drawingMs, floor, share, memoryBytes, forecastBytes, ratio, relative } = report
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(2)
   return [
     name.padEnd(33),
@@ -86,6 +86,7 @@ function lineOf(report: CaseReport): string {
     gib(memoryBytes).padStart(7),
     (forecastBytes === null ? '–' : gib(forecastBytes)).padStart(9),
     (ratio === null ? '–' : ratio.toFixed(2)).padStart(15),
+    drawingMs === null ? '' : ` ${drawingMs.toFixed(2)} ms in a drawing`,
     relative ? ` ${relative.ratio.toFixed(3)} times ${relative.base}` : '',
   ]
     .join(' ')
