@@ -5,7 +5,7 @@ import { measureKernels, type KernelTable } from './bench-kernels.ts'
 import { floorOf, type Ceilings, type Floor } from './floor.ts'
 import { stepBytes } from './forecast.ts'
 import { Drawer } from './generation/drawer.ts'
-import { velocityGraph } from './generation/velocity-graph.ts'
+import { promptInputs, velocityGraph } from './generation/velocity-graph.ts'
 import type { Precision } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import type { Graph } from './graph/value.ts'
@@ -185,7 +185,7 @@ function floorOfParts(parts: readonly { graph: Graph; runs: number }[], ceilings
 
 function drawing(recipe: Recipe, precision: Precision) {
   const graph = velocityGraph(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
-  return { graph, stages: stagesOf(graph, new Set(['ids', 'text'])) }
+  return { graph, stages: stagesOf(graph, promptInputs) }
 }
 
 /** Token ids and classes must be below this. */

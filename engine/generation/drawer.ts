@@ -10,7 +10,7 @@ import { guide } from '../samplers/guidance.ts'
 import { samplers } from '../samplers/ode.ts'
 import { uniformTimes } from '../samplers/sampler.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { velocityGraph } from './velocity-graph.ts'
+import { promptInputs, velocityGraph } from './velocity-graph.ts'
 
 export type DrawSettings = Pick<GenerationRequest, 'steps' | 'sampler' | 'cfgScale' | 'negativePrompt'>
 
@@ -52,7 +52,7 @@ export class Drawer implements Disposable {
     { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
     const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
-    const stages = stagesOf(graph, new Set(['ids']))
+    const stages = stagesOf(graph, promptInputs)
     const prepare = stages.prepare && (await Program.compile(runtime, stages.prepare))
     const step = await Program.compile(runtime, stages.step, 'native', repeated)
     const inputs = new Buffers(runtime, graph.inputs)

@@ -4,6 +4,9 @@ import type { Value } from '../graph/value.ts'
 import { zigma } from '../models/zigma/zigma.ts'
 import { encodeText } from '../text/text-encoder.ts'
 
+/** Inputs that stay the same through a drawing: what depends on them and on weights alone is computed once. */
+export const promptInputs: ReadonlySet<string> = new Set(['ids', 'text'])
+
 /**
  * The velocity of `batchSize` pictures: inputs `image` [B, C, H, W] and `t` [B], output `velocity`. Guided, of all with their prompts and once more
  * with the negative prompt: [2B, C, H, W]. With text also `ids` int32 [rows, tokens], or features `text` where the recipe has no encoder of its own.
