@@ -10,6 +10,7 @@ import type { Precision } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import type { Graph } from './graph/value.ts'
 import { stagesOf } from './lowering/stages.ts'
+import { median } from './median.ts'
 import { defaultScaling } from './optim/loss-scaling.ts'
 import { updateGraph } from './optim/train-step.ts'
 import { Buffers } from './runtime/buffers.ts'
@@ -18,7 +19,7 @@ import type { NativeRuntime } from './runtime/native.ts'
 import { precisionOf, repeated } from './runtime/precision.ts'
 import { Program } from './runtime/program.ts'
 import { TrainProgram } from './runtime/train-program.ts'
-import { medianOf, rounds, timeRuns, warmUpRounds, type Times } from './time-graph.ts'
+import { rounds, timeRuns, warmUpRounds, type Times } from './time-graph.ts'
 import { microBatchOf, trainGraph } from './training/train-graph.ts'
 
 export interface StepTime extends Times {
@@ -48,15 +49,16 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
   const { graph, stages } = drawing(recipe, precisionOf(runtime, recipe))
   using prepare = stages.prepare && (await Program.compile(runtime, stages.prepare))
   using step = await Program.compile(runtime, stages.step, 'native', repeated)
-  using inputs = new Buffers(runtime, new Map([...graph.inputs, ...graph.parameters]))
+  using weights = exampleWeights(runtime, recipe, graph.parameters)
+  using inputs = new Buffers(runtime, graph.inputs)
   using prepared = new Buffers(runtime, stages.prepare?.outputs ?? new Map())
   using outputs = new Buffers(runtime, graph.outputs)
   for (const [name, { dtype, shape }] of graph.inputs) inputs.write(name, example(dtype, sizeOf(shape), indices(recipe)))
-  for (const [name, { dtype, shape }] of graph.parameters) inputs.write(name, encode(weightLike(name, shape, recipe.model.depth), dtype))
-  await prepare?.bind(inputs.tensors, prepared.tensors).run()
-  step.bind(new Map([...inputs.tensors, ...prepared.tensors]), outputs.tensors)
+  const given = new Map([...weights.tensors, ...inputs.tensors])
+  await prepare?.bind(given, prepared.tensors).run()
+  step.bind(new Map([...given, ...prepared.tensors]), outputs.tensors)
   const times = await timeRuns(() => step.run())
-  const held = [inputs, prepared, outputs].reduce((sum, { sizeBytes }) => sum + sizeBytes, step.memory().peakBytes)
+  const held = [weights, inputs, prepared, outputs].reduce((sum, { sizeBytes }) => sum + sizeBytes, step.memory().peakBytes)
   return { ...times, memoryBytes: used(runtime) - before || held, forecastBytes: null }
 }
 
@@ -66,24 +68,18 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
  */
 export async function measureDrawing(runtime: NativeRuntime, recipe: Recipe): Promise<number> {
   const { batchSize } = recipe
-  const { parameters } = drawing(recipe, precisionOf(runtime, recipe)).graph
-  using weights = new Buffers(runtime, parameters)
-  for (const [name, { dtype, shape }] of parameters) weights.write(name, encode(weightLike(name, shape, recipe.model.depth), dtype))
+  using weights = exampleWeights(runtime, recipe, drawing(recipe, precisionOf(runtime, recipe)).graph.parameters)
   using drawer = await Drawer.create(runtime, recipe, weights.tensors, { tokenizer: null, batchSize, guided: false })
   const seeds = Array.from({ length: batchSize }, (_, i) => i)
   const ends: number[] = []
   await drawer.draw(
     seeds.map(() => ''),
     seeds,
-    { steps: 1 + warmUpRounds + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
+    { steps: warmUpRounds + 1 + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
     { onStep: () => void ends.push(performance.now()) },
   )
-  return medianOf(
-    ends
-      .slice(1)
-      .map((end, step) => end - ends[step]!)
-      .slice(warmUpRounds),
-  )
+  const warm = ends.slice(warmUpRounds)
+  return median(warm.slice(1).map((end, step) => end - warm[step]!))
 }
 
 /** The graphs that one step of a case runs, and how often each. */
@@ -186,6 +182,12 @@ function floorOfParts(parts: readonly { graph: Graph; runs: number }[], ceilings
 function drawing(recipe: Recipe, precision: Precision) {
   const graph = velocityGraph(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
   return { graph, stages: stagesOf(graph, promptInputs) }
+}
+
+function exampleWeights(runtime: NativeRuntime, { model }: Recipe, parameters: Graph['parameters']): Buffers {
+  const weights = new Buffers(runtime, parameters)
+  for (const [name, { dtype, shape }] of parameters) weights.write(name, encode(weightLike(name, shape, model.depth), dtype))
+  return weights
 }
 
 /** Token ids and classes must be below this. */

@@ -1,6 +1,7 @@
 import { example } from './bench-inputs.ts'
 import { sizeOf } from './graph/shape.ts'
 import type { Graph, Value } from './graph/value.ts'
+import { median } from './median.ts'
 import { Buffers } from './runtime/buffers.ts'
 import type { NativeRuntime } from './runtime/native.ts'
 import { repeated } from './runtime/precision.ts'
@@ -37,9 +38,5 @@ export async function timeRuns(run: () => Promise<unknown>): Promise<Times> {
     await run()
     if (round >= 0) times.push(performance.now() - start)
   }
-  return { ms: medianOf(times), minMs: Math.min(...times), maxMs: Math.max(...times) }
-}
-
-export function medianOf(times: readonly number[]): number {
-  return times.toSorted((a, b) => a - b)[times.length >> 1]!
+  return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times) }
 }

@@ -5,6 +5,7 @@ import { GraphBuilder } from '../graph/graph-builder.ts'
 import { sizeOf } from '../graph/shape.ts'
 import type { Shape, Value } from '../graph/value.ts'
 import { matrixProducts } from '../lowering/matrix-products.ts'
+import { median } from '../median.ts'
 import { Buffers } from './buffers.ts'
 import { Program } from './program.ts'
 
@@ -130,10 +131,6 @@ async function timeMs(run: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
   await run()
   return performance.now() - start
-}
-
-function median(times: readonly number[]): number {
-  return times.toSorted((a, b) => a - b)[times.length >> 1]!
 }
 
 /** Ordinary numbers of size 1 around `center`: none so small that the processor takes a detour. */

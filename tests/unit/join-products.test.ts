@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Recipe } from '#contracts/recipe.ts'
 import { countedNodes } from '#engine/floor.ts'
-import { velocityGraph } from '#engine/generation/velocity-graph.ts'
+import { promptInputs, velocityGraph } from '#engine/generation/velocity-graph.ts'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import type { Graph, Node } from '#engine/graph/value.ts'
 import { loweredNodes } from '#engine/lowering/lower.ts'
@@ -15,7 +15,7 @@ const recipeOf = (name: string, depth = 24): Recipe => {
 }
 const drawing = (recipe: Recipe, compute: 'f32' | 'bf16' = 'bf16') =>
   velocityGraph(recipe, { batchSize: 1, guided: false, compute, scanChunk: 16 })
-const stepOf = (graph: Graph) => stagesOf(graph, new Set(['ids', 'text'])).step
+const stepOf = (graph: Graph) => stagesOf(graph, promptInputs).step
 const nodesOf = (graph: Graph, op: string) => loweredNodes(graph, 'native').nodes.filter((node) => node.op === op)
 
 /** Products of at most two rows that another product of the same left input stands beside. */
