@@ -66,28 +66,35 @@ function keyOf({ repeats, concept }: GroupKey): string {
   return `${repeats ?? 1}_${concept || noConcept}`
 }
 
-/** A folder for each of the groups: signs that a file system refuses become spaces, and no two differ in case alone. */
+/** A folder for each of the groups; no two differ in case alone, and each is one that {@link repeatsOf} reads. */
 function folderNames(groups: readonly Group[]): Map<string, string> {
   const names = new Map<string, string>()
   const taken = new Set<string>()
-  for (const group of groups) {
+  // What has no concept comes first: nothing beside its captions says so, hence no other may have its folder.
+  for (const group of groups.toSorted((a, b) => Number(isUnnamed(b)) - Number(isUnnamed(a)))) {
     const key = keyOf(group)
     if (names.has(key)) continue
-    const words = (group.concept || noConcept)
-      .replace(/[<>:"/\\|?*\p{Cc}\p{Cs}]+/gu, ' ')
-      .replace(/\s+/g, ' ')
-      .normalize('NFC')
-    const base = `${group.repeats}_${
-      [...words]
-        .slice(0, nameLength)
-        .join('')
-        .trim()
-        .replace(/[. ]+$/, '') || noConcept
-    }`
+    const base = folderName(group)
     let name = base
     for (let i = 2; taken.has(name.toLowerCase()); i++) name = `${base} (${i})`
     taken.add(name.toLowerCase())
     names.set(key, name)
   }
   return names
+}
+
+function isUnnamed({ concept }: Group): boolean {
+  return concept === '' || concept === noConcept
+}
+
+/** Signs that a file system refuses become spaces; a concept of which no word is left ("_", "***") is named as none is. */
+function folderName({ repeats, concept }: Group): string {
+  const words = [
+    ...concept
+      .replace(/[<>:"/\\|?*\p{Cc}\p{Cs}]+/gu, ' ')
+      .replace(/\s+/g, ' ')
+      .normalize('NFC'),
+  ]
+  const name = `${repeats}_${words.slice(0, nameLength).join('').trim().replace(/[. ]+$/, '')}` // prettier-ignore
+  return repeatsOf(name) ? name : `${repeats}_${noConcept}`
 }
