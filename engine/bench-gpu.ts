@@ -5,11 +5,10 @@ import { measureKernels, type KernelTable } from './bench-kernels.ts'
 import { floorOf, type Ceilings, type Floor } from './floor.ts'
 import { stepBytes } from './forecast.ts'
 import { Drawer } from './generation/drawer.ts'
-import { promptInputs, velocityGraph } from './generation/velocity-graph.ts'
+import { drawingStages } from './generation/drawing-graph.ts'
 import type { Precision } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import type { Graph } from './graph/value.ts'
-import { stagesOf } from './lowering/stages.ts'
 import { median } from './median.ts'
 import { defaultScaling } from './optim/loss-scaling.ts'
 import { updateGraph } from './optim/train-step.ts'
@@ -17,7 +16,6 @@ import { Buffers } from './runtime/buffers.ts'
 import { encode } from './runtime/elements.ts'
 import type { NativeRuntime } from './runtime/native.ts'
 import { precisionOf, repeated } from './runtime/precision.ts'
-import { Program } from './runtime/program.ts'
 import { TrainProgram } from './runtime/train-program.ts'
 import { rounds, timeRuns, warmUpRounds, type Times } from './time-graph.ts'
 import { microBatchOf, trainGraph } from './training/train-graph.ts'
@@ -43,48 +41,37 @@ export async function measureTraining(runtime: NativeRuntime, recipe: Recipe): P
   return { ...times, memoryBytes, forecastBytes: stepBytes(recipe, graph, runtime.device) }
 }
 
-/** One step of a sampler without guidance; what depends on weights and text alone is computed before, once a drawing. */
+/**
+ * One step of a drawing with Euler's method, without guidance and without a prompt: the network, the move that it makes, and its share of what is computed
+ * for many steps at once. What depends on weights and prompts alone is computed before, once a drawing.
+ */
 export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): Promise<StepTime> {
   const before = used(runtime)
-  const { graph, stages } = drawing(recipe, precisionOf(runtime, recipe))
-  using prepare = stages.prepare && (await Program.compile(runtime, stages.prepare))
-  using step = await Program.compile(runtime, stages.step, 'native', repeated)
-  using weights = exampleWeights(runtime, recipe, graph.parameters)
-  using inputs = new Buffers(runtime, graph.inputs)
-  using prepared = new Buffers(runtime, stages.prepare?.outputs ?? new Map())
-  using outputs = new Buffers(runtime, graph.outputs)
-  for (const [name, { dtype, shape }] of graph.inputs) inputs.write(name, example(dtype, sizeOf(shape), indices(recipe)))
-  const given = new Map([...weights.tensors, ...inputs.tensors])
-  await prepare?.bind(given, prepared.tensors).run()
-  step.bind(new Map([...given, ...prepared.tensors]), outputs.tensors)
-  const times = await timeRuns(() => step.run())
-  const held = [weights, inputs, prepared, outputs].reduce((sum, { sizeBytes }) => sum + sizeBytes, step.memory().peakBytes)
-  return { ...times, memoryBytes: used(runtime) - before || held, forecastBytes: null }
-}
-
-/**
- * Median milliseconds of a step of a whole drawing with Euler's method: the network's evaluation, and what the sampler computes and copies besides.
- * Without guidance, and without a prompt.
- */
-export async function measureDrawing(runtime: NativeRuntime, recipe: Recipe): Promise<number> {
   const { batchSize } = recipe
-  using weights = exampleWeights(runtime, recipe, drawing(recipe, precisionOf(runtime, recipe)).graph.parameters)
+  const { step, evaluations } = drawingStages(recipe, { batchSize, guided: false, ...precisionOf(runtime, recipe) })
+  using weights = exampleWeights(runtime, recipe, step.parameters)
   using drawer = await Drawer.create(runtime, recipe, weights.tensors, { tokenizer: null, batchSize, guided: false })
   const seeds = Array.from({ length: batchSize }, (_, i) => i)
   const ends: number[] = []
   await drawer.draw(
     seeds.map(() => ''),
     seeds,
-    { steps: warmUpRounds + 1 + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
+    { steps: warmUpRounds + evaluations + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
     { onStep: () => void ends.push(performance.now()) },
   )
+  // As many steps in a row as are prepared at once hold what is computed for all of them exactly once.
   const warm = ends.slice(warmUpRounds)
-  return median(warm.slice(1).map((end, step) => end - warm[step]!))
+  const times = warm.slice(evaluations).map((end, step) => (end - warm[step]!) / evaluations)
+  const memoryBytes = used(runtime) - before || weights.sizeBytes + drawer.heldBytes()
+  return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times), memoryBytes, forecastBytes: null }
 }
 
 /** The graphs that one step of a case runs, and how often each. */
 export function partsOf({ work, recipe }: Pick<GpuCase, 'work' | 'recipe'>, precision: Precision): { graph: Graph; runs: number }[] {
-  if (work === 'sample') return [{ graph: drawing(recipe, precision).stages.step, runs: 1 }]
+  if (work === 'sample') {
+    const { ahead, step, evaluations } = drawingStages(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
+    return [{ graph: step, runs: 1 }, ...(ahead ? [{ graph: ahead, runs: 1 / evaluations }] : [])]
+  }
   const graph = trainGraph(recipe, precision)
   const pieces = recipe.batchSize / microBatchOf(recipe)
   return pieces === 1
@@ -101,8 +88,6 @@ export type CaseReport = { name: string; work: GpuCase['work']; tokens: number; 
   | ({
       error: null
       tokensPerSecond: number
-      /** Of drawing alone: milliseconds of a step within a whole drawing; null for training. */
-      drawingMs: number | null
       /** The peer's time over this one. */
       ratio: number | null
       /** Foretold over measured. */
@@ -156,7 +141,6 @@ async function measureCase(
       ...known,
       ...time,
       error: null,
-      drawingMs: work === 'sample' ? await measureDrawing(runtime, recipe) : null,
       tokensPerSecond: (1000 * batchSize * tokens) / time.ms,
       ratio: peerMs && peerMs / time.ms,
       forecastRatio: time.forecastBytes && time.forecastBytes / time.memoryBytes,
@@ -177,11 +161,6 @@ function floorOfParts(parts: readonly { graph: Graph; runs: number }[], ceilings
     for (const key of Object.keys(sum) as (keyof Floor)[]) sum[key] += runs * floor[key]
   }
   return sum
-}
-
-function drawing(recipe: Recipe, precision: Precision) {
-  const graph = velocityGraph(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
-  return { graph, stages: stagesOf(graph, promptInputs) }
 }
 
 function exampleWeights(runtime: NativeRuntime, { model }: Recipe, parameters: Graph['parameters']): Buffers {

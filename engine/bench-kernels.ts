@@ -119,7 +119,7 @@ export function rowOf(group: KernelGroup, repeats: number, places: Map<string, n
   const types = node.outputs.map(({ shape, dtype }) => [shape, dtype] as const)
   let written: Value[] = []
   for (let i = 0; i < repeats; i++) {
-    const waited = gate && i > 0 ? g.node('After', [given.get(gate)!, ...written], {}, [[gate.shape, gate.dtype]])[0]! : null
+    const waited = gate && i > 0 ? g.after(given.get(gate)!, written) : null
     const inputs = node.inputs.map((input) => input && (input === gate && waited ? waited : given.get(input)!))
     written = g.node(node.op, inputs, node.attributes, types).filter((_, output) => isWritten(output))
   }

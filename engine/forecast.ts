@@ -1,5 +1,5 @@
 import type { Forecast, Recipe } from '#contracts/recipe.ts'
-import { velocityGraph } from './generation/velocity-graph.ts'
+import { drawingGraph } from './generation/drawing-graph.ts'
 import { sizeOf } from './graph/shape.ts'
 import { elementBytes, type Graph, type Value } from './graph/value.ts'
 import { planMemory } from './lowering/memory-plan.ts'
@@ -72,7 +72,7 @@ function trainingMemory(recipe: Recipe, device: Place['device']): Pick<Forecast,
     lossGraph(recipe, Math.min(validationBatch, recipe.batchSize), { training: false, pictures: pictureForm(recipe), ...precision }).graph,
   ]
   const prompts = recipe.samplePrompts.length
-  if (prompts > 0) programs.push(velocityGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
+  if (prompts > 0) programs.push(drawingGraph(recipe, { batchSize: prompts, guided: recipe.textEncoder !== null, ...precision }))
   const running = programs.reduce((sum, program) => sum + runBytes(program, device), 0)
   return { parameters: numbers(graph.parameters.values()), memoryBytes: stepBytes(recipe, graph, device) + running }
 }

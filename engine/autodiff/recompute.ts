@@ -65,7 +65,7 @@ export class Recomputation {
     const arrived = gradients.get(end.values[0]!)
     if (!arrived) return true
     const others = new Set([...crossing].map((value) => gradients.get(value)!).filter((gradient) => gradient !== arrived))
-    const gate = others.size > 0 ? after(this.#g, arrived, [...others]) : arrived
+    const gate = others.size > 0 ? this.#g.after(arrived, [...others]) : arrived
     for (const [value, gradient] of gradients) if (gradient === arrived) gradients.set(value, gate)
     if (segment > 0) this.#copySegment(segment, gate) // what is before the first border is small: it is kept
     return true
@@ -82,14 +82,14 @@ export class Recomputation {
     const [dx, dWeight, ...others] = gradients
     const isInSegment = this.#policy === 'memory' && this.#next >= 0
     if (!isInSegment || op !== 'Gemm' || !dx || !dWeight || !inputs.slice(0, 2).every((input) => active.has(input!))) return gradients
-    return [after(this.#g, dx, [dWeight]), dWeight, ...others]
+    return [this.#g.after(dx, [dWeight]), dWeight, ...others]
   }
 
   #copySegment(segment: number, gate: Value): void {
     const waiting = new Map<Value, Value>()
     const wait = (value: Value) => {
       if (!isFloat(value.dtype) || this.#g.constants.has(value)) return value
-      const known = waiting.get(value) ?? after(this.#g, value, [gate])
+      const known = waiting.get(value) ?? this.#g.after(value, [gate])
       waiting.set(value, known)
       return known
     }
@@ -129,7 +129,7 @@ export class Recomputation {
       node.attributes,
       typesOf(node),
     ) as [Value, Value, Value]
-    const sum = after(this.#g, added, [modulated]) // what nothing reads would be held to the end of the run
+    const sum = this.#g.after(added, [modulated]) // what nothing reads would be held to the end of the run
     this.#sums.set(value, sum)
     return sum
   }
@@ -141,8 +141,3 @@ function addingOf(sum: Value | undefined): Node | null {
 }
 
 const typesOf = ({ outputs }: Node) => outputs.map(({ shape, dtype }) => [shape, dtype] as const)
-
-/** `x`, not before the others are there: the same memory under another name. */
-function after(g: GraphBuilder, x: Value, others: readonly Value[]): Value {
-  return g.node('After', [x, ...others], {}, [[x.shape, x.dtype]])[0]!
-}

@@ -1,16 +1,16 @@
 import type { GenerationRequest } from '#contracts/gallery.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
+import { sizeOf } from '../graph/shape.ts'
+import type { Stages } from '../lowering/stages.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
-import { stagesOf } from '../lowering/stages.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
-import { guide } from '../samplers/guidance.ts'
 import { samplers } from '../samplers/ode.ts'
-import { uniformTimes } from '../samplers/sampler.ts'
+import { uniformTimes, type Evaluation } from '../samplers/sampler.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { promptInputs, velocityGraph } from './velocity-graph.ts'
+import { drawingStages } from './drawing-graph.ts'
 
 export type DrawSettings = Pick<GenerationRequest, 'steps' | 'sampler' | 'cfgScale' | 'negativePrompt'>
 
@@ -18,49 +18,70 @@ export interface DrawnPicture {
   /** [C, H, W], data in [-1, 1] */ values: Float32Array
 }
 
+/**
+ * What a drawing runs. `prepare`: what depends on weights and prompts alone, once a drawing. `ahead`: what depends on time besides, for `evaluations` of the
+ * network at once. `step`: the rest of an evaluation and the move that it makes.
+ */
+interface Programs {
+  prepare: Program | null
+  ahead: Program | null
+  step: Program
+  evaluations: number
+}
+
+/** Their memory: what is written before they run and the pictures, what is prepared, what is computed ahead. */
+interface Memory {
+  inputs: Buffers
+  prepared: Buffers
+  timed: Buffers
+}
+
 /** Draws pictures with one set of weights, `batchSize` at a time. Weights are read where they lie: training may change them between calls. */
 export class Drawer implements Disposable {
   readonly batchSize: number
   readonly #recipe: Recipe
   readonly #tokenizer: Tokenizer | null
-  /** What depends on weights and prompts alone, once a drawing. */
-  readonly #prepare: Program | null
-  readonly #step: Program
-  readonly #inputs: Buffers
-  readonly #prepared: Buffers
-  readonly #outputs: Buffers
+  readonly #programs: Programs
+  readonly #memory: Memory
+  /** The pictures that the network sees next. */
+  readonly #seen: DeviceTensor
 
   private constructor(
     { recipe, tokenizer, batchSize }: { recipe: Recipe; tokenizer: Tokenizer | null; batchSize: number },
-    { prepare, step }: { prepare: Program | null; step: Program },
-    { inputs, prepared, outputs }: { inputs: Buffers; prepared: Buffers; outputs: Buffers },
+    programs: Programs,
+    memory: Memory,
   ) {
+    this.batchSize = batchSize
     this.#recipe = recipe
     this.#tokenizer = tokenizer
-    this.batchSize = batchSize
-    this.#prepare = prepare
-    this.#step = step
-    this.#inputs = inputs
-    this.#prepared = prepared
-    this.#outputs = outputs
+    this.#programs = programs
+    this.#memory = memory
+    this.#seen = memory.inputs.view('pictures', 0, memory.inputs.get('pictures').shape.slice(1))
   }
 
   static async create(
     runtime: NativeRuntime,
     recipe: Recipe,
     weights: ReadonlyMap<string, DeviceTensor>,
-    { tokenizer, batchSize, guided }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
+    { tokenizer, batchSize, ...wish }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
-    const graph = velocityGraph(recipe, { batchSize, guided: guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
-    const stages = stagesOf(graph, promptInputs)
-    const prepare = stages.prepare && (await Program.compile(runtime, stages.prepare))
+    const stages = drawingStages(recipe, { batchSize, guided: wish.guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
+    const compile = (graph: Stages['prepare']) => graph && Program.compile(runtime, graph)
+    const [prepare, ahead] = [await compile(stages.prepare), await compile(stages.ahead)]
     const step = await Program.compile(runtime, stages.step, 'native', repeated)
-    const inputs = new Buffers(runtime, graph.inputs)
-    const prepared = new Buffers(runtime, stages.prepare?.outputs ?? new Map())
-    const outputs = new Buffers(runtime, graph.outputs)
-    prepare?.bind(new Map([...weights, ...inputs.tensors]), prepared.tensors)
-    step.bind(new Map([...weights, ...inputs.tensors, ...prepared.tensors]), outputs.tensors)
-    return new Drawer({ recipe, tokenizer, batchSize }, { prepare, step }, { inputs, prepared, outputs })
+    const written = [...(stages.prepare?.inputs ?? []), ...stages.step.inputs, ...(stages.ahead?.inputs ?? [])]
+    const [prepared, timed] = [stages.prepare, stages.ahead].map((stage) => new Buffers(runtime, stage?.outputs ?? new Map())) as [Buffers, Buffers] // prettier-ignore
+    const isComputed = (name: string) => prepared.tensors.has(name) || timed.tensors.has(name)
+    const inputs = new Buffers(runtime, new Map(written.filter(([name]) => !isComputed(name))))
+    const given = new Map([...weights, ...inputs.tensors, ...prepared.tensors, ...timed.tensors])
+    prepare?.bind(given, prepared.tensors)
+    ahead?.bind(given, timed.tensors)
+    step.bind(given, new Map(['pictures', 'evaluation'].map((name) => [`next/${name}`, inputs.get(name)])))
+    return new Drawer(
+      { recipe, tokenizer, batchSize },
+      { prepare, ahead, step, evaluations: stages.evaluations },
+      { inputs, prepared, timed },
+    )
   }
 
   /** One picture a prompt, picture i from the noise of seeds[i] alone: it does not depend on its neighbors. At most `batchSize` of them. */
@@ -70,44 +91,68 @@ export class Drawer implements Disposable {
     settings: DrawSettings,
     { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {},
   ): Promise<DrawnPicture[]> {
-    const { channels, height, width } = this.#recipe.model
-    const size = channels * height * width
-    const state = new Float32Array(this.batchSize * size)
-    seeds.forEach((seed, i) => state.set(normal(size, { seed, stream: streams.sampling }), i * size))
-    this.#writePrompts(prompts, settings.negativePrompt)
-    await this.#prepare?.run(signal)
+    const { inputs } = this.#memory
+    const { prepare, ahead, step, evaluations } = this.#programs
+    const size = sizeOf(this.#seen.shape.slice(1))
+    const noise = new Float32Array(2 * this.batchSize * size)
+    seeds.forEach((seed, i) => noise.set(normal(size, { seed, stream: streams.sampling }), i * size))
+    inputs.write('pictures', noise.copyWithin(noise.length / 2, 0))
+    this.#writePrompts(prompts, settings)
+    await prepare?.run(signal)
 
-    const velocity = async (x: Float32Array, t: number): Promise<Float32Array> => {
-      this.#inputs.write('image', x)
-      this.#inputs.write('t', new Float32Array(this.batchSize).fill(t))
-      await this.#step.run(signal)
-      const out = this.#outputs.floats('velocity')
-      return out.length === x.length ? out : guide(out, settings.cfgScale)
+    const all = samplers[settings.sampler](uniformTimes(settings.steps))
+    let steps = 0
+    for (let first = 0; first < all.length; first += evaluations) {
+      const next = all.slice(first, first + evaluations)
+      this.#writeEvaluations(next)
+      await ahead?.run(signal)
+      for (const { endsStep } of next) {
+        signal?.throwIfAborted()
+        await step.run(signal)
+        if (endsStep) onStep?.(steps++)
+      }
     }
-    const drawn = await samplers[settings.sampler](velocity, state, {
-      times: uniformTimes(settings.steps),
-      ...(signal ? { signal } : {}),
-      onStep: ({ step }) => onStep?.(step),
-    })
+    const drawn = new Float32Array(this.#seen.read().buffer)
     return prompts.map((_, i) => ({ values: drawn.slice(i * size, (i + 1) * size) }))
   }
 
-  [Symbol.dispose](): void {
-    this.#prepare?.[Symbol.dispose]()
-    this.#step[Symbol.dispose]()
-    this.#inputs[Symbol.dispose]()
-    this.#prepared[Symbol.dispose]()
-    this.#outputs[Symbol.dispose]()
+  /** Bytes that a drawing takes, beside weights and libraries. */
+  heldBytes(): number {
+    const { inputs, prepared, timed } = this.#memory
+    return inputs.sizeBytes + prepared.sizeBytes + timed.sizeBytes + this.#programs.step.memory().peakBytes
   }
 
-  #writePrompts(prompts: readonly string[], negativePrompt: string): void {
+  [Symbol.dispose](): void {
+    const { prepare, ahead, step } = this.#programs
+    for (const program of [prepare, ahead, step]) program?.[Symbol.dispose]()
+    for (const buffers of Object.values(this.#memory) as Buffers[]) buffers[Symbol.dispose]()
+  }
+
+  /** Times and moves of the next evaluations, of which the first is number 0. */
+  #writeEvaluations(next: readonly Evaluation[]): void {
+    const { inputs } = this.#memory
+    const t = new Float32Array(sizeOf(inputs.get('t').shape))
+    const moves = new Float32Array(sizeOf(inputs.get('moves').shape))
+    const rows = t.length / this.#programs.evaluations
+    for (const [i, { time, ahead, advance }] of next.entries()) {
+      t.fill(time, i * rows, (i + 1) * rows)
+      moves.set([ahead, advance], 2 * i)
+    }
+    inputs.write('t', t)
+    inputs.write('moves', moves)
+    inputs.write('evaluation', new Float32Array(1))
+  }
+
+  #writePrompts(prompts: readonly string[], { negativePrompt, cfgScale }: DrawSettings): void {
+    const { inputs } = this.#memory
+    if (inputs.tensors.has('cfgScale')) inputs.write('cfgScale', Float32Array.of(cfgScale))
     const { textEncoder } = this.#recipe
     if (!this.#tokenizer || !textEncoder) return
     const tokens = textEncoder.tokens
-    const ids = new Int32Array(this.#inputs.get('ids').shape[0]! * tokens)
+    const ids = new Int32Array(inputs.get('ids').shape[0]! * tokens)
     const put = (row: number, text: string) => ids.set(this.#tokenizer!.encode(text, tokens), row * tokens)
     prompts.forEach((prompt, i) => put(i, prompt))
     if (ids.length > this.batchSize * tokens) for (let i = 0; i < this.batchSize; i++) put(this.batchSize + i, negativePrompt)
-    this.#inputs.write('ids', ids)
+    inputs.write('ids', ids)
   }
 }

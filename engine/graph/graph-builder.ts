@@ -296,6 +296,11 @@ export class GraphBuilder implements Graph {
     return this.node('MatMul', [a, b], {}, [[[...a.shape.slice(0, -2), m!, n!], a.dtype]])[0]!
   }
 
+  /** `x`, not before the others are there: the same memory under another name. */
+  after(x: Value, others: readonly Value[]): Value {
+    return this.node('After', [x, ...others], {}, [[x.shape, x.dtype]])[0]!
+  }
+
   /** The general door, for fused operations: output shapes are given by the caller that checked them. */
   node(op: string, inputs: readonly (Value | null)[], attributes: Attributes, outputs: readonly (readonly [Shape, DType])[]): Value[] {
     const node = { op, inputs, attributes, outputs: [] as Value[] }

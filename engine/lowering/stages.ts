@@ -1,19 +1,22 @@
 import type { Graph, Value } from '../graph/value.ts'
 import { joinHalves } from './join-halves.ts'
 import { joinProducts } from './join-products.ts'
+import { timeRowsOf, type TimeRows } from './time-rows.ts'
 
 export interface Stages {
-  /** What depends on rarely changed inputs alone; null where nothing does. Its outputs are inputs of `step`, under the same names. */
+  /** What depends on rarely changed inputs alone; null where nothing does. Its outputs are inputs of the other stages, under the same names. */
   prepare: Graph | null
+  /** What depends on time besides, for `evaluations` of the network at once; null where nothing does. Its outputs are inputs of `step`. */
+  ahead: TimeRows['ahead'] | null
   step: Graph
 }
 
 /**
- * A graph in two, so that what stays the same over many runs is computed once: `rare` are the inputs that seldom change, as the parameters do. Only
- * what the other stage reads is kept. Constants are left to ONNX Runtime, and a view of a parameter is no work worth keeping. Of the other stage's
+ * A graph in stages, so that what stays the same over many runs is computed once: `rare` are the inputs that seldom change, as the parameters do. Only
+ * what the other stages read is kept. Constants are left to ONNX Runtime, and a view of a parameter is no work worth keeping. Of the other stages'
  * products those of the same few rows are one, and those with pieces of one weight.
  */
-export function stagesOf(whole: Graph, rare: ReadonlySet<string>): Stages {
+export function stagesOf(whole: Graph, rare: ReadonlySet<string>, evaluations = 1): Stages {
   const given = new Set([...whole.parameters.values(), ...[...whole.inputs].filter(([name]) => rare.has(name)).map(([, value]) => value)])
   const halves = { ...partsOf(whole), nodes: joinHalves(whole.nodes, whole, new Set([...given, ...whole.outputs.values()])) }
   const g = { ...halves, nodes: joinProducts(halves, stillOf(halves, given)) }
@@ -29,10 +32,9 @@ export function stagesOf(whole: Graph, rare: ReadonlySet<string>): Stages {
   const isKept = (value: Value) => early.has(value) && !given.has(value) && !isView(value) && !results.has(value)
   const readLate = g.nodes.filter(({ outputs }) => !outputs.some((value) => still.has(value))).flatMap(({ inputs }) => inputs)
   const kept = new Set(readLate.filter((value) => value !== null).filter(isKept))
-  if (kept.size === 0) return { prepare: null, step: whole }
-
   const prepared = new Map([...kept].map((value, i) => [`prepared.${i}`, value]))
-  return { prepare: { ...g, outputs: prepared }, step: { ...g, inputs: new Map([...g.inputs, ...prepared]) } }
+  const step = kept.size > 0 ? { ...g, inputs: new Map([...g.inputs, ...prepared]) } : whole
+  return { prepare: kept.size > 0 ? { ...g, outputs: prepared } : null, ahead: null, step, ...timeRowsOf(step, still, evaluations) }
 }
 
 /** What is given, the constants, and all that depends on nothing else. */

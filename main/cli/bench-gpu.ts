@@ -76,7 +76,7 @@ const heading = [
 
 function lineOf(report: CaseReport): string {
   if (report.error !== null) return `${report.name.padEnd(33)} failed: ${report.error}`
-  const { name, ms, drawingMs, floor, share, memoryBytes, forecastBytes, ratio, relative } = report
+  const { name, ms, floor, share, memoryBytes, forecastBytes, ratio, relative } = report
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(2)
   return [
     name.padEnd(33),
@@ -86,7 +86,6 @@ function lineOf(report: CaseReport): string {
     gib(memoryBytes).padStart(7),
     (forecastBytes === null ? '–' : gib(forecastBytes)).padStart(9),
     (ratio === null ? '–' : ratio.toFixed(2)).padStart(15),
-    drawingMs === null ? '' : ` ${drawingMs.toFixed(2)} ms in a drawing`,
     relative ? ` ${relative.ratio.toFixed(3)} times ${relative.base}` : '',
   ]
     .join(' ')
@@ -106,7 +105,7 @@ function* kernelLines({ kernels, overheadMs, sumMs, stepMs, restMs }: KernelTabl
         ? [ms!.toFixed(4), totalMs!.toFixed(3), floorMs.toFixed(4), `${(100 * share!).toFixed(0)} %`, GBps!.toFixed(0), tflops!.toFixed(1)]
         : ['failed', '', floorMs.toFixed(4), '', '', '']
     const columns = figures.map((figure, i) => figure.padStart([9, 9, 9, 6, 7, 8][i]!))
-    yield `    ${String(count).padStart(5)} ${columns.join(' ')}  ${bound.padEnd(17)}  ${operation} ${error ?? what}`
+    yield `    ${String(Number(count.toFixed(2))).padStart(5)} ${columns.join(' ')}  ${bound.padEnd(17)}  ${operation} ${error ?? what}`
   }
   if (others.length > 0) {
     const otherMs = others.reduce((sum, { totalMs }) => sum + (totalMs ?? 0), 0)

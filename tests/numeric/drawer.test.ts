@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest'
+import type { Recipe } from '#contracts/recipe.ts'
+import { Drawer } from '#engine/generation/drawer.ts'
+import { evaluationsAhead } from '#engine/generation/drawing-graph.ts'
+import { GraphBuilder } from '#engine/graph/graph-builder.ts'
+import { zigma } from '#engine/models/zigma/zigma.ts'
+import { presets } from '#engine/presets.ts'
+import { normal, streams } from '#engine/random/philox.ts'
+import { relativeError } from '#engine/relative-error.ts'
+import { Buffers } from '#engine/runtime/buffers.ts'
+import { evaluate } from '#engine/runtime/evaluate.ts'
+import { samplers } from '#engine/samplers/ode.ts'
+import { uniformTimes } from '#engine/samplers/sampler.ts'
+import { encodeText } from '#engine/text/text-encoder.ts'
+import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
+import { carried } from '#tests/support/carried.ts'
+import { runtime } from '#tests/support/differences.ts'
+import { smallFeeds } from '#tests/support/small-networks.ts'
+
+const { recipe: tiny } = presets.find(({ name }) => name === 'tiny')!
+const withText: Recipe = {
+  ...tiny,
+  model: { ...tiny.model, height: 8, width: 8, embedDim: 32, depth: 2, scan: { kind: 'zigzag', count: 2 } },
+}
+const withoutText: Recipe = { ...withText, textEncoder: null, model: { ...withText.model, condition: { kind: 'none' } } }
+const tokenizer = new Tokenizer(fitTokenizer(['a red cat', 'a blue dog', 'two birds'], withText.textEncoder!.vocabularySize))
+
+/** The network alone, as a training sees it. */
+function networkOf({ model, textEncoder }: Recipe, batch: number): GraphBuilder {
+  const g = new GraphBuilder('f32')
+  const condition = textEncoder && encodeText(g, textEncoder, g.input('ids', [batch, textEncoder.tokens], 'i32'))
+  const image = g.input('image', [batch, model.channels, model.height, model.width])
+  g.output('velocity', zigma(g, model, { image, t: g.input('t', [batch]), condition }))
+  return g
+}
+
+const prompts = ['a red cat', 'two birds', 'a blue dog']
+const seeds = [3, 11, 5]
+
+test.each([
+  ['euler', 'without text', withoutText, 1, 12],
+  ['heun', 'without text', withoutText, 2, 40],
+  ['euler', 'with guidance', withText, 1, 12],
+  ['euler', 'with guidance', withText, 3, 12],
+  ['heun', 'with guidance', withText, 3, 6],
+] as const)('%s %s carries noise where its equation says: batch %4$d', async (sampler, _, recipe, batchSize, steps) => {
+  const guided = recipe.textEncoder !== null
+  const rows = guided ? 2 * batchSize : batchSize
+  const network = networkOf(recipe, rows)
+  const weights = smallFeeds(network)
+  const settings = { steps, sampler, cfgScale: 2.5, negativePrompt: 'a blue dog' }
+  const evaluations = samplers[sampler](uniformTimes(steps))
+
+  using memory = new Buffers(runtime, network.parameters)
+  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  using drawer = await Drawer.create(runtime, recipe, memory.tensors, { tokenizer: guided ? tokenizer : null, batchSize, guided })
+  const told: number[] = []
+  const drawn = await drawer.draw(prompts.slice(0, batchSize), seeds.slice(0, batchSize), settings, { onStep: (step) => told.push(step) })
+  expect(told).toEqual([...Array(steps).keys()])
+
+  const size = recipe.model.channels * 8 * 8
+  const noise = seeds.slice(0, batchSize).flatMap((seed) => [...normal(size, { seed, stream: streams.sampling })])
+  const ids = Int32Array.from(
+    [...prompts.slice(0, batchSize), ...Array<string>(batchSize).fill('a blue dog')].slice(0, rows).flatMap((text) => [...tokenizer.encode(text, withText.textEncoder!.tokens)]),
+  ) // prettier-ignore
+  const velocity = async (x: Float64Array, t: number): Promise<Float64Array> => {
+    const image = Float32Array.from(guided ? [...x, ...x] : x)
+    const { velocity: v } = await evaluate(runtime, network, {
+      ...weights,
+      image,
+      t: new Float32Array(rows).fill(t),
+      ...(guided ? { ids } : {}),
+    })
+    return x.map((_, i) => (guided ? v![x.length + i]! + 2.5 * (v![i]! - v![x.length + i]!) : v![i]!))
+  }
+  const expected = await carried(velocity, Float64Array.from(noise), evaluations)
+  const all = drawn.flatMap(({ values }) => [...values])
+  expect(relativeError(Float32Array.from(all), Float32Array.from(expected))).toBeLessThan(2e-5)
+})
+
+test('the longest of those drawings computes ahead more than once', () => {
+  expect(evaluationsAhead({ batchSize: 3, guided: true })).toBe(10)
+  expect(evaluationsAhead({ batchSize: 2, guided: false })).toBe(32)
+})
+
+test('a drawing that is stopped ends with the reason, and the drawer draws on as if nothing had been', async () => {
+  const network = networkOf(withoutText, 1)
+  const weights = smallFeeds(network)
+  using memory = new Buffers(runtime, network.parameters)
+  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  using drawer = await Drawer.create(runtime, withoutText, memory.tensors, { tokenizer: null, batchSize: 1, guided: false })
+  const settings = { steps: 10, sampler: 'euler', cfgScale: 1, negativePrompt: '' } as const
+  const [undisturbed] = await drawer.draw([''], [7], settings)
+
+  const stop = new AbortController()
+  const seen: number[] = []
+  const onStep = (step: number) => {
+    seen.push(step)
+    if (step === 3) stop.abort()
+  }
+  await expect(drawer.draw([''], [7], settings, { signal: stop.signal, onStep })).rejects.toThrow(/abort/i)
+  expect(seen).toEqual([0, 1, 2, 3])
+  expect(await drawer.draw([''], [7], settings)).toEqual([undisturbed])
+})
