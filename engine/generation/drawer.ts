@@ -1,10 +1,10 @@
 import type { GenerationRequest } from '#contracts/gallery.ts'
 import type { Recipe } from '#contracts/recipe.ts'
-import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { sizeOf } from '../graph/shape.ts'
-import type { Stages } from '../lowering/stages.ts'
+import type { Graph } from '../graph/value.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
+import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
 import { precisionOf, repeated } from '../runtime/precision.ts'
 import { Program } from '../runtime/program.ts'
 import { samplers } from '../samplers/ode.ts'
@@ -46,10 +46,14 @@ export class Drawer implements Disposable {
   /** The pictures that the network sees next. */
   readonly #seen: DeviceTensor
 
+  /** What is given back with the drawer. */
+  readonly #held: DisposableStack
+
   private constructor(
     { recipe, tokenizer, batchSize }: { recipe: Recipe; tokenizer: Tokenizer | null; batchSize: number },
     programs: Programs,
     memory: Memory,
+    held: DisposableStack,
   ) {
     this.batchSize = batchSize
     this.#recipe = recipe
@@ -57,31 +61,35 @@ export class Drawer implements Disposable {
     this.#programs = programs
     this.#memory = memory
     this.#seen = memory.inputs.view('pictures', 0, memory.inputs.get('pictures').shape.slice(1))
+    this.#held = held
   }
 
+  /** Rejects with OutOfMemory where device or host cannot hold what drawing takes, and then holds nothing. */
   static async create(
     runtime: NativeRuntime,
     recipe: Recipe,
     weights: ReadonlyMap<string, DeviceTensor>,
     { tokenizer, batchSize, ...wish }: { tokenizer: Tokenizer | null; batchSize: number; guided: boolean },
   ): Promise<Drawer> {
-    const stages = drawingStages(recipe, { batchSize, guided: wish.guided && tokenizer !== null, ...precisionOf(runtime, recipe) })
-    const compile = (graph: Stages['prepare']) => graph && Program.compile(runtime, graph)
-    const [prepare, ahead] = [await compile(stages.prepare), await compile(stages.ahead)]
-    const step = await Program.compile(runtime, stages.step, 'native', repeated)
-    const written = [...(stages.prepare?.inputs ?? []), ...stages.step.inputs, ...(stages.ahead?.inputs ?? [])]
-    const [prepared, timed] = [stages.prepare, stages.ahead].map((stage) => new Buffers(runtime, stage?.outputs ?? new Map())) as [Buffers, Buffers] // prettier-ignore
+    using held = new DisposableStack()
+    const guided = wish.guided && tokenizer !== null
+    const stages = drawingStages(recipe, { batchSize, guided, ...precisionOf(runtime, recipe) })
+    const once = async (stage: Graph | null) => stage && held.use(await Program.compile(runtime, stage))
+    const [prepare, ahead] = [await once(stages.prepare), await once(stages.ahead)]
+    const step = held.use(await Program.compile(runtime, stages.step, 'native', repeated))
+    const resultsOf = (stage: Graph | null) => held.use(new Buffers(runtime, stage?.outputs ?? new Map()))
+    const [prepared, timed] = [resultsOf(stages.prepare), resultsOf(stages.ahead)]
+    const read = [stages.prepare, stages.step, stages.ahead].flatMap((stage) => [...(stage?.inputs ?? [])])
     const isComputed = (name: string) => prepared.tensors.has(name) || timed.tensors.has(name)
-    const inputs = new Buffers(runtime, new Map(written.filter(([name]) => !isComputed(name))))
+    const inputs = held.use(new Buffers(runtime, new Map(read.filter(([name]) => !isComputed(name)))))
+
     const given = new Map([...weights, ...inputs.tensors, ...prepared.tensors, ...timed.tensors])
     prepare?.bind(given, prepared.tensors)
     ahead?.bind(given, timed.tensors)
     step.bind(given, new Map(['pictures', 'evaluation'].map((name) => [`next/${name}`, inputs.get(name)])))
-    return new Drawer(
-      { recipe, tokenizer, batchSize },
-      { prepare, ahead, step, evaluations: stages.evaluations },
-      { inputs, prepared, timed },
-    )
+    await step.record() // before there are pictures
+    const { evaluations } = stages
+    return new Drawer({ recipe, tokenizer, batchSize }, { prepare, ahead, step, evaluations }, { inputs, prepared, timed }, held.move())
   }
 
   /** One picture a prompt, picture i from the noise of seeds[i] alone: it does not depend on its neighbors. At most `batchSize` of them. */
@@ -123,9 +131,7 @@ export class Drawer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    const { prepare, ahead, step } = this.#programs
-    for (const program of [prepare, ahead, step]) program?.[Symbol.dispose]()
-    for (const buffers of Object.values(this.#memory) as Buffers[]) buffers[Symbol.dispose]()
+    this.#held.dispose()
   }
 
   /** Times and moves of the next evaluations, of which the first is number 0. */

@@ -1,4 +1,12 @@
-import type { Binding, DeviceTensor, NativeRuntime, Session, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
+import {
+  runsUntilRecorded,
+  type Binding,
+  type DeviceTensor,
+  type NativeRuntime,
+  type Session,
+  type SessionMemory,
+  type SessionOptions,
+} from '#native-ops/binding.ts'
 import type { Graph, Value } from '../graph/value.ts'
 import { lower, type Form } from '../lowering/lower.ts'
 import { encodeModel } from '../lowering/onnx/model.ts'
@@ -10,22 +18,22 @@ export class Program implements Disposable {
   readonly writes: ReadonlyMap<string, Value>
   readonly #session: Session
   readonly #binding: Binding
+  readonly #isRecorded: boolean
 
-  private constructor(g: Graph, session: Session) {
+  private constructor(g: Graph, session: Session, isRecorded: boolean) {
     const declared = new Map([...g.inputs, ...g.parameters])
     this.reads = new Map(session.inputs.map(({ name }) => [name, declared.get(name)!]))
     this.writes = g.outputs
     this.#session = session
     this.#binding = session.createBinding()
+    this.#isRecorded = isRecorded
   }
 
   static async compile(runtime: NativeRuntime, g: Graph, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
     // ONNX Runtime's extended fusions know float32 on the CPU only.
     const optimization = g.float === 'f64' || runtime.device === 'cuda' ? 'basic' : 'all'
-    return new Program(
-      g,
-      await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' }),
-    )
+    const session = await runtime.createSession(encodeModel(lower(g, form)), { optimization, ...options, customOps: form === 'native' })
+    return new Program(g, session, options.cudaGraph === true && runtime.device === 'cuda')
   }
 
   /** Ties inputs and outputs to memory. A tensor may be both: it is then updated in place. */
@@ -44,6 +52,11 @@ export class Program implements Disposable {
   /** One run, off the JavaScript thread. */
   run(signal?: AbortSignal): Promise<void> {
     return this.#binding.run(signal)
+  }
+
+  /** Runs a program until it is recorded, where it is to be. The last of these runs is made twice: what is updated in place is updated twice. */
+  async record(): Promise<void> {
+    if (this.#isRecorded) for (let run = 0; run < runsUntilRecorded; run++) await this.run()
   }
 
   /** What runs have taken between inputs and outputs. */

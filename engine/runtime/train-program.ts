@@ -1,4 +1,4 @@
-import { runsUntilRecorded, type DeviceTensor, type NativeRuntime, type SessionMemory, type SessionOptions } from '#native-ops/binding.ts'
+import type { DeviceTensor, NativeRuntime, SessionMemory, SessionOptions } from '#native-ops/binding.ts'
 import type { Graph } from '../graph/value.ts'
 import { defaultScaling, firstScale, scalingState, type LossScaling } from '../optim/loss-scaling.ts'
 import {
@@ -144,11 +144,11 @@ export class TrainProgram implements Disposable {
     return { loss, gradNorm: this.#results.floats('gradNorm')[0]!, lossScale: this.#scaling?.floats(scalingState.scale)[0] ?? null }
   }
 
-  /** The runs up to the one that is recorded, before there are weights: that one is made twice, and would update them twice. */
+  /** Before there are weights: the run that is recorded would update them twice. */
   async #record(): Promise<void> {
     const harmless = { learningRate: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, emaDecay: 0.9, clipNorm: 0, step: 1 }
     this.#hyper.write('hyper', hyperValues(harmless))
-    for (const program of [this.#program, this.#update]) for (let run = 0; program && run < runsUntilRecorded; run++) await program.run()
+    for (const program of [this.#program, this.#update]) await program?.record()
     for (const buffers of [this.weights, ...Object.values(this.copies), this.#shadows, this.#sums]) buffers?.clear()
     this.restartScaling(0)
   }

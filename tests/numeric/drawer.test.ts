@@ -38,12 +38,12 @@ const prompts = ['a red cat', 'two birds', 'a blue dog']
 const seeds = [3, 11, 5]
 
 test.each([
-  ['euler', 'without text', withoutText, 1, 12],
-  ['heun', 'without text', withoutText, 2, 40],
-  ['euler', 'with guidance', withText, 1, 12],
-  ['euler', 'with guidance', withText, 3, 12],
-  ['heun', 'with guidance', withText, 3, 6],
-] as const)('%s %s carries noise where its equation says: batch %4$d', async (sampler, _, recipe, batchSize, steps) => {
+  [1, 'euler', 'without text', withoutText, 12],
+  [2, 'heun', 'without text', withoutText, 40],
+  [1, 'euler', 'with guidance', withText, 12],
+  [3, 'euler', 'with guidance', withText, 12],
+  [3, 'heun', 'with guidance', withText, 6],
+] as const)('a batch of %i drawn by %s %s is carried where the equation says', async (batchSize, sampler, _, recipe, steps) => {
   const guided = recipe.textEncoder !== null
   const rows = guided ? 2 * batchSize : batchSize
   const network = networkOf(recipe, rows)
