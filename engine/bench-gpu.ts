@@ -59,9 +59,11 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
     { steps: warmUpRounds + evaluations + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
     { onStep: () => void ends.push(performance.now()) },
   )
-  // As many steps in a row as are prepared at once hold what is computed for all of them exactly once.
-  const warm = ends.slice(warmUpRounds)
-  const times = warm.slice(evaluations).map((end, step) => (end - warm[step]!) / evaluations)
+  // The first of steps that are prepared together waits for that too, and each of them has its share of it.
+  const steps = ends.map((end, step) => ({ ms: end - (ends[step - 1] ?? NaN), isFirst: evaluations > 1 && step % evaluations === 0 }))
+  const took = (first: boolean) => steps.slice(warmUpRounds).flatMap(({ ms, isFirst }) => (isFirst === first ? [ms] : []))
+  const share = evaluations > 1 ? (median(took(true)) - median(took(false))) / evaluations : 0
+  const times = took(false).map((ms) => ms + share)
   const memoryBytes = used(runtime) - before || weights.sizeBytes + drawer.heldBytes()
   return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times), memoryBytes, forecastBytes: null }
 }
