@@ -24,7 +24,7 @@ export function absorbSums(nodes: readonly Node[], outputs: ReadonlySet<Value>):
     const [a, b] = add.inputs
     if (!a || !b || !sameShape(a.shape, b.shape)) return node
     absorbed.add(add)
-    const inputs = Array.from({ length: place.more + 1 }, (_, i) =>
+    const inputs = Array.from({ length: Math.max(node.inputs.length, place.more + 1) }, (_, i) =>
       i === place.gradient ? a : i === place.more ? b : (node.inputs[i] ?? null),
     )
     return { ...node, inputs }

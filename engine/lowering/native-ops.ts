@@ -15,7 +15,8 @@ interface NativeOp {
 
 const nativeOps: Readonly<Record<string, NativeOp>> = {
   ScanConv: { optional: [] },
-  ScanConvGrad: { optional: [] },
+  /** The rows of which dx becomes columns, over those that it is put into. */
+  ScanConvGrad: { optional: [], overwrites: [[6, 0]] },
   SelectiveScan: { optional: [1] },
   /** dDelta over delta, dz over z, du over borders. */
   // prettier-ignore

@@ -15,7 +15,7 @@ import { numbers } from './differences.ts'
 export interface GradedCase {
   name: string
   chunk?: number
-  /** The operation on operands that are made in the graph: those of `wide` have the type of sums. */
+  /** The operation, or its gradient, on operands that are made in the graph: those of `wide` have the type of sums. */
   build: (
     operand: (name: string, shape: Shape, options?: { wide?: boolean; low?: number; high?: number }) => Value,
     g: GraphBuilder,
@@ -48,6 +48,22 @@ function scan(name: string, [b, l, e, n]: [number, number, number, number], { ch
         },
         { segment },
       ).node!,
+  }
+}
+
+/** The gradient of a convolution whose tokens lie behind `before` columns and in front of `behind`, put into rows that are there. */
+function convInto(name: string, [b, l, e]: [number, number, number], [before, behind]: readonly [number, number]): GradedCase {
+  return {
+    name: `ScanConvGrad ${name}`,
+    build: (operand, g) => {
+      const rows = [b, l, before + e + behind]
+      const wide = { wide: true }
+      const order = Array.from({ length: l }, (_, i) => (i * 3) % l)
+      const [x, weight, bias] = [operand('x', rows), operand('weight', [e, 4], wide), operand('bias', [e], wide)]
+      const inputs = [x, g.ints(order, [l]), weight, bias, operand('dy', [b, l, e]), null, operand('into', rows)]
+      const types = [x, weight, bias].map(({ shape, dtype }) => [shape, dtype] as const)
+      return g.node('ScanConvGrad', inputs, { segment: 0, xColumn: before }, types)[0]!.node!
+    },
   }
 }
 
@@ -85,6 +101,9 @@ export const gradedCases: readonly GradedCase[] = [
   scan('of fewer states than a chunk has positions, in as many rows as tokens', [1, 60, 40, 15]),
   scan('with borders farther apart than chunks', [1, 128, 40, 16], { chunk: 32 }),
   scan('with one border', [1, 60, 40, 16], { chunk: 60 }),
+  convInto('in the first half of rows', [2, 77, 64], [0, 64]),
+  convInto('in the last half of rows', [2, 77, 64], [64, 0]),
+  convInto('in odd columns', [4, 50, 45], [3, 2]),
   norm('rms', 'rms', [2, 70, 768]),
   norm('layer, of odd width', 'layer', [2, 9, 27]),
   norm('gated', 'rms', [2, 70, 96], { gated: true }),
@@ -131,17 +150,12 @@ export async function gradientsOf(
     return moved(g.input(name, shape), type)
   }
   const node = build(operand, g)
-  if (node.outputs.length > 1) g.output('result', node.outputs[0]!) // it runs all the same, for its states or statistics
-  const arriving = node.outputs.map((output, i) =>
-    isStatistic(node, i) ? null : operand(`dy${i}`, output.shape, { wide: output.dtype !== dtype }),
-  )
-  const gradients = gradientRules[node.op]!(g, node, arriving)
-  const graded = gradients.filter((gradient) => gradient?.node?.op === `${node.op}Grad`) as Value[]
+  const graded = node.op.endsWith('Grad') ? node.outputs : takeGradients(g, node, operand, dtype)
   graded.forEach((gradient, i) => {
     g.output(`gradient ${i}`, moved(gradient, outside))
   })
   if (apart) {
-    const [first] = graded as [Value]
+    const [first] = graded as readonly [Value, ...Value[]]
     const read = new Set(first.node!.outputs.flatMap((_, i) => overwritable(first.node!, i)))
     for (const value of read) {
       const [later] = g.node('After', [value, first], {}, [[value.shape, value.dtype]])
@@ -160,6 +174,16 @@ export async function gradientsOf(
     takenBytes: program.memory().peakBytes,
     foretoldBytes: planMemory(g, 'doubling').peakBytes,
   }
+}
+
+/** What an operation's own gradient gives, of operands for what arrives at its results. */
+function takeGradients(g: GraphBuilder, node: Node, operand: Operand, dtype: DType): readonly Value[] {
+  if (node.outputs.length > 1) g.output('result', node.outputs[0]!) // it runs all the same, for its states or statistics
+  const arriving = node.outputs.map((output, i) =>
+    isStatistic(node, i) ? null : operand(`dy${i}`, output.shape, { wide: output.dtype !== dtype }),
+  )
+  const gradients = gradientRules[node.op]!(g, node, arriving)
+  return gradients.filter((gradient) => gradient?.node?.op === `${node.op}Grad`) as Value[]
 }
 
 /** Outputs that have no gradient: states at borders, means and deviations. */

@@ -27,13 +27,14 @@ struct ScanConvParams {
 template <typename T>
 struct ScanConvGradParams {
   int64_t batch, length, dim, width, segment;
+  int64_t x_stride, dx_stride;  // dim, or more where tokens are columns of wider rows
   const T* x;
   const int32_t* permutation;
   const Wide<T>* weight;
   const Wide<T>* bias;
   const T* dy;       // [batch, length, dim] scan order
   const T* dy_more;  // same, added to dy; or null
-  T* dx;        // [batch, length, dim] token order
+  T* dx;        // [batch, length, dim] token order, tokens dx_stride apart
   Wide<T>* d_weight;  // [dim, width]
   Wide<T>* d_bias;    // [dim]
 };
@@ -61,7 +62,7 @@ struct SelectiveScanParams {
 
 template <typename T>
 struct SelectiveScanGradParams {
-  SelectiveScanParams<T> forward;  // y is not used; borders is read; z_stride is dim; du, d_delta and dz may be memory of borders, delta and z
+  SelectiveScanParams<T> forward;  // y is not used; borders is read; du, d_delta and dz may be memory of borders, delta and z
   const T* dy;                     // [batch, length, dim] token order
   T* du;                           // [batch, length, dim] scan order
   T* d_delta;                      // [batch, length, dim] scan order
@@ -71,7 +72,8 @@ struct SelectiveScanGradParams {
   T* d_rows;                       // [batch, length, d_bc_stride], of which d_b and d_c are columns and all others become zero; or null
   int64_t d_bc_stride;             // state without d_rows
   Wide<T>* d_d;                          // [dim] or null
-  T* dz;                           // [batch, length, dim] token order, or null
+  T* dz;                           // [batch, length, dim] token order, tokens dz_stride apart; or null
+  int64_t dz_stride;               // dim, or more where tokens are columns of wider rows, of which no other is written
   Wide<T>* d_delta_bias;                 // [dim] or null
 };
 

@@ -32,4 +32,15 @@ Strided<T> In(const Call& call, size_t index, const char* name, const Dims& dims
   return {data + column, whole.back()};
 }
 
+// Some columns of rows, `width` elements from one row to the next.
+struct ColumnDims {
+  int64_t rows, columns, width;
+};
+
+// Copies them to where other rows of the same width have them.
+template <typename Backend, typename T>
+void CopyColumns(T* to, const T* from, const ColumnDims& dims, const Call& call) {
+  if (dims.columns > 0) Backend::CopyRows(to, from, dims.width * sizeof(T), dims.columns * sizeof(T), dims.rows, call);
+}
+
 }  // namespace zigma::ops

@@ -59,16 +59,28 @@ template <typename B, typename T>
 struct ScanConvGradOp : ScanConvOp<B, T> {
   using Backend = B;
   static constexpr const char* kName = "ScanConvGrad";
-  static Slots Inputs() { return {Required(), Required(Element::kInt32), Required(Element::kWide), Required(Element::kWide), Required(), Optional()}; }
+  // The rows of which dx becomes columns, over those that it is put into.
+  static constexpr Shared kMayOverwrite[] = {{6, 0}};
+  static Slots Inputs() {
+    return {Required(), Required(Element::kInt32), Required(Element::kWide), Required(Element::kWide), Required(), Optional(), Optional()};
+  }
   static Slots Outputs() { return {Required(), Required(Element::kWide), Required(Element::kWide)}; }
   using ScanConvOp<B, T>::ScanConvOp;
 
+  // Where `into` is given, the first output is those rows with dx in the columns in which x lies among its own.
   void Run(const Call& call) const {
     auto p = this->template Prepare<ScanConvGradParams<T>>(call);
-    p.x = call.In<T>(0, "x", {p.batch, p.length, p.dim});
-    p.dy = call.In<T>(4, "dy", {p.batch, p.length, p.dim});
-    p.dy_more = call.In<T>(5, "dyMore", {p.batch, p.length, p.dim});
-    p.dx = call.Out<T>(0, {p.batch, p.length, p.dim});
+    const Dims tokens = {p.batch, p.length, p.dim};
+    const auto x = In<T>(call, 0, "x", tokens, this->x_column), into = In<T>(call, 6, "into", tokens, this->x_column);
+    p.x = x.at, p.x_stride = x.stride;
+    p.dy = call.In<T>(4, "dy", tokens);
+    p.dy_more = call.In<T>(5, "dyMore", tokens);
+    p.dx = call.Out<T>(0, {p.batch, p.length, into.stride}) + (into.at ? this->x_column : 0), p.dx_stride = into.stride;
+    if (into.at && into.at != p.dx) {
+      const int64_t rows = p.batch * p.length, before = this->x_column, behind = into.stride - before - p.dim;
+      CopyColumns<Backend>(p.dx - before, into.at - before, {rows, before, into.stride}, call);
+      CopyColumns<Backend>(p.dx + p.dim, into.at + p.dim, {rows, behind, into.stride}, call);
+    }
     p.d_weight = call.Out<Wide<T>>(1, {p.dim, p.width});
     p.d_bias = call.Out<Wide<T>>(2, {p.dim});
     Backend::ScanConvGrad(p, call);
@@ -166,14 +178,15 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
             Optional(Element::kWide),
             Optional()};
   }
-  using SelectiveScanOp<B, T>::SelectiveScanOp;
+  bool dz_rows;
+  explicit SelectiveScanGradOp(Ort::ConstKernelInfo info) : SelectiveScanOp<B, T>(info), dz_rows(ColumnOf(info, "dzRows") != 0) {}
 
+  // Where dzRows is set, dz has the shape of the rows that z is columns of: it is written to the same columns, the others are left as they are.
   void Run(const Call& call) const {
     SelectiveScanGradParams<T> g = {};
     SelectiveScanParams<T>& p = g.forward;
     p = this->Prepare(call);
     p.delta = call.In<T>(1, "delta", {p.batch, p.length, p.dim});
-    if (p.z_stride != p.dim) Refuse("SelectiveScanGrad: z is a column of wider rows; only a scan without a gradient can read it there.");
     const Dims tokens = {p.batch, p.length, p.dim}, states = {p.batch, p.length, p.state};
     p.borders = const_cast<T*>(call.In<T>(9, "borders", this->Borders(p)));
     g.dy = call.In<T>(10, "dy", tokens);
@@ -187,7 +200,9 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
     g.d_c = g.d_rows ? g.d_rows + this->c_column : call.Out<T>(4, states);
     g.d_bc_stride = g.d_rows ? width : p.state;
     g.d_d = p.d ? call.Out<Wide<T>>(5, {p.dim}) : nullptr;
-    g.dz = p.z ? call.Out<T>(6, tokens) : nullptr;
+    g.dz_stride = dz_rows ? p.z_stride : p.dim;
+    g.dz = p.z ? call.Out<T>(6, {p.batch, p.length, g.dz_stride}) : nullptr;
+    if (g.dz && dz_rows) g.dz += this->z_column;
     g.d_delta_bias = p.delta_bias ? call.Out<Wide<T>>(7, {p.dim}) : nullptr;
     Backend::SelectiveScanGrad(g, call);
   }

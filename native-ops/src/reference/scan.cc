@@ -35,20 +35,20 @@ void ScanConv(const ScanConvParams<T>& p) {
 
 template <typename T>
 void ScanConvGrad(const ScanConvGradParams<T>& p) {
-  std::fill(p.dx, p.dx + p.batch * p.length * p.dim, T(0));
+  for (int64_t row = 0; row < p.batch * p.length; ++row) std::fill_n(p.dx + row * p.dx_stride, p.dim, T(0));
   std::fill(p.d_weight, p.d_weight + p.dim * p.width, T(0));
   std::fill(p.d_bias, p.d_bias + p.dim, T(0));
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t j = 0; j < p.length; ++j)
       for (int64_t e = 0; e < p.dim; ++e) {
-        const T g = (p.dy[(b * p.length + j) * p.dim + e] + (p.dy_more ? p.dy_more[(b * p.length + j) * p.dim + e] : T(0))) * DSilu(ConvSum<T>(p, p.dim, b, j, e));
+        const T g = (p.dy[(b * p.length + j) * p.dim + e] + (p.dy_more ? p.dy_more[(b * p.length + j) * p.dim + e] : T(0))) * DSilu(ConvSum<T>(p, p.x_stride, b, j, e));
         p.d_bias[e] += g;
         for (int64_t k = 0; k < p.width; ++k) {
           const int64_t i = j - (p.width - 1) + k;
           if (i < j - j % p.segment) continue;
-          const int64_t token = (b * p.length + p.permutation[i]) * p.dim + e;
-          p.d_weight[e * p.width + k] += g * p.x[token];
-          p.dx[token] += g * p.weight[e * p.width + k];
+          const int64_t token = b * p.length + p.permutation[i];
+          p.d_weight[e * p.width + k] += g * p.x[token * p.x_stride + e];
+          p.dx[token * p.dx_stride + e] += g * p.weight[e * p.width + k];
         }
       }
 }
@@ -109,15 +109,15 @@ void SelectiveScanGrad(const SelectiveScanGradParams<T>& g) {
       std::fill(dh.begin(), dh.end(), T(0));
       for (int64_t l = p.length - 1; l >= 0; --l) {
         const int64_t at = (b * p.length + l) * p.dim + e;
-        const int64_t token = (b * p.length + (p.permutation ? p.permutation[l] : l)) * p.dim + e;
+        const int64_t token = b * p.length + (p.permutation ? p.permutation[l] : l);
         const auto [raw, delta] = step(l);
         const T u = p.u[at];
-        T dy = g.dy[token];
+        T dy = g.dy[token * p.dim + e];
         if (p.z) {
           T y = p.d ? p.d[e] * u : T(0);
           for (int64_t n = 0; n < p.state; ++n) y += p.c[(b * p.length + l) * p.bc_stride + n] * h[(l + 1) * p.state + n];
-          const T z = p.z[token];  // dz may be written over it
-          if (g.dz) g.dz[token] = dy * y * DSilu(z);
+          const T z = p.z[token * p.z_stride + e];  // dz may be written over it
+          if (g.dz) g.dz[token * g.dz_stride + e] = dy * y * DSilu(z);
           dy *= Silu(z);
         }
         T du = p.d ? dy * p.d[e] : T(0), d_delta = 0;

@@ -56,10 +56,10 @@ void ScanConvGrad(const ScanConvGradParams<float>& p, const Workers& workers) {
   workers.run(p.batch * blocks, [&](int64_t task) {
     const int64_t b = task / blocks, e = task % blocks * kLanes, count = std::min(kLanes, p.dim - e);
     const Taps taps = LoadTaps(p.weight, p.bias, e, count);
-    const float* x = p.x + b * p.length * p.dim + e;
+    const float* x = p.x + b * p.length * p.x_stride + e;
     const float* dy = p.dy + b * p.length * p.dim + e;
     const float* more = p.dy_more ? p.dy_more + b * p.length * p.dim + e : nullptr;
-    float* dx = p.dx + b * p.length * p.dim + e;
+    float* dx = p.dx + b * p.length * p.dx_stride + e;
     Taps sums = {};
     for (int64_t start = 0; start < p.length; start += p.segment) {
       const int64_t end = std::min(start + p.segment, p.length);
@@ -67,7 +67,7 @@ void ScanConvGrad(const ScanConvGradParams<float>& p, const Workers& workers) {
       for (int64_t j = start; j < end + kTaps - 1; ++j) {
         Lanes x0 = {}, g0 = {};
         if (j < end) {
-          x0 = LoadSome(x + p.permutation[j] * p.dim, count);
+          x0 = LoadSome(x + p.permutation[j] * p.x_stride, count);
           const Lanes sum = taps.bias + taps.weight[0] * x3 + taps.weight[1] * x2 + taps.weight[2] * x1 + taps.weight[3] * x0;
           const Lanes s = Sigmoid(sum);
           const Lanes arrived = LoadSome(dy + j * p.dim, count);
@@ -77,7 +77,7 @@ void ScanConvGrad(const ScanConvGradParams<float>& p, const Workers& workers) {
         }
         if (j - (kTaps - 1) >= start) {
           const Lanes gradient = taps.weight[3] * g3 + taps.weight[2] * g2 + taps.weight[1] * g1 + taps.weight[0] * g0;
-          StoreSome(dx + p.permutation[j - (kTaps - 1)] * p.dim, gradient, count);
+          StoreSome(dx + p.permutation[j - (kTaps - 1)] * p.dx_stride, gradient, count);
         }
         x3 = x2, x2 = x1, x1 = x0;
         g3 = g2, g2 = g1, g1 = g0;

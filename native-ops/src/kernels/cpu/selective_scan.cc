@@ -118,6 +118,7 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
     for (int64_t block = group * kBlocksPerTask; block < std::min(blocks, (group + 1) * kBlocksPerTask); ++block) {
       const bool first = block == group * kBlocksPerTask;
       const int64_t e = block * kLanes, count = std::min(kLanes, p.dim - e), row = b * p.length * p.dim + e;
+      const int64_t z_row = b * p.length * p.z_stride + e, dz_row = b * p.length * g.dz_stride + e;
       const Rates rates = LoadRates(p.a, e, count);
       const Lanes bias = p.delta_bias ? LoadSome(p.delta_bias + e, count) : Lanes{};
       const Lanes skip = p.d ? LoadSome(p.d + e, count) : Lanes{};
@@ -137,7 +138,7 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
           through_bs[i] = through_as[i] = Lanes{};
           dys[i] = dy;
           if (p.z) {
-            const Lanes z = LoadSome(p.z + token, count);
+            const Lanes z = LoadSome(p.z + z_row + Token(p, start + i) * p.z_stride, count);
             dys[i] = dy * z * Sigmoid(z);
           }
         }
@@ -191,7 +192,7 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
         }
 
         for (int64_t i = 0; i < size; ++i) {
-          const int64_t at = row + (start + i) * p.dim, token = row + Token(p, start + i) * p.dim;
+          const int64_t at = row + (start + i) * p.dim, token = Token(p, start + i);
           const Lanes u = LoadSome(p.u + at, count);
           Lanes d_raw = through_bs[i] * u + through_as[i];
           if (p.delta_softplus) d_raw *= Sigmoid(LoadSome(p.delta + at, count) + bias);
@@ -200,8 +201,8 @@ void SelectiveScanGrad(const SelectiveScanGradParams<float>& g, const Workers& w
           sum.bias += d_raw;
           sum.d += dys[i] * u;
           if (g.dz) {
-            const Lanes z = LoadSome(p.z + token, count), s = Sigmoid(z);
-            StoreSome(g.dz + token, LoadSome(g.dy + token, count) * ys[i] * (s * (1.0f + z * (1.0f - s))), count);
+            const Lanes z = LoadSome(p.z + z_row + token * p.z_stride, count), s = Sigmoid(z);
+            StoreSome(g.dz + dz_row + token * g.dz_stride, LoadSome(g.dy + row + token * p.dim, count) * ys[i] * (s * (1.0f + z * (1.0f - s))), count);
           }
         }
       }

@@ -127,40 +127,42 @@ __global__ void Forward(ScanConvParams<T> p, int run) {
 
 // g = dy silu'(sum) at position j reaches the tokens of positions j - (W - 1) .. j. A thread has one channel and owns the tokens of its run, so it also
 // looks at the W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window. A warp's rows are fetched a tile ahead.
+// Of width 4, in 16 bits, registers are held to those with which eight blocks fit on a multiprocessor: what tells rows of different widths apart takes some.
 template <typename T, int W>
-__global__ void __launch_bounds__(kGradWarps* kWarp) Backward(ScanConvGradParams<T> p, int run, float* shares) {
+__global__ void __launch_bounds__(kGradWarps* kWarp, sizeof(T) == 2 && W == 4 ? 8 : 0) Backward(ScanConvGradParams<T> p, int run, float* shares) {
   using Rows = Tile<T, kGradTile>;
   constexpr int kLength = W - 1 + kGradTile;
   __shared__ __align__(16) T tiles[kGradWarps][2][3][Rows::kSize];
   auto& tile_rows = tiles[threadIdx.x / kWarp];
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = threadIdx.x % kWarp;
   const int first_channel = (blockIdx.x * kGradWarps + threadIdx.x / kWarp) * kWarp, channel = min(first_channel + lane, dim - 1);
-  const Columns columns = {min(first_channel, dim), max(dim - first_channel, 0), dim % kVector<T> == 0};
-  const int64_t sequence = int64_t(blockIdx.z) * p.length * p.dim;
+  const bool whole = dim % kVector<T> == 0 && IsWhole(p.x, p.x_stride) && IsWhole(p.dx, p.dx_stride);
+  const Columns columns = {min(first_channel, dim), max(dim - first_channel, 0), whole};
+  const int64_t first_token = int64_t(blockIdx.z) * p.length, sequence = first_token * p.dim;
   float weight[1][W], bias[1], window[kLength][1], reach[kLength] = {}, d_weight[W] = {}, d_bias = 0;
   LoadFilter<W, 1>(p, channel, weight, bias);
   const int first = blockIdx.y * run, last = min(length, first + run), end = last + W - 1;
 
-  const auto token_of = [&](int j) { return unsigned(Token(p.permutation, min(max(j, 0), length - 1), length)) * unsigned(dim); };
+  const auto token_of = [&](int j) { return unsigned(Token(p.permutation, min(max(j, 0), length - 1), length)); };
   unsigned tokens[Rows::kEach];
   const auto fetch = [&](int tile, auto& to) {
     unsigned rows[Rows::kEach];
     Rows::Offsets(rows, [&](int row) { return unsigned(min(tile + row, length - 1)) * unsigned(dim); });
-    Rows{to[0]}.Fetch(p.x + sequence, tokens, columns);
+    Rows{to[0]}.Fetch(p.x + first_token * p.x_stride, tokens, columns);
     Rows{to[1]}.Fetch(p.dy + sequence, rows, columns);
     if (p.dy_more) Rows{to[2]}.Fetch(p.dy_more + sequence, rows, columns);
     __pipeline_commit();
-    Rows::Offsets(tokens, [&](int row) { return token_of(tile + kGradTile + row); });
+    Rows::Offsets(tokens, [&](int row) { return token_of(tile + kGradTile + row) * unsigned(p.x_stride); });
   };
-  Rows::Offsets(tokens, [&](int row) { return token_of(first + row); });
+  Rows::Offsets(tokens, [&](int row) { return token_of(first + row) * unsigned(p.x_stride); });
   fetch(first, tile_rows[0]);
-  Fill<W>(p, p.x + sequence, p.dim, first, channel, window);
+  Fill<W>(p, p.x + first_token * p.x_stride, p.x_stride, first, channel, window);
   int back = first % segment;  // positions of this segment before the tile
   for (int tile = first, turn = 0; tile < end; tile += kGradTile, turn ^= 1) {
     __pipeline_wait_prior(0);
     __syncwarp();
     unsigned owners[Rows::kEach];  // of the rows that are complete at the end of this tile
-    Rows::Offsets(owners, [&](int row) { return token_of(tile - (W - 1) + row); });
+    Rows::Offsets(owners, [&](int row) { return token_of(tile - (W - 1) + row) * unsigned(p.dx_stride); });
     if (tile + kGradTile < end) fetch(tile + kGradTile, tile_rows[turn ^ 1]);
     const Rows x_rows{tile_rows[turn][0]}, dy_rows{tile_rows[turn][1]}, more_rows{tile_rows[turn][2]};  // dx takes the place of x
     float gradients[kGradTile];
@@ -188,7 +190,7 @@ __global__ void __launch_bounds__(kGradWarps* kWarp) Backward(ScanConvGradParams
 #pragma unroll
     for (int t = 0; t < kGradTile; ++t) x_rows.Put(t, reach[t]);
     __syncwarp();
-    x_rows.Store(p.dx + sequence, owners, columns, [&](int row) { return tile - (W - 1) + row >= first && tile - (W - 1) + row < last; });
+    x_rows.Store(p.dx + first_token * p.dx_stride, owners, columns, [&](int row) { return tile - (W - 1) + row >= first && tile - (W - 1) + row < last; });
     KeepLast<W, 1>(window);
 #pragma unroll
     for (int k = 0; k < kLength; ++k) reach[k] = k < W - 1 ? reach[k + kGradTile] : 0.0f;

@@ -33,10 +33,11 @@ struct Room {
 };
 
 // kUsual: chunks are whole and as far apart as their borders, segments start with a chunk, warps have all of their channels and states, and nothing is
-// left out. A segment's start needs no attention then: the state at its border is zero.
+// left out. A segment's start needs no attention then: the state at its border is zero. Rows of z are then `z_times` and those that dz goes to `dz_times` as
+// long as those of the other tokens.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
-    Backward(SelectiveScanGradParams<T> g, int span, int pieces, const float* incoming, float* shares, float* sums) {
+    Backward(SelectiveScanGradParams<T> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
   constexpr bool kTensorCores = kOnTensorCores<T, N>;
@@ -50,6 +51,8 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
   const Columns& columns = at.columns;
+  const auto columns_of = [&](const T* rows, int64_t stride) { return kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(rows, stride)}; };
+  const auto sequence_of = [&](int64_t stride, unsigned times) { return kUsual ? at.sequence * times : int64_t(at.b) * p.length * stride; };
   extern __shared__ __align__(128) char shared[];
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
@@ -120,12 +123,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     for (int n = 0; n < N; ++n) h[n] = n < state ? border_rows(n) : 0.0f;
     __syncwarp();
     unsigned tokens[Rows::kEach];
-    const auto tokens_of = [&] {
-      Rows::Offsets(tokens, [&](int row) { return min(unsigned(room.tokens[turn][row]), unsigned(length - 1)) * unsigned(dim); });
+    const auto tokens_of = [&](int64_t stride) {
+      Rows::Offsets(tokens, [&](int row) { return min(unsigned(room.tokens[turn][row]), unsigned(length - 1)) * unsigned(stride); });
     };
-    tokens_of();
+    tokens_of(dim);
     dy_rows.Fetch(g.dy + at.sequence, tokens, columns);
-    if (has_z) z_rows.Fetch(p.z + at.sequence, tokens, columns);
+    if (has_z) {
+      tokens_of(p.z_stride);
+      z_rows.Fetch(p.z + sequence_of(p.z_stride, z_times), tokens, columns_of(p.z, p.z_stride));
+    }
     __pipeline_commit();
 
     // Borders farther apart than the chunks: the way from the border to here once more. A lane without a channel reads another warp's steps, which may be
@@ -280,8 +286,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     const auto writes = [&](int row) { return kUsual || low + row < high; };
     u_rows.Store(g.du + at.sequence, rows, columns, writes);
     d_delta_rows.Store(g.d_delta + at.sequence, rows, columns, writes);
-    tokens_of();
-    if (wants_dz) z_rows.Store(g.dz + at.sequence, tokens, columns, writes);
+    if (wants_dz) {
+      tokens_of(g.dz_stride);
+      z_rows.Store(g.dz + sequence_of(g.dz_stride, dz_times), tokens, columns_of(g.dz, g.dz_stride), writes);
+    }
     __syncthreads();
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
       float total = 0;
@@ -337,9 +345,9 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const auto allow = [](auto kernel) { return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
   static const cudaError_t allowed = std::max(allow(Backward<T, N, true>), allow(Backward<T, N, false>));
   if (allowed != cudaSuccess) return allowed;
-  const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz;
+  const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
   const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
-  kernel<<<grid, block, bytes, device.stream>>>(g, spans.span, pieces, incoming, shares, sums);
+  kernel<<<grid, block, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);
   AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, spans.block_tiles, row_blocks, sums, parts);
   return cudaGetLastError();

@@ -25,6 +25,7 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
   const Columns& columns = at.columns;
+  const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
   auto& projection = room.projection;
   auto& tile = room.tile;
   float a[N];
@@ -44,12 +45,18 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
   const auto fetch = [&](int first, auto& to) {
     bc.template Fetch<kUsual>(p, at.b, first, at.last);
     unsigned rows[Rows::kEach], tokens[Rows::kEach];
+    const auto tokens_of = [&](int64_t stride) {
 #pragma unroll
-    for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(dim);
+      for (int i = 0; i < Rows::kEach; ++i) tokens[i] = min(unsigned(later[i]), unsigned(length - 1)) * unsigned(stride);
+    };
+    tokens_of(dim);
     Rows::Offsets(rows, [&](int row) { return unsigned(position(first, row)) * unsigned(dim); });
     Rows{to[0]}.Fetch(p.delta + at.sequence, rows, columns);
     Rows{to[1]}.Fetch(g.dy + at.sequence, tokens, columns);
-    if (has_z) Rows{to[2]}.Fetch(p.z + at.sequence, tokens, columns);
+    if (has_z) {
+      tokens_of(p.z_stride);
+      Rows{to[2]}.Fetch(p.z + int64_t(at.b) * p.length * p.z_stride, tokens, z_columns);
+    }
     __pipeline_commit();
   };
 

@@ -34,6 +34,12 @@ struct CpuBackend {
   static void PowerChain(const PowerChainParams& p, const Call& call) { cpu::BestKernels().power_chain(p, call.Threads()); }
 
   static void Copy(void* to, const void* from, size_t size_bytes, const Call&) { std::memcpy(to, from, size_bytes); }
+
+  // Rows of `size_bytes` that begin `pitch_bytes` apart.
+  static void CopyRows(void* to, const void* from, size_t pitch_bytes, size_t size_bytes, size_t rows, const Call&) {
+    for (size_t row = 0; row < rows; ++row)
+      std::memcpy(static_cast<char*>(to) + row * pitch_bytes, static_cast<const char*>(from) + row * pitch_bytes, size_bytes);
+  }
 };
 
 template <typename T> void AddOptimizer(OrtCustomOpDomain* domain);

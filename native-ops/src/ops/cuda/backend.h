@@ -61,6 +61,12 @@ struct CudaBackend {
     const DeviceCall at(call);
     at.Check(cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToDevice, at.device().stream));
   }
+
+  // Rows of `size_bytes` that begin `pitch_bytes` apart.
+  static void CopyRows(void* to, const void* from, size_t pitch_bytes, size_t size_bytes, size_t rows, const Call& call) {
+    const DeviceCall at(call);
+    at.Check(cudaMemcpy2DAsync(to, pitch_bytes, from, pitch_bytes, size_bytes, rows, cudaMemcpyDeviceToDevice, at.device().stream));
+  }
 };
 
 void AddOptimizer(OrtCustomOpDomain* domain);
