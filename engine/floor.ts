@@ -77,19 +77,22 @@ export function countedNodes(g: Graph): { node: Node; work: Work; isWritten: (ou
 
 /** Every input read once, every output that is written once; products; special functions. */
 export function workOf(node: Node, isWritten: (output: number) => boolean = () => true): Work {
-  const written = node.outputs.filter((_, i) => isWritten(i)).reduce((sum, output) => sum + bytesOf(output), 0)
+  const bytesWritten = (output: Value, i: number) => (isWritten(i) ? bytesOfColumns(output, columnsWritten[node.op]?.[i]?.(node)) : 0)
+  const written = node.outputs.map(bytesWritten).reduce((sum, bytes) => sum + bytes, 0)
   return { bytes: bytesRead(node) + written, flops: products[node.op]?.(node) ?? 0, specials: specials[node.op]?.(node) ?? 0 }
 }
 
 const bytesOf = ({ dtype, shape }: Value): number => sizeOf(shape) * elementBytes[dtype]
+const bytesOfColumns = (value: Value, columns?: number | null): number =>
+  bytesOf(value) * (columns === undefined || columns === null ? 1 : columns / value.shape.at(-1)!)
 
 function bytesRead(node: Node): number {
   const { op, inputs, outputs } = node
   const columns = inputs.map((input, place) => input && (columnsRead[op]?.[place]?.(node) ?? null))
-  const whole = new Set(inputs.filter((_, place) => !columns[place]))
+  const whole = new Set(inputs.filter((_, place) => columns[place] === null))
   const read = [...whole].filter((input) => input !== null).map(bytesOf)
   inputs.forEach((input, place) => {
-    if (input && columns[place]) read.push((bytesOf(input) / input.shape.at(-1)!) * columns[place])
+    if (input && columns[place] !== null) read.push(bytesOfColumns(input, columns[place]))
   })
   const result = bytesOf(outputs[0]!)
   if (op === 'Slice') return result
@@ -125,13 +128,23 @@ const states = ({ inputs }: Node): number => inputs[2]!.shape[1]!
 
 const channels = ({ outputs }: Node): number => outputs[0]!.shape[2]!
 
+/** Of a convolution's gradient. */
+const convolved = ({ inputs }: Node): number => inputs[4]!.shape[2]!
+
 /** How many columns an operation reads of an input whose rows may be wider. */
 const columnsRead: Readonly<Record<string, Readonly<Record<number, (node: Node) => number>>>> = {
   ScanConv: { 0: channels },
   SelectiveScan: { 3: states, 4: states, 6: channels },
-  SelectiveScanGrad: { 3: states, 4: states },
+  ScanConvGrad: { 0: convolved, 6: () => 0 },
+  SelectiveScanGrad: { 3: states, 4: states, 6: channels },
   AddNormModulate: { 4: channels, 5: channels, 7: channels },
   GateAdd: { 1: channels },
+}
+
+/** How many columns it writes of a result whose rows may be wider: the others are there. */
+const columnsWritten: typeof columnsRead = {
+  ScanConvGrad: { 0: convolved },
+  SelectiveScanGrad: { 6: channels },
 }
 
 const twice = (node: Node) => 2 * made(node)
@@ -154,7 +167,7 @@ const specials: Readonly<Record<string, (node: Node) => number>> = {
   Silu: twice,
   Softplus: twice,
   ScanConv: twice,
-  ScanConvGrad: (node) => 2 * size(node),
+  ScanConvGrad: (node) => 2 * size(node, 4),
   /** A position and channel: a power for each state, a softplus (2) and a gate's sigmoid (2); with 16 states 20. */
   SelectiveScan: (node) => size(node) * (states(node) + (hasSoftplus(node) ? 2 : 0) + (hasGate(node) ? 2 : 0)),
   /**

@@ -36,7 +36,7 @@ type Operands = Readonly<Record<string, Operand>>
 interface Case {
   operation: string
   operands: Operands
-  /** Without its gradient, which reads no tokens out of wider rows. */
+  /** Without its gradient. */
   drawn?: boolean
   /** The node's first output. */
   build: (g: GraphBuilder, x: Record<string, Value>) => Value
@@ -50,9 +50,9 @@ function scanCase(
   {
     segment = 0,
     bc = null,
-    drawn = null,
+    gate = null,
     rank = 0,
-  }: { segment?: number; bc?: readonly number[] | null; drawn?: readonly number[] | null; rank?: number } = {},
+  }: { segment?: number; bc?: readonly number[] | null; gate?: readonly number[] | null; rank?: number } = {},
 ): Case {
   const tokens = [batch, length, dim]
   const states = [batch, length, state]
@@ -66,10 +66,10 @@ function scanCase(
       A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
-      z: { shape: drawn ? [batch, length, widthOf(drawn, dim)] : tokens },
+      z: { shape: gate ? [batch, length, widthOf(gate, dim)] : tokens },
       deltaBias: { shape: [dim], wide: true },
     },
-    drawn: drawn !== null,
+    drawn: rank > 0,
     build: (g, { u, delta, low, weight, A, B, C, rows, D, z, deltaBias }) => {
       const [rowsB, rowsC] = bc ? columns(g, rows!, bc, state) : []
       return selectiveScan(
@@ -81,12 +81,43 @@ function scanCase(
           B: B ?? rowsB!,
           C: C ?? rowsC!,
           D: D!,
-          z: drawn ? columns(g, z!, drawn, dim)[0]! : z!,
+          z: gate ? columns(g, z!, gate, dim)[0]! : z!,
           deltaBias: deltaBias!,
           permutation: g.ints(order(length, 7), [length]),
         },
         { segment },
       )
+    },
+  }
+}
+
+/** A scan of what is convolved, both of columns of the same rows: their gradients are columns of one tensor. */
+function mixedCase(
+  name: string,
+  { batch, length, dim, state }: { batch: number; length: number; dim: number; state: number },
+  { segment = 0, gateFirst = false }: { segment?: number; gateFirst?: boolean } = {},
+): Case {
+  const states = { shape: [batch, length, state] }
+  const channels = { shape: [dim], wide: true }
+  return {
+    operation: `ScanConv and SelectiveScan ${name}`,
+    operands: {
+      rows: { shape: [batch, length, 2 * dim] },
+      kernel: { shape: [dim, 4], wide: true },
+      bias: channels,
+      delta: { shape: [batch, length, dim], low: -4, high: 1 },
+      A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
+      B: states,
+      C: states,
+      D: channels,
+    },
+    build: (g, { rows, kernel, bias, delta, A, B, C, D }) => {
+      const halves = columns(g, rows!, [0, 0, 0], dim)
+      const [x, z] = gateFirst ? halves.toReversed() : halves
+      const permutation = g.ints(order(length, 7), [length])
+      const u = scanConv(g, x!, permutation, kernel!, bias!, { segment })
+      const scanned = { u, delta: delta!, A: A!, B: B!, C: C!, D: D!, z: z!, deltaBias: null, permutation }
+      return selectiveScan(g, scanned, { segment })
     },
   }
 }
@@ -109,15 +140,14 @@ function columns(g: GraphBuilder, rows: Value, others: readonly number[], count:
 function convCase(
   name: string,
   [batch, length, dim]: [number, number, number],
-  { segment = 0, drawn = null }: { segment?: number; drawn?: readonly number[] | null } = {},
+  { segment = 0, others = null }: { segment?: number; others?: readonly number[] | null } = {},
 ): Case {
-  const x = { shape: [batch, length, drawn ? widthOf(drawn, dim) : dim] }
+  const x = { shape: [batch, length, others ? widthOf(others, dim) : dim] }
   return {
     operation: `ScanConv ${name}`,
     operands: { x, weight: { shape: [dim, 4], wide: true }, bias: { shape: [dim], wide: true } },
-    drawn: drawn !== null,
     build: (g, { x, weight, bias }) => {
-      const tokens = drawn ? columns(g, x!, drawn, dim)[0]! : x!
+      const tokens = others ? columns(g, x!, others, dim)[0]! : x!
       return scanConv(g, tokens, g.ints(order(length, 3), [length]), weight!, bias!, { segment })
     },
   }
@@ -217,9 +247,9 @@ const cases: readonly Case[] = [
   convCase('of whole vectors', [2, 77, 64]),
   convCase('of odd width', [2, 50, 13]),
   convCase('by segments', [1, 64, 32], { segment: 16 }),
-  convCase('of columns', [2, 77, 64], { drawn: [0, 64] }),
-  convCase('of columns behind others', [1, 20, 64], { drawn: [64, 0] }),
-  convCase('of odd columns', [2, 50, 64], { drawn: [3, 2] }),
+  convCase('of columns', [2, 77, 64], { others: [0, 64] }),
+  convCase('of columns behind others', [1, 20, 64], { others: [64, 0] }),
+  convCase('of odd columns', [2, 50, 64], { others: [3, 2] }),
   scanCase('of one span', { batch: 20, length: 40, dim: 1280, state: 16 }),
   scanCase('of many spans', { batch: 2, length: 400, dim: 40, state: 16 }),
   scanCase('of few states', { batch: 2, length: 45, dim: 33, state: 3 }),
@@ -232,14 +262,22 @@ const cases: readonly Case[] = [
   scanCase('of columns apart', { batch: 1, length: 40, dim: 40, state: 16 }, { bc: [8, 16, 24] }),
   scanCase('of odd columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [5, 2, 4] }),
   scanCase('of odd columns and few states', { batch: 2, length: 45, dim: 33, state: 3 }, { bc: [0, 1, 2] }),
-  scanCase('gated by columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0], drawn: [128, 0] }),
-  scanCase('gated by columns, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { drawn: [1280, 0] }),
-  scanCase('gated by columns of uneven width', { batch: 2, length: 80, dim: 128, state: 16 }, { drawn: [8, 16] }),
-  scanCase('that makes its steps', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 80, drawn: [128, 0] }),
-  scanCase('that makes its steps, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { rank: 16, drawn: [1280, 0] }),
-  scanCase('that makes steps of odd rank', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 11, drawn: [128, 0] }),
-  scanCase('that makes steps of odd rank, of few states', { batch: 2, length: 45, dim: 33, state: 3 }, { rank: 3, drawn: [33, 1] }),
-  scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { drawn: [33, 1] }),
+  scanCase('gated by columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0], gate: [128, 0] }),
+  scanCase('gated by columns, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { gate: [1280, 0] }),
+  scanCase('gated by columns of uneven width', { batch: 2, length: 80, dim: 128, state: 16 }, { gate: [8, 16] }),
+  scanCase('that makes its steps', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 80, gate: [128, 0] }),
+  scanCase('that makes its steps, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { rank: 16, gate: [1280, 0] }),
+  scanCase('that makes steps of odd rank', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 11, gate: [128, 0] }),
+  scanCase('that makes steps of odd rank, of few states', { batch: 2, length: 45, dim: 33, state: 3 }, { rank: 3, gate: [33, 1] }),
+  scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { gate: [33, 1] }),
+  mixedCase('of halves of the same rows', { batch: 2, length: 80, dim: 128, state: 16 }),
+  mixedCase(
+    'of halves of the same rows, by segments, the gate first',
+    { batch: 2, length: 416, dim: 128, state: 16 },
+    { segment: 144, gateFirst: true },
+  ),
+  mixedCase('of halves of rows of odd width', { batch: 2, length: 45, dim: 33, state: 3 }),
+  mixedCase('of halves of rows of odd width, the gate first', { batch: 2, length: 45, dim: 33, state: 16 }, { gateFirst: true }),
   normCase('rms, all of it', 'rms', [3, 70, 768], { whole: true }),
   normCase('layer, all of it', 'layer', [3, 70, 96], { whole: true }),
   normCase('layer, modulated only', 'layer', [2, 9, 384], {}),

@@ -78,6 +78,14 @@ export class GraphBuilder implements Graph {
     this.borders.push({ at: this.nodes.length, values })
   }
 
+  /** Writes other nodes, or none, in the place of some. */
+  replace(instead: ReadonlyMap<Node, readonly Node[]>): void {
+    const written = (end?: number) => this.nodes.slice(0, end).flatMap((node) => instead.get(node) ?? [node])
+    const borders = this.borders.map(({ at, values }) => ({ at: written(at).length, values }))
+    this.nodes.splice(0, this.nodes.length, ...written())
+    this.borders.splice(0, borders.length, ...borders)
+  }
+
   /** Puts the nodes from `start` on in front of the first border, or of all, and takes `gone` away from those before `start`. */
   hoist(start: number, gone: ReadonlySet<Node>): void {
     const hoisted = this.nodes.splice(start)

@@ -5,15 +5,44 @@ import { isReadInPlace } from './read-columns.ts'
 import { readersOf } from './readers.ts'
 
 /**
+ * Up to so many rows a product in training fills a large GPU badly, and so do those that its gradients are: one takes less time than
+ * two of half its size.
+ * Of more rows two products take as long as one, and apart they save memory, for the gradient of z is then written over z.
+ */
+const fewRows = 2048
+
+/**
  * Products of the same rows with the pieces of one weight are one product with the whole of it, where every reader of their results can read them as
- * columns of that product's (see `readColumns`): so it is in drawing, while a gradient reads them one by one. The nodes in their order. Values of
- * `fixed` are read from outside.
+ * columns of that product's (see `readColumns`): so it is in drawing. Where a gradient reads them too they stay what they were when it was taken. The
+ * nodes in their order. Values of `fixed` are read from outside.
  */
 export function joinHalves(nodes: readonly Node[], g: Graph, fixed: ReadonlySet<Value>): Node[] {
+  const instead = joinedHalves(nodes, g, fixed, () => true)
+  return nodes.flatMap((node) => instead.get(node) ?? [node])
+}
+
+/**
+ * The same before gradients are taken, where rows are few: then the gradients of the joined product are one product each. Only of what is read once:
+ * several gradients would be added up before they could be columns of one tensor.
+ */
+export function joinFewRows(g: GraphBuilder): void {
+  const readers = readersOf(g.nodes)
+  const isRead = (value: Value) => readers.get(value)?.length === 1
+  const fixed = new Set([...g.outputs.values(), ...g.inputs.values(), ...g.parameters.values()])
+  g.replace(joinedHalves(g.nodes, g, fixed, (rows, results) => rows.shape[0]! <= fewRows && results.every(isRead)))
+}
+
+/** What stands in the place of nodes; `isWanted` is asked about the rows of products and the results that are cut out of the joined one. */
+function joinedHalves(
+  nodes: readonly Node[],
+  g: Graph,
+  fixed: ReadonlySet<Value>,
+  isWanted: (rows: Value, results: readonly Value[]) => boolean,
+): Map<Node, readonly Node[]> {
   const readers = readersOf(nodes)
   const instead = new Map<Node, readonly Node[]>()
   for (const node of nodes) if (node.op === 'Split' && node.attributes.axis === 0) join(node)
-  return nodes.flatMap((node) => instead.get(node) ?? [node])
+  return instead
 
   function soleReader(value: Value, op: string): Node | null {
     const [reader, ...others] = readers.get(value) ?? []
@@ -33,15 +62,17 @@ export function joinHalves(nodes: readonly Node[], g: Graph, fixed: ReadonlySet<
     const isAlike = ({ product: { inputs, attributes }, result }: (typeof parts)[number]) =>
       isSame(inputs[0]!, rows) && inputs.length === 2 && attributes.transA === 0 && attributes.transB === 1 && result.shape.length === 3
     const isInPlace = ({ result }: (typeof parts)[number]) =>
-      !fixed.has(result) && (readers.get(result) ?? []).every((reader) => isReadInPlace(reader, result))
+      !fixed.has(result) && (readers.get(result) ?? []).every((reader) => !reader.op.endsWith('Grad') && isReadInPlace(reader, result))
     if (!parts.every((part) => isAlike(part) && isInPlace(part))) return
+    const results = parts.map(({ result }) => result)
+    if (!isWanted(rows, results)) return
 
     const joined = new GraphBuilder(g.float, { compute: g.compute })
     const product = joined.gemm(rows, weight, { transB: true })
     const [b, l] = first.result.shape as [number, number]
     const whole = joined.reshape(product, [b, l, weight.shape[0]!])
-    const sizes = parts.map(({ result }) => result.shape[2]!)
-    const cut = { op: 'Split', inputs: [whole], attributes: { axis: 2, sizes }, outputs: parts.map(({ result }) => result) }
+    const sizes = results.map(({ shape }) => shape[2]!)
+    const cut = { op: 'Split', inputs: [whole], attributes: { axis: 2, sizes }, outputs: results }
     for (const { product, shown } of parts) for (const gone of [split, product, shown]) instead.set(gone, [])
     instead.set(first.product, [...joined.nodes, cut])
   }

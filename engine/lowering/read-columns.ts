@@ -3,13 +3,16 @@ import { sameShape } from '../graph/shape.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
 import { readersOf } from './readers.ts'
 
-/** Where B and C are among the inputs of a scan and of its gradient, and where their gradients are among its outputs. */
-const [B, C] = [3, 4] as const
+/** Where B, C and z are among the inputs of a scan and of its gradient, and where their gradients are among its outputs. */
+const [B, C, Z] = [3, 4, 6] as const
+/** Where a convolution's gradient has the rows that its first result is put into. */
+const INTO = 6
 /** What operations can read where it lies as columns of wider rows: by place, the attribute that tells where the columns begin. */
 const readable: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   ScanConv: { 0: 'xColumn' },
-  SelectiveScan: { [B]: 'bColumn', [C]: 'cColumn', 6: 'zColumn' },
-  SelectiveScanGrad: { [B]: 'bColumn', [C]: 'cColumn' },
+  ScanConvGrad: { 0: 'xColumn' },
+  SelectiveScan: { [B]: 'bColumn', [C]: 'cColumn', [Z]: 'zColumn' },
+  SelectiveScanGrad: { [B]: 'bColumn', [C]: 'cColumn', [Z]: 'zColumn' },
   AddNormModulate: { 4: 'shiftColumn', 5: 'scaleColumn', 7: 'gateColumn' },
   GateAdd: { 1: 'gateColumn' },
 }
@@ -27,7 +30,11 @@ export function readColumns(nodes: readonly Node[], g: Graph, fixed: ReadonlySet
   const place = new Map(nodes.flatMap((node, i) => node.outputs.map((output) => [output, i] as const)))
   const instead = new Map<Node, readonly Node[]>()
   for (const node of nodes) if (node.op === 'Split') readInPlace(node)
-  for (const node of nodes) if (node.op === 'SelectiveScanGrad' && instead.has(node)) giveWhole(node)
+  for (const node of nodes) {
+    if (node.op !== 'SelectiveScanGrad' || !instead.has(node)) continue
+    giveWhole(node)
+    giveIntoOne(node)
+  }
   return nodes.flatMap((node) => instead.get(node) ?? [node])
 
   function soleReader(value: Value): Node | null {
@@ -83,6 +90,31 @@ export function readColumns(nodes: readonly Node[], g: Graph, fixed: ReadonlySet
     instead.set(concat, [])
     instead.set(node, [{ ...scan, outputs: [...scan.outputs, rows] }])
     addInProduct(rows, place.get(dB)!)
+  }
+
+  /** Where the gradients of z and of what a convolution reads are columns of one tensor, the scan's gradient makes its rows and the convolution's fills them. */
+  function giveIntoOne(node: Node): void {
+    const [scan] = instead.get(node) as [Node]
+    const dz = scan.outputs[Z]!
+    const concat = soleReader(dz)
+    const parts = concat?.op === 'Concat' ? (concat.inputs as Value[]) : []
+    const dx = parts.find((part) => part !== dz)
+    const filling = dx && nodes[place.get(dx) ?? -1]
+    const [conv] = (filling && instead.get(filling)) ?? []
+    if (!concat || !dx || parts.length !== 2 || !conv || conv.op !== 'ScanConvGrad' || conv.outputs[0] !== dx || soleReader(dx) !== concat)
+      return
+    const rows = concat.outputs[0]!
+    const isAsCut =
+      sameShape(rows.shape, scan.inputs[Z]!.shape) &&
+      sameShape(rows.shape, conv.inputs[0]!.shape) &&
+      startOf(parts, dz) === scan.attributes.zColumn &&
+      startOf(parts, dx) === conv.attributes.xColumn
+    if (!isAsCut || place.get(dx)! < place.get(dz)!) return
+    const started = { ...rows } // another tensor: only the columns of dz are written there
+    instead.set(concat, [])
+    instead.set(node, [{ ...scan, attributes: { ...scan.attributes, dzRows: 1 }, outputs: scan.outputs.with(Z, started) }])
+    const inputs = Array.from({ length: INTO + 1 }, (_, i) => (i === INTO ? started : (conv.inputs[i] ?? null)))
+    instead.set(filling!, [{ ...conv, inputs, outputs: [rows, ...conv.outputs.slice(1)] }])
   }
 
   /** `rows` are there after the node at `at`. */

@@ -1,6 +1,7 @@
 import { StudioError } from '#contracts/errors.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import type { GraphBuilder, Precision } from '../graph/graph-builder.ts'
+import { joinFewRows } from '../lowering/join-halves.ts'
 import { gradientStep, trainStep } from '../optim/train-step.ts'
 import { joinBlocks } from './join-blocks.ts'
 import { lossGraph, pictureForm } from './loss-graph.ts'
@@ -26,6 +27,7 @@ export function trainGraph(recipe: Recipe, precision: Precision): GraphBuilder {
   const size = microBatchOf(recipe)
   const { graph, loss } = lossGraph(recipe, size, { training: true, pictures: pictureForm(recipe), ...precision })
   joinBlocks(graph)
+  joinFewRows(graph)
   if (size === recipe.batchSize) trainStep(graph, loss, recipe.recompute)
   else gradientStep(graph, loss, { share: size / recipe.batchSize, recompute: recipe.recompute })
   return graph
