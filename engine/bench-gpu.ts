@@ -42,8 +42,8 @@ export async function measureTraining(runtime: NativeRuntime, recipe: Recipe): P
 }
 
 /**
- * One step of a drawing with Euler's method, without guidance and without a prompt: the network, the move that it makes, and its share of what is computed
- * for many steps at once. What depends on weights and prompts alone is computed before, once a drawing.
+ * One step of a drawing with Euler's method, without guidance and without a prompt: the network, the move that it makes, and its share of what is prepared
+ * for many steps at once. What is prepared once a drawing is not in it.
  */
 export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): Promise<StepTime> {
   const before = used(runtime)
@@ -71,8 +71,8 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
 /** The graphs that one step of a case runs, and how often each. */
 export function partsOf({ work, recipe }: Pick<GpuCase, 'work' | 'recipe'>, precision: Precision): { graph: Graph; runs: number }[] {
   if (work === 'sample') {
-    const { ahead, step, evaluations } = drawingStages(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
-    return [{ graph: step, runs: 1 }, ...(ahead ? [{ graph: ahead, runs: 1 / evaluations }] : [])]
+    const { prepare, step, evaluations } = drawingStages(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
+    return [{ graph: step, runs: 1 }, ...(prepare && evaluations > 1 ? [{ graph: prepare, runs: 1 / evaluations }] : [])]
   }
   const graph = trainGraph(recipe, precision)
   const pieces = recipe.batchSize / microBatchOf(recipe)

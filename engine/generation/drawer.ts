@@ -1,7 +1,6 @@
 import type { GenerationRequest } from '#contracts/gallery.ts'
 import type { Recipe } from '#contracts/recipe.ts'
 import { sizeOf } from '../graph/shape.ts'
-import type { Graph } from '../graph/value.ts'
 import { normal, streams } from '../random/philox.ts'
 import { Buffers } from '../runtime/buffers.ts'
 import type { DeviceTensor, NativeRuntime } from '../runtime/native.ts'
@@ -18,22 +17,17 @@ export interface DrawnPicture {
   /** [C, H, W], data in [-1, 1] */ values: Float32Array
 }
 
-/**
- * What a drawing runs. `prepare`: what depends on weights and prompts alone, once a drawing. `ahead`: what depends on time besides, for `evaluations` of the
- * network at once. `step`: the rest of an evaluation and the move that it makes.
- */
+/** `prepare`: what depends on weights and prompts, and on the times of the next `evaluations`. `step`: the rest of an evaluation and the move that it makes. */
 interface Programs {
   prepare: Program | null
-  ahead: Program | null
   step: Program
   evaluations: number
 }
 
-/** Their memory: what is written before they run and the pictures, what is prepared, what is computed ahead. */
+/** What is written before they run and the pictures; what is prepared. */
 interface Memory {
   inputs: Buffers
   prepared: Buffers
-  timed: Buffers
 }
 
 /** Draws pictures with one set of weights, `batchSize` at a time. Weights are read where they lie: training may change them between calls. */
@@ -74,22 +68,18 @@ export class Drawer implements Disposable {
     using held = new DisposableStack()
     const guided = wish.guided && tokenizer !== null
     const stages = drawingStages(recipe, { batchSize, guided, ...precisionOf(runtime, recipe) })
-    const once = async (stage: Graph | null) => stage && held.use(await Program.compile(runtime, stage))
-    const [prepare, ahead] = [await once(stages.prepare), await once(stages.ahead)]
+    const prepare = stages.prepare && held.use(await Program.compile(runtime, stages.prepare))
     const step = held.use(await Program.compile(runtime, stages.step, 'native', repeated))
-    const resultsOf = (stage: Graph | null) => held.use(new Buffers(runtime, stage?.outputs ?? new Map()))
-    const [prepared, timed] = [resultsOf(stages.prepare), resultsOf(stages.ahead)]
-    const read = [stages.prepare, stages.step, stages.ahead].flatMap((stage) => [...(stage?.inputs ?? [])])
-    const isComputed = (name: string) => prepared.tensors.has(name) || timed.tensors.has(name)
-    const inputs = held.use(new Buffers(runtime, new Map(read.filter(([name]) => !isComputed(name)))))
+    const prepared = held.use(new Buffers(runtime, stages.prepare?.outputs ?? new Map()))
+    const written = new Map([...(stages.prepare?.inputs ?? []), ...stages.step.inputs].filter(([name]) => !prepared.tensors.has(name)))
+    const inputs = held.use(new Buffers(runtime, written))
 
-    const given = new Map([...weights, ...inputs.tensors, ...prepared.tensors, ...timed.tensors])
+    const given = new Map([...weights, ...inputs.tensors, ...prepared.tensors])
     prepare?.bind(given, prepared.tensors)
-    ahead?.bind(given, timed.tensors)
     step.bind(given, new Map(['pictures', 'evaluation'].map((name) => [`next/${name}`, inputs.get(name)])))
     await step.record() // before there are pictures
     const { evaluations } = stages
-    return new Drawer({ recipe, tokenizer, batchSize }, { prepare, ahead, step, evaluations }, { inputs, prepared, timed }, held.move())
+    return new Drawer({ recipe, tokenizer, batchSize }, { prepare, step, evaluations }, { inputs, prepared }, held.move())
   }
 
   /** One picture a prompt, picture i from the noise of seeds[i] alone: it does not depend on its neighbors. At most `batchSize` of them. */
@@ -100,20 +90,19 @@ export class Drawer implements Disposable {
     { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {},
   ): Promise<DrawnPicture[]> {
     const { inputs } = this.#memory
-    const { prepare, ahead, step, evaluations } = this.#programs
+    const { prepare, step, evaluations } = this.#programs
     const size = sizeOf(this.#seen.shape.slice(1))
     const noise = new Float32Array(2 * this.batchSize * size)
     seeds.forEach((seed, i) => noise.set(normal(size, { seed, stream: streams.sampling }), i * size))
     inputs.write('pictures', noise.copyWithin(noise.length / 2, 0))
     this.#writePrompts(prompts, settings)
-    await prepare?.run(signal)
 
     const all = samplers[settings.sampler](uniformTimes(settings.steps))
     let steps = 0
     for (let first = 0; first < all.length; first += evaluations) {
       const next = all.slice(first, first + evaluations)
       this.#writeEvaluations(next)
-      await ahead?.run(signal)
+      if (first === 0 || evaluations > 1) await prepare?.run(signal)
       for (const { endsStep } of next) {
         signal?.throwIfAborted()
         await step.run(signal)
@@ -126,8 +115,8 @@ export class Drawer implements Disposable {
 
   /** Bytes that a drawing takes, beside weights and libraries. */
   heldBytes(): number {
-    const { inputs, prepared, timed } = this.#memory
-    return inputs.sizeBytes + prepared.sizeBytes + timed.sizeBytes + this.#programs.step.memory().peakBytes
+    const { inputs, prepared } = this.#memory
+    return inputs.sizeBytes + prepared.sizeBytes + this.#programs.step.memory().peakBytes
   }
 
   [Symbol.dispose](): void {

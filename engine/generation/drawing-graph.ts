@@ -16,9 +16,13 @@ export interface DrawingSize {
   guided: boolean
 }
 
-/** Of so many evaluations what depends on time alone is computed at once: for so many rows it costs what it costs for one. */
+/** With fewer evaluations at once, preparing them takes as long as it saves. */
+const leastAhead = 16
+
+/** Of so many evaluations what depends on time is computed at once: as many as have few rows together, for these take as long as one. */
 export function evaluationsAhead(size: DrawingSize): number {
-  return Math.max(1, Math.floor(fewRows / rowsOf(size)))
+  const most = Math.floor(fewRows / rowsOf(size))
+  return most < leastAhead ? 1 : most
 }
 
 /**
@@ -50,10 +54,8 @@ export function drawingGraph({ model, textEncoder }: Recipe, { batchSize, guided
   return g
 }
 
-/** The stages of a drawing, and of how many evaluations what depends on time is computed at once. */
-export function drawingStages(recipe: Recipe, size: DrawingSize & Precision): Stages & { evaluations: number } {
-  const stages = stagesOf(drawingGraph(recipe, size), promptInputs, evaluationsAhead(size))
-  return { ...stages, evaluations: stages.ahead ? evaluationsAhead(size) : 1 }
+export function drawingStages(recipe: Recipe, size: DrawingSize & Precision): Stages {
+  return stagesOf(drawingGraph(recipe, size), promptInputs, evaluationsAhead(size))
 }
 
 function rowsOf({ batchSize, guided }: DrawingSize): number {

@@ -10,13 +10,14 @@ interface Dense {
 
 /**
  * A dense layer on the patches of an image [B, C, H, W]: tokens [B, L, out], weight [out, C*p*p]. Where the patches of one picture are pixels, its
- * channels are the columns of its tokens as they lie, and nothing is transposed.
+ * channels are the columns of its tokens as they lie, and no picture is transposed. The weight is: rows of three or four numbers are shorter than what a
+ * GPU's product reads at once, and in drawing it is laid out anew only once.
  */
 export function projectPatches(g: GraphBuilder, image: Value, p: number, { weight, bias }: Dense): Value {
   const [b, c, h, w] = image.shape as [number, number, number, number]
   if (b > 1 || p > 1) return project(g, patchify(g, image, p), weight, bias)
   const columns = g.cast(g.reshape(image, [c, h * w]), g.compute)
-  const tokens = g.gemm(columns, g.computed(weight), { transA: true, transB: true, ...(bias ? { bias: g.computed(bias) } : {}) })
+  const tokens = g.gemm(columns, g.transpose(g.computed(weight), [1, 0]), { transA: true, ...(bias ? { bias: g.computed(bias) } : {}) })
   return g.reshape(tokens, [1, h * w, weight.shape[0]!])
 }
 

@@ -78,9 +78,9 @@ test.each([
   expect(relativeError(Float32Array.from(all), Float32Array.from(expected))).toBeLessThan(2e-5)
 })
 
-test('the longest of those drawings computes ahead more than once', () => {
-  expect(evaluationsAhead({ batchSize: 3, guided: true })).toBe(10)
-  expect(evaluationsAhead({ batchSize: 2, guided: false })).toBe(32)
+test('those drawings prepare for some evaluations more than once, for all at once, and for none', () => {
+  expect([1, 2].map((batchSize) => evaluationsAhead({ batchSize, guided: false }))).toEqual([64, 32])
+  expect([1, 3].map((batchSize) => evaluationsAhead({ batchSize, guided: true }))).toEqual([32, 1])
 })
 
 test('a drawing that is stopped ends with the reason, and the drawer draws on as if nothing had been', async () => {

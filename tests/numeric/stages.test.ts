@@ -57,5 +57,5 @@ test.each([2, 33, 65])('%i products of one input give each its own result, whole
 test('a graph without weights has one stage', () => {
   const plain = new GraphBuilder()
   plain.output('y', plain.exp(plain.input('x', [3])))
-  expect(stagesOf(plain, new Set())).toEqual({ prepare: null, ahead: null, step: plain })
+  expect(stagesOf(plain, new Set())).toEqual({ prepare: null, step: plain, evaluations: 1 })
 })

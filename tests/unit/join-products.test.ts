@@ -15,7 +15,11 @@ const recipeOf = (name: string, depth = 24): Recipe => {
 }
 const size = { batchSize: 1, guided: false, compute: 'bf16', scanChunk: 16 } as const
 const stepOf = (recipe: Recipe) => drawingStages(recipe, size).step
-const aheadOf = (recipe: Recipe) => drawingStages(recipe, size).ahead!
+/** What is prepared for many steps, without what weights and text alone give. */
+const aheadOf = (recipe: Recipe): Graph => {
+  const { prepare } = drawingStages(recipe, size)
+  return { ...prepare!, outputs: new Map([...prepare!.outputs].filter(([name]) => name.startsWith('timed'))) }
+}
 const nodesOf = (graph: Graph, op: string) => loweredNodes(graph, 'native').nodes.filter((node) => node.op === op)
 
 /** Products of at most two rows that another product of the same left input stands beside. */
@@ -63,7 +67,7 @@ test.each([
   ['with text', 'zigzag8_b1_pe2_text'],
 ])('drawing one picture %s, what time makes of the modulations is computed for 64 steps at once', (_, name) => {
   const ahead = aheadOf(recipeOf(name))
-  expect(opsOf(ahead)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Add', 'Silu', 'Gemm', 'Add', 'Silu', 'Cast', 'Gemm', 'Add'])
+  expect(opsOf(ahead).slice(-12)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Add', 'Silu', 'Gemm', 'Add', 'Silu', 'Cast', 'Gemm', 'Add'])
   expect(ahead.inputs.get('t')!.shape).toEqual([64])
   const ops = opsOf(stepOf(recipeOf(name)))
   // Pixels become tokens, whose positions the norm adds, and the row of modulations is found.
