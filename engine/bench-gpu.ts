@@ -42,13 +42,13 @@ export async function measureTraining(runtime: NativeRuntime, recipe: Recipe): P
 }
 
 /**
- * One step of a drawing with Euler's method, without guidance and without a prompt: the network, the move that it makes, and its share of what is prepared
- * for many steps at once. What is prepared once a drawing is not in it.
+ * One step of a drawing with Euler's method, without guidance and without a prompt: the network and the move that it makes. What is prepared once a drawing
+ * is not in it.
  */
 export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): Promise<StepTime> {
   const before = used(runtime)
   const { batchSize } = recipe
-  const { step, evaluations } = drawingStages(recipe, { batchSize, guided: false, ...precisionOf(runtime, recipe) })
+  const { step } = drawingStages(recipe, { batchSize, guided: false, ...precisionOf(runtime, recipe) })
   using weights = exampleWeights(runtime, recipe, step.parameters)
   using drawer = await Drawer.create(runtime, recipe, weights.tensors, { tokenizer: null, batchSize, guided: false })
   const seeds = Array.from({ length: batchSize }, (_, i) => i)
@@ -56,24 +56,19 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
   await drawer.draw(
     seeds.map(() => ''),
     seeds,
-    { steps: warmUpRounds + evaluations + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
+    { steps: warmUpRounds + 1 + rounds, sampler: 'euler', cfgScale: 1, negativePrompt: '' },
     { onStep: () => void ends.push(performance.now()) },
   )
-  // The first of steps that are prepared together waits for that too, and each of them has its share of it.
-  const steps = ends.map((end, step) => ({ ms: end - (ends[step - 1] ?? NaN), isFirst: evaluations > 1 && step % evaluations === 0 }))
-  const took = (first: boolean) => steps.slice(warmUpRounds).flatMap(({ ms, isFirst }) => (isFirst === first ? [ms] : []))
-  const share = evaluations > 1 ? (median(took(true)) - median(took(false))) / evaluations : 0
-  const times = took(false).map((ms) => ms + share)
+  const warm = ends.slice(warmUpRounds)
+  const times = warm.slice(1).map((end, step) => end - warm[step]!)
   const memoryBytes = used(runtime) - before || weights.sizeBytes + drawer.heldBytes()
   return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times), memoryBytes, forecastBytes: null }
 }
 
 /** The graphs that one step of a case runs, and how often each. */
 export function partsOf({ work, recipe }: Pick<GpuCase, 'work' | 'recipe'>, precision: Precision): { graph: Graph; runs: number }[] {
-  if (work === 'sample') {
-    const { prepare, step, evaluations } = drawingStages(recipe, { batchSize: recipe.batchSize, guided: false, ...precision })
-    return [{ graph: step, runs: 1 }, ...(prepare && evaluations > 1 ? [{ graph: prepare, runs: 1 / evaluations }] : [])]
-  }
+  if (work === 'sample')
+    return [{ graph: drawingStages(recipe, { batchSize: recipe.batchSize, guided: false, ...precision }).step, runs: 1 }]
   const graph = trainGraph(recipe, precision)
   const pieces = recipe.batchSize / microBatchOf(recipe)
   return pieces === 1

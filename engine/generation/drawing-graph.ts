@@ -1,7 +1,6 @@
 import type { Recipe } from '#contracts/recipe.ts'
 import { GraphBuilder, type Precision } from '../graph/graph-builder.ts'
 import type { Value } from '../graph/value.ts'
-import { fewRows } from '../lowering/join-products.ts'
 import { stagesOf, type Stages } from '../lowering/stages.ts'
 import { zigma } from '../models/zigma/zigma.ts'
 import { guide } from '../samplers/guidance.ts'
@@ -16,12 +15,14 @@ export interface DrawingSize {
   guided: boolean
 }
 
-/** With fewer evaluations at once, preparing them takes as long as it saves. */
-const leastAhead = 16
+/** Rows of so many evaluations together are computed in hardly more time than it takes to read the weights. */
+const mostRows = 256
+/** Everything is prepared anew for the next evaluations: with fewer at once that would take longer than it saves. */
+const leastAhead = 32
 
-/** Of so many evaluations what depends on time is computed at once: as many as have few rows together, for these take as long as one. */
+/** For so many evaluations of a drawing what depends on their times is prepared at once; 1: not at all. Most drawings have no more. */
 export function evaluationsAhead(size: DrawingSize): number {
-  const most = Math.floor(fewRows / rowsOf(size))
+  const most = Math.floor(mostRows / rowsOf(size))
   return most < leastAhead ? 1 : most
 }
 

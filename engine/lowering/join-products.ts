@@ -3,7 +3,7 @@ import type { Graph, Node, Value } from '../graph/value.ts'
 import { readersOf } from './readers.ts'
 
 /** Up to so many rows a product takes as long as its weights take to be read, and copying pieces of its result costs next to nothing. */
-export const fewRows = 64
+const fewRows = 64
 
 /** A product of few rows with weights that are still: y [rows, out] = x [rows, in] times a weight, plus a bias. */
 interface Product {

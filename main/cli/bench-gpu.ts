@@ -105,7 +105,7 @@ function* kernelLines({ kernels, overheadMs, sumMs, stepMs, restMs }: KernelTabl
         ? [ms!.toFixed(4), totalMs!.toFixed(3), floorMs.toFixed(4), `${(100 * share!).toFixed(0)} %`, GBps!.toFixed(0), tflops!.toFixed(1)]
         : ['failed', '', floorMs.toFixed(4), '', '', '']
     const columns = figures.map((figure, i) => figure.padStart([9, 9, 9, 6, 7, 8][i]!))
-    yield `    ${String(Number(count.toFixed(2))).padStart(5)} ${columns.join(' ')}  ${bound.padEnd(17)}  ${operation} ${error ?? what}`
+    yield `    ${String(count).padStart(5)} ${columns.join(' ')}  ${bound.padEnd(17)}  ${operation} ${error ?? what}`
   }
   if (others.length > 0) {
     const otherMs = others.reduce((sum, { totalMs }) => sum + (totalMs ?? 0), 0)

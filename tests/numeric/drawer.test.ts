@@ -34,15 +34,15 @@ function networkOf({ model, textEncoder }: Recipe, batch: number): GraphBuilder 
   return g
 }
 
-const prompts = ['a red cat', 'two birds', 'a blue dog']
-const seeds = [3, 11, 5]
+const prompts = ['a red cat', 'two birds', 'a blue dog', 'a red bird', 'two cats']
+const seeds = [3, 11, 5, 8, 13]
 
 test.each([
   [1, 'euler', 'without text', withoutText, 12],
-  [2, 'heun', 'without text', withoutText, 40],
+  [2, 'heun', 'without text', withoutText, 66],
   [1, 'euler', 'with guidance', withText, 12],
   [3, 'euler', 'with guidance', withText, 12],
-  [3, 'heun', 'with guidance', withText, 6],
+  [5, 'heun', 'with guidance', withText, 3],
 ] as const)('a batch of %i drawn by %s %s is carried where the equation says', async (batchSize, sampler, _, recipe, steps) => {
   const guided = recipe.textEncoder !== null
   const rows = guided ? 2 * batchSize : batchSize
@@ -79,8 +79,8 @@ test.each([
 })
 
 test('those drawings prepare for some evaluations more than once, for all at once, and for none', () => {
-  expect([1, 2].map((batchSize) => evaluationsAhead({ batchSize, guided: false }))).toEqual([64, 32])
-  expect([1, 3].map((batchSize) => evaluationsAhead({ batchSize, guided: true }))).toEqual([32, 1])
+  expect([1, 2].map((batchSize) => evaluationsAhead({ batchSize, guided: false }))).toEqual([256, 128])
+  expect([1, 5].map((batchSize) => evaluationsAhead({ batchSize, guided: true }))).toEqual([128, 1])
 })
 
 test('a drawing that is stopped ends with the reason, and the drawer draws on as if nothing had been', async () => {

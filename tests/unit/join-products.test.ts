@@ -65,10 +65,10 @@ const opsOf = (graph: Graph) => loweredNodes(graph, 'native').nodes.map(({ op })
 test.each([
   ['without text', 'zigzag8_b1_pe2'],
   ['with text', 'zigzag8_b1_pe2_text'],
-])('drawing one picture %s, what time makes of the modulations is computed for 64 steps at once', (_, name) => {
+])('drawing one picture %s, what time makes of the modulations is computed for 256 steps at once', (_, name) => {
   const ahead = aheadOf(recipeOf(name))
-  expect(opsOf(ahead).slice(-12)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Add', 'Silu', 'Gemm', 'Add', 'Silu', 'Cast', 'Gemm', 'Add'])
-  expect(ahead.inputs.get('t')!.shape).toEqual([64])
+  expect(opsOf(ahead).slice(-9)).toEqual(['Mul', 'Add', 'Sin', 'Gemm', 'Silu', 'Gemm', 'Silu', 'Cast', 'Gemm'])
+  expect(ahead.inputs.get('t')!.shape).toEqual([256])
   const ops = opsOf(stepOf(recipeOf(name)))
   // Pixels become tokens, whose positions the norm adds, and the row of modulations is found.
   expect(ops.slice(0, ops.indexOf('AddNormModulate')).toSorted()).toEqual(['Cast', 'Cast', 'Gather', 'Gemm', 'Split'])
