@@ -39,7 +39,6 @@ export class Drawer implements Disposable {
   readonly #memory: Memory
   /** The pictures that the network sees next. */
   readonly #seen: DeviceTensor
-
   /** What is given back with the drawer. */
   readonly #held: DisposableStack
 
@@ -77,7 +76,7 @@ export class Drawer implements Disposable {
     const given = new Map([...weights, ...inputs.tensors, ...prepared.tensors])
     prepare?.bind(given, prepared.tensors)
     step.bind(given, new Map(['pictures', 'evaluation'].map((name) => [`next/${name}`, inputs.get(name)])))
-    await step.record() // before there are pictures
+    await step.record() // before there are pictures: the run that is recorded would move them twice
     const { evaluations } = stages
     return new Drawer({ recipe, tokenizer, batchSize }, { prepare, step, evaluations }, { inputs, prepared }, held.move())
   }
