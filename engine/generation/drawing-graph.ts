@@ -48,10 +48,11 @@ export function drawingGraph({ model, textEncoder }: Recipe, { batchSize, guided
   const velocity = guided ? guide(g, predicted, g.input('cfgScale', [1])) : predicted
 
   const evaluation = g.input('evaluation', [1])
-  const moves = g.gather(g.input('moves', [evaluationsAhead({ batchSize, guided }), 2]), g.cast(evaluation, 'i32'))
+  const evaluations = evaluationsAhead({ batchSize, guided })
+  const moves = g.gather(g.input('moves', [evaluations, 2]), g.cast(evaluation, 'i32'))
   const moved = g.add(start, g.mul(g.reshape(moves, [2, 1, 1, 1, 1]), velocity))
   g.output('next/pictures', moved)
-  g.output('next/evaluation', g.add(g.after(evaluation, [moved]), g.floats([1], [1])))
+  g.output('next/evaluation', g.add(g.after(evaluation, [moved]), g.floats([evaluations > 1 ? 1 : 0], [1]))) // one alone is always number 0
   return g
 }
 

@@ -8,6 +8,7 @@ import { presets } from '#engine/presets.ts'
 import { normal, streams } from '#engine/random/philox.ts'
 import { relativeError } from '#engine/relative-error.ts'
 import { Buffers } from '#engine/runtime/buffers.ts'
+import type { NativeRuntime } from '#engine/runtime/native.ts'
 import { evaluate } from '#engine/runtime/evaluate.ts'
 import { samplers } from '#engine/samplers/ode.ts'
 import { uniformTimes } from '#engine/samplers/sampler.ts'
@@ -15,6 +16,7 @@ import { encodeText } from '#engine/text/text-encoder.ts'
 import { fitTokenizer, Tokenizer } from '#engine/text/tokenizer.ts'
 import { carried } from '#tests/support/carried.ts'
 import { runtime } from '#tests/support/differences.ts'
+import { asGpu, fullRuntime, recordingGpu } from '#tests/support/failing-runtime.ts'
 import { smallFeeds } from '#tests/support/small-networks.ts'
 
 const { recipe: tiny } = presets.find(({ name }) => name === 'tiny')!
@@ -101,4 +103,26 @@ test('a drawing that is stopped ends with the reason, and the drawer draws on as
   await expect(drawer.draw([''], [7], settings, { signal: stop.signal, onStep })).rejects.toThrow(/abort/i)
   expect(seen).toEqual([0, 1, 2, 3])
   expect(await drawer.draw([''], [7], settings)).toEqual([undisturbed])
+})
+
+test('a run that is made twice when it is recorded moves no picture twice', async () => {
+  const network = networkOf(withoutText, 9)
+  const weights = smallFeeds(network)
+  using memory = new Buffers(runtime, network.parameters)
+  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  const recipe: Recipe = { ...withoutText, precision: 'f32' }
+  const drawnOn = async (device: NativeRuntime) => {
+    using drawer = await Drawer.create(device, recipe, memory.tensors, { tokenizer: null, batchSize: 9, guided: false })
+    return await drawer.draw([''], [7], { steps: 10, sampler: 'euler', cfgScale: 1, negativePrompt: '' })
+  }
+  // Of so many pictures every evaluation is written by itself: one that is made twice goes astray.
+  expect(evaluationsAhead({ batchSize: 9, guided: false })).toBe(1)
+  const [[once], [recorded]] = [await drawnOn(asGpu(runtime)), await drawnOn(recordingGpu(runtime))]
+  expect(recorded!.values).toEqual(once!.values)
+})
+
+test.each([1, 2])('a drawer whose session %i finds no memory holds nothing', async (failing) => {
+  const { full, held } = fullRuntime(runtime, failing)
+  await expect(Drawer.create(full, withText, new Map(), { tokenizer, batchSize: 1, guided: true })).rejects.toThrow(/out of memory/)
+  expect(held()).toBe(0)
 })
