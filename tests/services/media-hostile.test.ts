@@ -134,6 +134,13 @@ describe('however it is damaged', () => {
     )
   })
 
+  test('a compressed tar that ends in a file of which nobody knows whether it is a picture gives what comes before, and says why not that one', async () => {
+    const noise = Uint8Array.from({ length: 5000 }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 13) & 255)
+    const good = gzipSync(tar([{ name: 'a.png', bytes: 'picture' }, { name: 'b.dat', bytes: noise }])) // prettier-ignore
+    const items = await itemsOf(fileOf('a.tgz', good.subarray(0, 350)))
+    expect(items.map(({ source, refused }) => [source, refused])).toEqual([['a.png', undefined], ['b.dat', 'corrupt'], ['(end of the archive)', 'corrupt']]) // prettier-ignore
+  })
+
   describe('a table in Parquet', () => {
     const names = Array.from({ length: 300 }, (_, i) => `file${i % 7}.png`)
     const column = (name: string) => ({ name, data: names, type: 'STRING' as const })

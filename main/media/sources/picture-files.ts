@@ -1,5 +1,5 @@
 import type { SourceFacts, SourceLayout } from '#contracts/dataset.ts'
-import { pictureFormat } from '../picture.ts'
+import { PictureError, pictureFormat } from '../picture.ts'
 import { captionEndings, captionFiles, join, nameWords } from './caption.ts'
 import { archiveFormat } from './archive-entry.ts'
 import { fileLimitBytes, splitEnding, type FileTree, type TreeFile } from './file-tree.ts'
@@ -71,7 +71,13 @@ async function said(tree: FileTree, name: string, layout: Layout): Promise<Said>
 
 async function notAPicture(file: TreeFile): Promise<Remark | null> {
   if (pictureNames.test(file.name) || isVideoName(file.name)) return null
-  const head = await file.head(512)
+  let head: Uint8Array
+  try {
+    head = await file.head(512)
+  } catch (error) {
+    if (error instanceof PictureError) return { reason: error.reason, detail: error.message } // the others may be whole
+    throw error
+  }
   if (pictureFormat(head.subarray(0, 32)) !== null) return null
   if (archiveFormat(head)) return { reason: 'not-used', detail: 'Archives inside a source are not opened. Import the archive on its own.' }
   return { reason: 'not-a-picture', detail: 'The file is not a picture.' }
