@@ -5,11 +5,10 @@ import { measureKernels, type KernelTable } from './bench-kernels.ts'
 import { floorOf, type Ceilings, type Floor } from './floor.ts'
 import { stepBytes } from './forecast.ts'
 import { Drawer } from './generation/drawer.ts'
-import { drawingStages } from './generation/drawing-graph.ts'
+import { drawingGraph, drawingStages } from './generation/drawing-graph.ts'
 import type { Precision } from './graph/graph-builder.ts'
 import { sizeOf } from './graph/shape.ts'
 import type { Graph } from './graph/value.ts'
-import { median } from './median.ts'
 import { defaultScaling } from './optim/loss-scaling.ts'
 import { updateGraph } from './optim/train-step.ts'
 import { Buffers } from './runtime/buffers.ts'
@@ -17,7 +16,7 @@ import { encode } from './runtime/elements.ts'
 import type { NativeRuntime } from './runtime/native.ts'
 import { precisionOf, repeated } from './runtime/precision.ts'
 import { TrainProgram } from './runtime/train-program.ts'
-import { rounds, timeRuns, warmUpRounds, type Times } from './time-graph.ts'
+import { rounds, timeRuns, timesOf, warmUpRounds, type Times } from './time-graph.ts'
 import { microBatchOf, trainGraph } from './training/train-graph.ts'
 
 export interface StepTime extends Times {
@@ -48,8 +47,8 @@ export async function measureTraining(runtime: NativeRuntime, recipe: Recipe): P
 export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): Promise<StepTime> {
   const before = used(runtime)
   const { batchSize } = recipe
-  const { step } = drawingStages(recipe, { batchSize, guided: false, ...precisionOf(runtime, recipe) })
-  using weights = exampleWeights(runtime, recipe, step.parameters)
+  const { parameters } = drawingGraph(recipe, { batchSize, guided: false, ...precisionOf(runtime, recipe) })
+  using weights = exampleWeights(runtime, recipe, parameters)
   using drawer = await Drawer.create(runtime, recipe, weights.tensors, { tokenizer: null, batchSize, guided: false })
   const seeds = Array.from({ length: batchSize }, (_, i) => i)
   const ends: number[] = []
@@ -62,7 +61,7 @@ export async function measureSampling(runtime: NativeRuntime, recipe: Recipe): P
   const warm = ends.slice(warmUpRounds)
   const times = warm.slice(1).map((end, step) => end - warm[step]!)
   const memoryBytes = used(runtime) - before || weights.sizeBytes + drawer.heldBytes()
-  return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times), memoryBytes, forecastBytes: null }
+  return { ...timesOf(times), memoryBytes, forecastBytes: null }
 }
 
 /** The graphs that one step of a case runs, and how often each. */

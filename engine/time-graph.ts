@@ -38,5 +38,9 @@ export async function timeRuns(run: () => Promise<unknown>): Promise<Times> {
     await run()
     if (round >= 0) times.push(performance.now() - start)
   }
-  return { ms: median(times), minMs: Math.min(...times), maxMs: Math.max(...times) }
+  return timesOf(times)
+}
+
+export function timesOf(runs: readonly number[]): Times {
+  return { ms: median(runs), minMs: Math.min(...runs), maxMs: Math.max(...runs) }
 }

@@ -56,12 +56,15 @@ export function timeRowsOf(g: Graph, still: ReadonlySet<Value>, evaluations: num
   const constants = new Map([...g.constants, ...ahead.constants, ...given.constants])
   return {
     ahead: {
-      ...{ ...g, constants, nodes: [...g.nodes.filter(({ outputs }) => outputs.every((value) => still.has(value))), ...ahead.nodes] },
+      ...g,
+      constants,
+      nodes: [...g.nodes.filter(({ outputs }) => outputs.every((value) => still.has(value))), ...ahead.nodes],
       inputs: new Map([...g.inputs, ...ahead.inputs]),
       outputs: new Map(crossing.map((value, i) => [`timed.${i}`, copies.get(value)!])),
     },
     step: {
-      ...{ ...g, constants },
+      ...g,
+      constants,
       inputs: new Map([...[...g.inputs].filter(([name]) => name !== 't'), ...given.inputs]),
       nodes: [...given.nodes, ...readings, ...g.nodes.filter((node) => !taken.has(node))],
     },

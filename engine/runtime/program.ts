@@ -16,9 +16,10 @@ export class Program implements Disposable {
   /** What a run reads: inputs and parameters that the outputs depend on. */
   readonly reads: ReadonlyMap<string, Value>
   readonly writes: ReadonlyMap<string, Value>
+  /** Whether it is recorded and replayed: on a GPU, where that was asked for. */
+  readonly isRecorded: boolean
   readonly #session: Session
   readonly #binding: Binding
-  readonly #isRecorded: boolean
 
   private constructor(g: Graph, session: Session, isRecorded: boolean) {
     const declared = new Map([...g.inputs, ...g.parameters])
@@ -26,7 +27,7 @@ export class Program implements Disposable {
     this.writes = g.outputs
     this.#session = session
     this.#binding = session.createBinding()
-    this.#isRecorded = isRecorded
+    this.isRecorded = isRecorded
   }
 
   static async compile(runtime: NativeRuntime, g: Graph, form: Form = 'native', options: SessionOptions = {}): Promise<Program> {
@@ -56,7 +57,7 @@ export class Program implements Disposable {
 
   /** Runs a program until it is recorded, where it is to be. The last of these runs is made twice: what is updated in place is updated twice. */
   async record(): Promise<void> {
-    if (this.#isRecorded) for (let run = 0; run < runsUntilRecorded; run++) await this.run()
+    if (this.isRecorded) for (let run = 0; run < runsUntilRecorded; run++) await this.run()
   }
 
   /** What runs have taken between inputs and outputs. */

@@ -110,7 +110,7 @@ export class TrainProgram implements Disposable {
     let made: TrainProgram | null = null
     try {
       made = new TrainProgram(runtime, g, program, update, shadowing)
-      if (options.cudaGraph && runtime.device === 'cuda') await made.#record()
+      if (program.isRecorded) await made.#record()
       return made
     } catch (error) {
       // Without memory for its state a program is of no use; what it holds would be missing at the next, smaller try.

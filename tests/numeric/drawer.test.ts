@@ -36,6 +36,13 @@ function networkOf({ model, textEncoder }: Recipe, batch: number): GraphBuilder 
   return g
 }
 
+function heldWeights(network: GraphBuilder): Buffers {
+  const weights = smallFeeds(network)
+  const memory = new Buffers(runtime, network.parameters)
+  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  return memory
+}
+
 const prompts = ['a red cat', 'two birds', 'a blue dog', 'a red bird', 'two cats']
 const seeds = [3, 11, 5, 8, 13]
 
@@ -53,8 +60,7 @@ test.each([
   const settings = { steps, sampler, cfgScale: 2.5, negativePrompt: 'a blue dog' }
   const evaluations = samplers[sampler](uniformTimes(steps))
 
-  using memory = new Buffers(runtime, network.parameters)
-  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  using memory = heldWeights(network)
   using drawer = await Drawer.create(runtime, recipe, memory.tensors, { tokenizer: guided ? tokenizer : null, batchSize, guided })
   const told: number[] = []
   const drawn = await drawer.draw(prompts.slice(0, batchSize), seeds.slice(0, batchSize), settings, { onStep: (step) => told.push(step) })
@@ -86,10 +92,7 @@ test('those drawings prepare for some evaluations more than once, for all at onc
 })
 
 test('a drawing that is stopped ends with the reason, and the drawer draws on as if nothing had been', async () => {
-  const network = networkOf(withoutText, 1)
-  const weights = smallFeeds(network)
-  using memory = new Buffers(runtime, network.parameters)
-  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  using memory = heldWeights(networkOf(withoutText, 1))
   using drawer = await Drawer.create(runtime, withoutText, memory.tensors, { tokenizer: null, batchSize: 1, guided: false })
   const settings = { steps: 10, sampler: 'euler', cfgScale: 1, negativePrompt: '' } as const
   const [undisturbed] = await drawer.draw([''], [7], settings)
@@ -106,10 +109,7 @@ test('a drawing that is stopped ends with the reason, and the drawer draws on as
 })
 
 test('a run that is made twice when it is recorded moves no picture twice', async () => {
-  const network = networkOf(withoutText, 9)
-  const weights = smallFeeds(network)
-  using memory = new Buffers(runtime, network.parameters)
-  for (const name of network.parameters.keys()) memory.write(name, weights[name]!)
+  using memory = heldWeights(networkOf(withoutText, 9))
   const recipe: Recipe = { ...withoutText, precision: 'f32' }
   const drawnOn = async (device: NativeRuntime) => {
     using drawer = await Drawer.create(device, recipe, memory.tensors, { tokenizer: null, batchSize: 9, guided: false })

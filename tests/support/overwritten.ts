@@ -158,8 +158,8 @@ export async function gradientsOf(
     const [first] = graded as readonly [Value, ...Value[]]
     const read = new Set(first.node!.outputs.flatMap((_, i) => overwritable(first.node!, i)))
     for (const value of read) {
-      const [later] = g.node('After', [value, first], {}, [[value.shape, value.dtype]])
-      g.output(`later ${value.id}`, moved(later!, outside))
+      const later = g.after(value, [first])
+      g.output(`later ${value.id}`, moved(later, outside))
     }
   }
 

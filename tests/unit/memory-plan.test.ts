@@ -29,7 +29,7 @@ describe('what lies in memory at once', () => {
   test('where something reads that afterwards, both are counted', () => {
     const g = new GraphBuilder('f32')
     const { branch, dy } = gradientOfGate(g)
-    g.output('later', g.cos(g.node('After', [branch, dy], {}, [[tokens, 'f32']])[0]!))
+    g.output('later', g.cos(g.after(branch, [dy])))
     expect(peakOf(g)).toBe(2 * tokenBytes)
   })
 
