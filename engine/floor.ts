@@ -119,6 +119,7 @@ const products: Readonly<Record<string, (node: Node) => number>> = {
   /** q kᵀ once more, for it was not kept; the gradients of the scores, of q, of k and of v. */
   AttentionGrad: (node) => 5 * 2 * scores(node).count * scores(node).width,
   /** C times the states; and the time steps, where they are made there. */
+  TimeSteps: (node) => 2 * made(node) * node.inputs[0]!.shape[2]!,
   SelectiveScan: (node) => 2 * size(node) * (states(node) + (node.inputs[9]?.shape[1] ?? 0)),
   /** The gradients of B and of C, summed over channels. */
   SelectiveScanGrad: (node) => 2 * 2 * size(node) * states(node),
@@ -168,13 +169,16 @@ const specials: Readonly<Record<string, (node: Node) => number>> = {
   Softplus: twice,
   ScanConv: twice,
   ScanConvGrad: (node) => 2 * size(node, 4),
-  /** A position and channel: a power for each state, a softplus (2) and a gate's sigmoid (2); with 16 states 20. */
-  SelectiveScan: (node) => size(node) * (states(node) + (hasSoftplus(node) ? 2 : 0) + (hasGate(node) ? 2 : 0)),
+  /** A power; the logarithm of the softplus is a polynomial. */
+  TimeSteps: (node) => (node.attributes.softplus === 1 ? made(node) : 0),
+  /** A position and channel: a power for each state, a softplus (2) where its steps are not given, and a gate's sigmoid (2); with 16 states 18 or 20. */
+  SelectiveScan: (node) => size(node) * (states(node) + (hasSoftplus(node) && !isGiven(node) ? 2 : 0) + (hasGate(node) ? 2 : 0)),
   /**
    * Twice a power for each state, for the states are made again on a way forward from those that were kept, and their powers fit no register file
-   * until the way back; the softplus on both ways (4) and its slope (1), a gate's sigmoid (2); with 16 states 39.
+   * until the way back; the softplus on both ways (4) where its steps are not given, its slope (1), a gate's sigmoid (2); with 16 states 35 or 39.
    */
-  SelectiveScanGrad: (node) => size(node) * (2 * states(node) + (hasSoftplus(node) ? 5 : 0) + (hasGate(node) ? 2 : 0)),
+  SelectiveScanGrad: (node) =>
+    size(node) * (2 * states(node) + (hasSoftplus(node) ? (isGiven(node) ? 1 : 5) : 0) + (hasGate(node) ? 2 : 0)),
   Attention: (node) => scores(node).count,
   AttentionGrad: (node) => scores(node).count,
   /** A root and a division a weight. */
@@ -184,6 +188,7 @@ const specials: Readonly<Record<string, (node: Node) => number>> = {
 }
 
 const hasSoftplus = ({ attributes }: Node): boolean => attributes.deltaSoftplus === 1
+const isGiven = ({ attributes }: Node): boolean => attributes.stepsGiven === 1
 const hasGate = ({ inputs }: Node): boolean => inputs[6] !== null
 
 /** The weights of an update: its first outputs. */

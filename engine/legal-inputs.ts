@@ -33,7 +33,7 @@ const ranges: Readonly<Record<string, Readonly<Record<number, Range>>>> = {
 }
 
 function rangeOf({ op, inputs, attributes }: Node, place: number): Range | null {
-  if (op.startsWith('SelectiveScan') && place === 1 && attributes.deltaSoftplus === 0) return [0.01, 1] // steps as they are
+  if (op.startsWith('SelectiveScan') && place === 1 && (attributes.deltaSoftplus === 0 || attributes.stepsGiven === 1)) return [0.01, 1] // steps as they are
   if (op === 'AttentionGrad' && place === 4) {
     // The logarithm of the sum of as many powers as there are keys, of scores of size 1: with another, shares would grow beyond all bounds.
     const keys = Math.log(inputs[1]!.shape[1]!)

@@ -52,7 +52,8 @@ function scanCase(
     bc = null,
     gate = null,
     rank = 0,
-  }: { segment?: number; bc?: readonly number[] | null; gate?: readonly number[] | null; rank?: number } = {},
+    drawn = rank > 0,
+  }: { segment?: number; bc?: readonly number[] | null; gate?: readonly number[] | null; rank?: number; drawn?: boolean } = {},
 ): Case {
   const tokens = [batch, length, dim]
   const states = [batch, length, state]
@@ -69,7 +70,7 @@ function scanCase(
       z: { shape: gate ? [batch, length, widthOf(gate, dim)] : tokens },
       deltaBias: { shape: [dim], wide: true },
     },
-    drawn: rank > 0,
+    drawn,
     build: (g, { u, delta, low, weight, A, B, C, rows, D, z, deltaBias }) => {
       const [rowsB, rowsC] = bc ? columns(g, rows!, bc, state) : []
       return selectiveScan(
@@ -269,6 +270,9 @@ const cases: readonly Case[] = [
   scanCase('that makes its steps, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { rank: 16, gate: [1280, 0] }),
   scanCase('that makes steps of odd rank', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 11, gate: [128, 0] }),
   scanCase('that makes steps of odd rank, of few states', { batch: 2, length: 45, dim: 33, state: 3 }, { rank: 3, gate: [33, 1] }),
+  scanCase('that is given its steps', { batch: 2, length: 80, dim: 128, state: 16 }, { rank: 80, drawn: false }),
+  scanCase('that is given steps of uneven sizes', { batch: 2, length: 45, dim: 160, state: 16 }, { rank: 24, drawn: false }),
+  scanCase('that is given steps of high rank', { batch: 2, length: 45, dim: 32, state: 3 }, { rank: 304, drawn: false }),
   scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { gate: [33, 1] }),
   mixedCase('of halves of the same rows', { batch: 2, length: 80, dim: 128, state: 16 }),
   mixedCase(
@@ -339,6 +343,10 @@ async function checkKernel(
     for (const one of g.nodes.slice().reverse()) {
       const dy = one.outputs.map((output) => gradients.get(output) ?? null)
       if (dy.every((gradient) => gradient === null)) continue
+      if (one.op === 'Gemm') {
+        g.output('gradient of the product', dy[0]!) // what is made of it is no operation of ours
+        continue
+      }
       gradientRules[one.op]!(g, one, dy).forEach((gradient, i) => gradient && gradients.set(one.inputs[i]!, gradient))
     }
     for (const [name, value] of Object.entries(x)) if (gradients.has(value)) g.output(`gradient of ${name}`, gradients.get(value)!)

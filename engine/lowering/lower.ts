@@ -1,10 +1,11 @@
 import { ShapeError } from '../graph/shape.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbGates } from './absorb-gates.ts'
-import { absorbSteps } from './absorb-steps.ts'
+
 import { absorbSums } from './absorb-sums.ts'
 import { addBiases } from './add-biases.ts'
 import { Emitter } from './emitter.ts'
+import { giveSteps } from './give-steps.ts'
 import { joinHalves } from './join-halves.ts'
 import { keepAxes } from './keep-axes.ts'
 import { isRuntimesOwn, nativeOp, runtimesOwn } from './native-ops.ts'
@@ -53,7 +54,7 @@ export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (
   if (form === 'portable') return needed(g.nodes)
   const fixed = new Set([...outputValues, ...given])
   const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
-  const stepped = absorbSteps(needed(inPlace).nodes, outputValues)
+  const stepped = giveSteps(needed(inPlace).nodes, outputValues)
   const summed = absorbSums(needed(stepped).nodes, outputValues)
   const gated = absorbGates(needed(summed).nodes, outputValues)
   return needed(addBiases(keepAxes(needed(gated).nodes, g), g))

@@ -17,6 +17,7 @@ const nativeOps: Readonly<Record<string, NativeOp>> = {
   ScanConv: { optional: [] },
   /** The rows of which dx becomes columns, over those that it is put into. */
   ScanConvGrad: { optional: [], overwrites: [[6, 0]] },
+  TimeSteps: { optional: [] },
   SelectiveScan: { optional: [1] },
   /** dDelta over delta, dz over z, du over borders. */
   // prettier-ignore

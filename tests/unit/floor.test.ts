@@ -3,7 +3,7 @@ import { gradientRules } from '#engine/autodiff/rules.ts'
 import { countedNodes, floorOf, workOf } from '#engine/floor.ts'
 import { addNormModulate, attention, scanConv, selectiveScan } from '#engine/graph/fused.ts'
 import { GraphBuilder } from '#engine/graph/graph-builder.ts'
-import type { Value } from '#engine/graph/value.ts'
+import type { Node, Shape, Value } from '#engine/graph/value.ts'
 import { trainStep } from '#engine/optim/train-step.ts'
 
 /** 1 GB, 1 TFLOP and 1 G exponentials a second: a million bytes, 10^9 operations and a million exponentials take one millisecond each. */
@@ -55,6 +55,22 @@ describe('what an operation cannot do without', () => {
     expect(workOf(node!).specials).toBe(20 * 2 * 32 * 8)
     const gradients = gradientRules.SelectiveScan!(g, node!, [input(g, 'dy', 2, 32, 8)])
     expect(workOf(gradients[0]!.node!).specials).toBe(39 * 2 * 32 * 8)
+  })
+
+  test('a scan that is given its steps takes 18, its gradient 35; steps take one power each and a product', () => {
+    const g = graph()
+    const { node } = scanInputs(g, [2, 32, 8, 16])
+    const given = (one: Node) => workOf({ ...one, attributes: { ...one.attributes, stepsGiven: 1 } }).specials
+    expect(given(node!)).toBe(18 * 2 * 32 * 8)
+    const gradients = gradientRules.SelectiveScan!(g, node!, [input(g, 'dy', 2, 32, 8)])
+    expect(given(gradients[0]!.node!)).toBe(35 * 2 * 32 * 8)
+    const steps: Shape = [2, 32, 8]
+    const product = g.node('TimeSteps', [input(g, 'low', 2, 32, 3), input(g, 'weight', 8, 3), null], { softplus: 1 }, [[steps, 'bf16']])[0]!
+    expect(workOf(product.node!)).toMatchObject({
+      specials: 2 * 32 * 8,
+      flops: 2 * (2 * 32 * 8) * 3,
+      bytes: 2 * (2 * 32 * 3 + 8 * 3 + 2 * 32 * 8),
+    })
   })
 
   test('what a scan keeps for its gradient is written only where a gradient reads it', () => {

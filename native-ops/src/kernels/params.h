@@ -44,8 +44,9 @@ struct SelectiveScanParams {
   int64_t batch, length, dim, state, segment, chunk;
   int64_t bc_stride, z_stride;  // state and dim, or more where they are columns of wider rows
   bool delta_softplus;
+  bool steps_given;            // delta holds the time steps themselves; else what they are of, before bias and softplus
   const T* u;                  // [batch, length, dim] scan order
-  const T* delta;              // [batch, length, dim] scan order, before bias and softplus; or null: made of `low`
+  const T* delta;              // [batch, length, dim] scan order; or null: made of `low`
   const T* low;                // [batch, length, rank] scan order
   const T* delta_weight;       // [dim, rank]: delta = low times delta_weight transposed
   int64_t rank;
@@ -61,11 +62,22 @@ struct SelectiveScanParams {
 };
 
 template <typename T>
+struct TimeStepsParams {
+  int64_t rows, dim, rank;
+  bool softplus;
+  const T* low;         // [rows, rank], or null: `product` is given
+  const T* weight;      // [dim, rank]
+  const T* product;     // [rows, dim] low times weight transposed
+  const Wide<T>* bias;  // [dim] or null
+  T* steps;             // [rows, dim] the product, bias and softplus added
+};
+
+template <typename T>
 struct SelectiveScanGradParams {
   SelectiveScanParams<T> forward;  // y is not used; borders is read; du, d_delta and dz may be memory of borders, delta and z
   const T* dy;                     // [batch, length, dim] token order
   T* du;                           // [batch, length, dim] scan order
-  T* d_delta;                      // [batch, length, dim] scan order
+  T* d_delta;                      // [batch, length, dim] scan order, of what is before bias and softplus, also where the steps are given
   Wide<T>* d_a;                          // [dim, state]
   T* d_b;                          // [batch, length, state], positions d_bc_stride apart; or null
   T* d_c;                          // same

@@ -87,6 +87,29 @@ struct ScanConvGradOp : ScanConvOp<B, T> {
   }
 };
 
+// For GPUs alone: a scan on the CPU takes the product as delta, and makes the steps on its way.
+template <typename B, typename T>
+struct TimeStepsOp {
+  using Backend = B;
+  static constexpr const char* kName = "TimeSteps";
+  static Slots Inputs() { return {Required(), Required(), Optional(Element::kWide)}; }
+  static Slots Outputs() { return {Required()}; }
+
+  bool softplus;
+  explicit TimeStepsOp(Ort::ConstKernelInfo info) : softplus(info.GetAttribute<int64_t>("softplus") != 0) {}
+
+  void Run(const Call& call) const {
+    const Dims low = call.Sizes(0, "low", 3);
+    TimeStepsParams<T> p = {};
+    p.rows = low[0] * low[1], p.rank = low[2], p.dim = call.Sizes(1, "weight", 2)[0], p.softplus = softplus;
+    p.low = call.In<T>(0);
+    p.weight = call.In<T>(1, "weight", {p.dim, p.rank});
+    p.bias = call.In<Wide<T>>(2, "bias", {p.dim});
+    p.steps = call.Out<T>(0, {low[0], low[1], p.dim});
+    Backend::TimeSteps(p, call);
+  }
+};
+
 template <typename B, typename T>
 struct SelectiveScanOp {
   using Backend = B;
@@ -105,14 +128,16 @@ struct SelectiveScanOp {
   static Slots Outputs() { return {Required(), Optional()}; }
 
   int64_t segment, chunk, b_column, c_column, z_column;
-  bool delta_softplus;
+  bool delta_softplus, steps_given;
   explicit SelectiveScanOp(Ort::ConstKernelInfo info)
       : segment(info.GetAttribute<int64_t>("segment")),
         chunk(info.GetAttribute<int64_t>("chunk")),
         b_column(ColumnOf(info, "bColumn")),
         c_column(ColumnOf(info, "cColumn")),
         z_column(ColumnOf(info, "zColumn")),
-        delta_softplus(info.GetAttribute<int64_t>("deltaSoftplus") != 0) {
+        delta_softplus(info.GetAttribute<int64_t>("deltaSoftplus") != 0),
+        steps_given(ColumnOf(info, "stepsGiven") != 0) {
+    if (steps_given && Backend::kOnHost) Refuse("SelectiveScan: stepsGiven is for GPUs; give delta as it is before bias and softplus.");
     if (chunk < 1) Refuse("SelectiveScan: chunk is " + std::to_string(chunk) + "; it must be at least 1.");
   }
 
@@ -120,7 +145,7 @@ struct SelectiveScanOp {
     const Dims u = call.Sizes(0, "u", 3), a = call.Sizes(2, "A", 2);
     SelectiveScanParams<T> p = {};
     p.batch = u[0], p.length = u[1], p.dim = u[2], p.state = a[1];
-    p.segment = SegmentOf(segment, p.length), p.chunk = chunk, p.delta_softplus = delta_softplus;
+    p.segment = SegmentOf(segment, p.length), p.chunk = chunk, p.delta_softplus = delta_softplus, p.steps_given = steps_given;
     p.u = call.In<T>(0);
     p.a = call.In<Wide<T>>(2, "A", {p.dim, p.state});
     const Dims states = {p.batch, p.length, p.state};
@@ -207,6 +232,11 @@ struct SelectiveScanGradOp : SelectiveScanOp<B, T> {
     Backend::SelectiveScanGrad(g, call);
   }
 };
+
+template <typename B, typename T>
+void AddTimeSteps(OrtCustomOpDomain* domain) {
+  Add<TimeStepsOp<B, T>, T>(domain);
+}
 
 template <typename B, typename T>
 void AddScans(OrtCustomOpDomain* domain) {

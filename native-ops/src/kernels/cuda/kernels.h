@@ -9,6 +9,7 @@ namespace zigma::cuda {
 
 template <typename T> cudaError_t ScanConv(const ScanConvParams<T>& p, const Device& device);
 template <typename T> cudaError_t ScanConvGrad(const ScanConvGradParams<T>& p, const Device& device);
+template <typename T> cudaError_t TimeSteps(const TimeStepsParams<T>& p, const Device& device);
 template <typename T> cudaError_t SelectiveScan(const SelectiveScanParams<T>& p, const Device& device);
 template <typename T> cudaError_t SelectiveScanGrad(const SelectiveScanGradParams<T>& p, const Device& device);
 template <typename T> cudaError_t AddNormModulate(const AddNormModulateParams<T>& p, const Device& device);

@@ -26,7 +26,7 @@ struct alignas(16) Room {
 // kStates: nothing comes of it but that state, and the sum of the span's time steps, or -1 where the state starts anew inside; else the results.
 // kUsual: tiles are whole, segments start with a tile, warps have all of their channels and states, nothing is left out, and rows of z are `z_times` as
 // long as those of the other tokens.
-// kHeld: its time steps, softplus and all, are in `held`, [positions, 32].
+// kHeld: its time steps are in `held`, [positions, 32]; else they are given.
 template <typename T, int N, bool kStates, bool kUsual, bool kHeld, typename Enter>
 __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, unsigned z_times, float (&h)[N], float& sum, Room<T, N, kHeld>& room, const Enter& enter,
                             const float* held = nullptr) {
@@ -35,14 +35,14 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
   auto& projection = room.projection;
   auto& tile = room.tile;
   const int length = int(p.length), dim = int(p.dim), segment = int(p.segment), chunk = int(p.chunk), state = kUsual ? N : int(p.state);
-  const bool softplus = kUsual || p.delta_softplus, has_z = !kStates && (kUsual || p.z);
+  const bool has_z = !kStates && (kUsual || p.z);
   const Columns& columns = at.columns;
   const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
   const int64_t z_sequence = int64_t(at.b) * p.length * p.z_stride;
 
   float a[N];
   LoadDecay<kUsual>(p, at, a);
-  const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
+  const float skip = p.d ? p.d[at.e] : 0.0f;
   const auto next = [&](int every) { return (at.first + every - 1) / every * every; };
   int next_start = next(segment), next_border = kStates || !p.borders ? INT_MAX : next(chunk);
   T* border = p.borders ? p.borders + (at.b * ((p.length + p.chunk - 1) / p.chunk) + next_border / chunk) * state * dim : nullptr;
@@ -116,12 +116,7 @@ __device__ inline void Walk(const SelectiveScanParams<T>& p, const Place& at, un
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
       u[t] = u_rows(t);
-      if constexpr (kHeld) {
-        delta[t] = held[(first - at.first + t) * kWarp + at.lane];
-      } else {
-        const float raw = delta_rows(t) + bias;
-        delta[t] = softplus ? Softplus<T>(raw) : raw;
-      }
+      delta[t] = kHeld ? held[(first - at.first + t) * kWarp + at.lane] : delta_rows(t);
       const float z = has_z ? y_rows(t) : 0.0f;
       gate[t] = has_z ? z * Sigmoid(z) : 1.0f;
     }
@@ -205,7 +200,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) WholeWalk(SelectiveScan
     const float* const bias = p.delta_bias ? p.delta_bias + at.columns.first : nullptr;
     MakeSteps(p, at, at.first, reinterpret_cast<StepRows<T>&>(rooms[warp]), reinterpret_cast<StepRows<T>&>(meeting.states), [&](int row, int channel, float x, float y) {
       const float2 raw = bias ? make_float2(x + bias[channel], y + bias[channel + 1]) : make_float2(x, y);
-      *reinterpret_cast<float2*>(held + row * kWarp + channel) = make_float2(Softplus<T>(raw.x), Softplus<T>(raw.y));
+      *reinterpret_cast<float2*>(held + row * kWarp + channel) = p.delta_softplus ? make_float2(Softplus<T>(raw.x), Softplus<T>(raw.y)) : raw;
     });
   }
   float h[N] = {}, passed, sum;
@@ -219,8 +214,9 @@ template <typename T, int N>
 cudaError_t RunWhole(SelectiveScanParams<T> p, const Spans& spans, const Device& device) {
   auto walk = WholeWalk<T, N, false>;
   if constexpr (N == 16)
-    if (p.low && spans.span <= kStepTile && HasWholeSteps(p, device) && FitsAtOnce(WholeWalk<T, N, true>)) walk = WholeWalk<T, N, true>;
-  if (walk == WholeWalk<T, N, false>) GiveSteps(p, device);
+    if (p.low && spans.span <= kStepTile && CanMakeSteps(p, device) && FitsAtOnce(WholeWalk<T, N, true>)) walk = WholeWalk<T, N, true>;
+  if (walk == WholeWalk<T, N, false>)
+    if (const cudaError_t status = GiveSteps(p, device); status != cudaSuccess) return status;
   const dim3 grid = spans.MeetingGrid(p.batch);
   walk<<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, spans.span, unsigned(p.z_stride / p.dim), Meetings::Of<N>(grid, device));
   return cudaGetLastError();
@@ -234,7 +230,7 @@ cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
   const bool usual = IsUsual<N>(p);
   if constexpr (sizeof(T) == 2 && N <= 16)
     if (usual && even.meeting > 0 && FitsAtOnce(WholeWalk<T, N, false>)) return RunWhole<T, N>(p, even, device);
-  GiveSteps(p, device);
+  if (const cudaError_t status = GiveSteps(p, device); status != cudaSuccess) return status;
   const Spans spans = even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
   const bool finishes = spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);

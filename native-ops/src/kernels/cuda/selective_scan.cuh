@@ -61,7 +61,7 @@ struct Spans {
 template <int N, typename T>
 bool IsUsual(const SelectiveScanParams<T>& p) {
   return p.state == N && IsWhole(p.a, N) && p.dim % (kBlockWarps * kWarp) == 0 && p.length % kChunk == 0 &&
-         p.segment % kChunk == 0 && p.delta_softplus && p.z && IsWhole(p.z, p.z_stride) && p.z_stride % p.dim == 0 &&
+         p.segment % kChunk == 0 && p.z && IsWhole(p.z, p.z_stride) && p.z_stride % p.dim == 0 &&
          (N % kVector<T> != 0 || IsWhole(p.b, p.bc_stride) && IsWhole(p.c, p.bc_stride));
 }
 

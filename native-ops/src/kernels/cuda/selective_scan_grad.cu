@@ -10,12 +10,13 @@
 #include "selective_scan.cuh"
 #include "selective_scan_kept.cuh"
 #include "selective_scan_reach.cuh"
+#include "selective_scan_steps.cuh"
 #include "selective_scan_sums.cuh"
 
 namespace zigma::cuda {
 namespace {
 
-constexpr int kSide = 4;  // positions whose steps are computed side by side
+constexpr int kSide = 4;  // positions that are walked over together on the way forward
 constexpr int kPairs = kChunk / kPair;
 
 // What a warp of `Backward` has in shared memory.
@@ -24,10 +25,8 @@ struct Room {
   using Kept = States<T, N, kOnTensorCores<T, N>>;
   Factors factors;                     // also what lies where the position before the first one would: that is read, and means nothing
   float projection[kChunk * 2 * N];    // B and C; then the warp's share of their gradients takes their place, in pairs
-  float delta[kChunk * kWarp];         // time steps; then ddelta, in its elements' type, takes the place of the upper half from behind
   uint32_t kept[kPairs + 1][Kept::kSize];  // the states before every other position and behind the last one
-  T u[2][kChunk * kWarp];              // of this chunk and of the next; then du takes its place
-  T delta_raw[kChunk * kWarp];         // of the next chunk as soon as this one's steps are known
+  T u[2][kChunk * kWarp], delta[2][kChunk * kWarp];  // of this chunk and of the next; then du and ddelta take their place
   T z[kChunk * kWarp], dy[kChunk * kWarp];  // then dz takes z's place
   int tokens[2][kChunk];               // of this chunk and of the next, as they stand in the permutation
 };
@@ -57,11 +56,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   Room<T, N>* const rooms = reinterpret_cast<Room<T, N>*>(shared);
   Room<T, N>& room = rooms[threadIdx.x / kWarp];
   float* const projection = room.projection;
-  float* const deltas = room.delta + lane;
   const auto kept = [&](int pair) { return typename Room<T, N>::Kept{room.kept[pair]}; };
   const Border border_rows{reinterpret_cast<T*>(room.kept[kPairs - 1])};  // of the next chunk, once the states there are read
-  const Rows z_rows{room.z}, dy_rows{room.dy}, raw_rows{room.delta_raw};
-  const Rows d_delta_rows{reinterpret_cast<T*>(room.delta) + (kChunk * kWarp * int(sizeof(float) - sizeof(T)) / int(sizeof(T)))};
+  const Rows z_rows{room.z}, dy_rows{room.dy};
   for (int i = threadIdx.x; i < kZeros; i += blockDim.x) zeros[i] = 0;
   __syncthreads();
   uint16_t* const factors = room.factors.Mine(lane);
@@ -73,7 +70,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const float counts = kUsual || at.inside ? 1.0f : 0.0f;  // in what is summed over the channels
 #pragma unroll
   for (int n = 0; n < N; ++n) dh[n] = at.last < length ? counts * incoming[((part - at.b) * pieces * N + n) * dim + at.e] : 0.0f;
-  const float skip = p.d ? p.d[at.e] : 0.0f, bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
+  const float skip = p.d ? p.d[at.e] : 0.0f;
   const int64_t chunks = (p.length + chunk - 1) / chunk;
 
   // Positions behind the last one are read again from it. Offsets inside a sequence have 32 bits.
@@ -90,7 +87,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     unsigned rows[Rows::kEach];
     rows_of(low, rows);
     Rows{room.u[turn]}.Fetch(p.u + at.sequence, rows, columns);
-    raw_rows.Fetch(p.delta + at.sequence, rows, columns);
+    Rows{room.delta[turn]}.Fetch(p.delta + at.sequence, rows, columns);
   };
   const auto fetch_border = [&](int low) {
     unsigned rows[Border::kEach];
@@ -106,7 +103,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   for (int turn = 0; low >= at.first; low -= kChunk, turn ^= 1) {
     const int high = kUsual ? low + kChunk : min(low + kChunk, at.last), border = low / chunk;
     const bool more = low - kChunk >= at.first;
-    const Rows u_rows{room.u[turn]};
+    const Rows u_rows{room.u[turn]}, delta_rows{room.delta[turn]};
     unsigned starts = 0;  // bit i: a segment starts at position low + i
     if (!kUsual)
       for (int l = (low + segment - 1) / segment * segment; l < high; l += segment) starts |= 1u << (l - low);
@@ -139,7 +136,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     if (!kUsual)
       for (int l = border * chunk; l < low; ++l) {
         const int64_t row = at.sequence + int64_t(l) * dim + at.e;
-        const float raw = counts * ToFloat(p.delta[row]) + bias, delta = softplus ? Softplus<T>(raw) : raw;
+        const float delta = counts * ToFloat(p.delta[row]);
         const float step = delta * ToFloat(p.u[row]), cut_here = l % segment == 0 ? -INFINITY : 0.0f;
 #pragma unroll
         for (int n = 0; n < N; ++n) {
@@ -148,16 +145,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         }
       }
     // A position behind the last one has a step of zero: it changes no state and reaches nothing.
+    const auto step_at = [&](int i) { return kUsual || low + i < high ? delta_rows(i) : 0.0f; };
     Commons common(projection, zeros, 1);
 #pragma unroll 1
     for (int i = 0; i < kChunk; i += kSide) {
       float delta[kSide], step[kSide];
 #pragma unroll
       for (int t = 0; t < kSide; ++t) {
-        const float raw = raw_rows(i + t) + bias;
-        delta[t] = !kUsual && low + i + t >= high ? 0.0f : softplus ? Softplus<T>(raw) : raw;
+        delta[t] = step_at(i + t);
         step[t] = delta[t] * u_rows(i + t);
-        deltas[(i + t) * kWarp] = delta[t];
       }
 #pragma unroll
       for (int t = 0; t < kSide; ++t) {
@@ -184,7 +180,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       float delta[kPair], u[kPair], grad[kPair], slope[kPair];
 #pragma unroll
       for (int t = 0; t < kPair; ++t) {
-        delta[t] = deltas[(i + t) * kWarp], u[t] = u_rows(i + t);
+        delta[t] = step_at(i + t), u[t] = u_rows(i + t);
         const float dy = kUsual ? dy_rows(i + t) : low + i + t < high ? counts * dy_rows(i + t) : 0.0f;
         const float z = has_z ? z_rows(i + t) : 0.0f, s = Sigmoid(z);
         grad[t] = has_z ? dy * z * s : dy;
@@ -247,7 +243,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         const float d_delta = (u[t] * sum_b + kLn2 * (along_a[0] + along_a[1])) * rise;
         if (kUsual || low + i + t < high) d_bias += d_delta;
         u_rows.Put(i + t, skip * grad[t] + delta[t] * sum_b);
-        d_delta_rows.Put(i + t, d_delta);
+        delta_rows.Put(i + t, d_delta);
       };
       float after[N];
       if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
@@ -285,7 +281,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     rows_of(low, rows);
     const auto writes = [&](int row) { return kUsual || low + row < high; };
     u_rows.Store(g.du + at.sequence, rows, columns, writes);
-    d_delta_rows.Store(g.d_delta + at.sequence, rows, columns, writes);
+    delta_rows.Store(g.d_delta + at.sequence, rows, columns, writes);
     if (wants_dz) {
       tokens_of(g.dz_stride);
       z_rows.Store(g.dz + sequence_of(g.dz_stride, dz_times), tokens, columns_of(g.dz, g.dz_stride), writes);
@@ -317,7 +313,8 @@ int64_t WalkedAlone(const SelectiveScanParams<T>& p) {
 }
 
 template <typename T, int N>
-cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
+cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
+  if (const cudaError_t status = GiveSteps(g.forward, device); status != cudaSuccess) return status;
   const SelectiveScanParams<T>& p = g.forward;
   const Spans spans(p.batch, p.length, p.dim, device.processors, WalkedAlone(p));
   const dim3 grid = spans.Grid(p.batch, spans.count), block(kBlockWarps * kWarp);
@@ -345,7 +342,7 @@ cudaError_t Run(const SelectiveScanGradParams<T>& g, const Device& device) {
   const auto allow = [](auto kernel) { return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
   static const cudaError_t allowed = std::max(allow(Backward<T, N, true>), allow(Backward<T, N, false>));
   if (allowed != cudaSuccess) return allowed;
-  const bool usual = IsUsual<N>(p) && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
+  const bool usual = IsUsual<N>(p) && p.delta_softplus && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
   const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
   kernel<<<grid, block, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);

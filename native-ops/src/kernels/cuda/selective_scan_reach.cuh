@@ -23,14 +23,13 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
   using Rows = Tile<T, kReachTile>;
   const SelectiveScanParams<T>& p = g.forward;
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment);
-  const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z;
+  const bool has_z = kUsual || p.z;
   const Columns& columns = at.columns;
   const Columns z_columns = kUsual ? columns : Columns{columns.first, columns.there, columns.whole && IsWhole(p.z, p.z_stride)};
   auto& projection = room.projection;
   auto& tile = room.tile;
   float a[N];
   LoadDecay<kUsual>(p, at, a);
-  const float bias = p.delta_bias ? p.delta_bias[at.e] : 0.0f;
 
   Projections<T, N, kReachTile> bc;
   const auto position = [&](int first, int row) { return min(max(first + row, 0), at.last - 1); };
@@ -73,8 +72,7 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
     float delta[kReachTile], grad[kReachTile];
 #pragma unroll
     for (int t = 0; t < kReachTile; ++t) {
-      const float raw = Rows{tile[turn][0]}(t) + bias;
-      delta[t] = softplus ? Softplus<T>(raw) : raw;
+      delta[t] = Rows{tile[turn][0]}(t);
       grad[t] = Rows{tile[turn][1]}(t);
       const float z = has_z ? Rows{tile[turn][2]}(t) : 0.0f;
       if (has_z) grad[t] *= z * Sigmoid(z);

@@ -1,4 +1,4 @@
-// Time steps of a scan that are given as what they are a product of: low [batch, length, rank] times delta_weight [dim, rank], transposed.
+// Time steps of a scan that are not given: softplus of low [batch, length, rank] times delta_weight [dim, rank], transposed, with a bias.
 #pragma once
 
 #include "selective_scan.cuh"
@@ -10,7 +10,7 @@ constexpr int kMostRank = 80;
 
 // Whether the tensor cores can make them, and rows are whole pieces of 16 bytes.
 template <typename T>
-bool HasWholeSteps(const SelectiveScanParams<T>& p, const Device& device) {
+bool CanMakeSteps(const SelectiveScanParams<T>& p, const Device& device) {
   return sizeof(T) == 2 && device.capability >= 80 && p.dim % kStepTile == 0 && p.rank % 16 == 0 && p.rank <= kMostRank && IsWhole(p.low, p.rank) &&
          IsWhole(p.delta_weight, p.rank);
 }
@@ -61,40 +61,14 @@ __device__ inline void MakeSteps(const SelectiveScanParams<T>& p, const Place& a
   __syncthreads();
 }
 
-// All of them in a launch of its own: steps [batch, length, dim], as `delta` would be.
+// Where they are not given, makes them in a launch of their own.
 template <typename T>
-__global__ void __launch_bounds__(kWarp) WholeSteps(SelectiveScanParams<T> p, T* steps) {
-  __shared__ __align__(16) StepRows<T> low, weight;
-  const Place at = PlaceIn<true>(p, blockIdx.x, kStepTile, blockIdx.y);
-  T* const to = steps + at.sequence + int64_t(at.first) * p.dim + at.columns.first;
-  MakeSteps(p, at, at.first, low, weight, [&](int row, int channel, float x, float y) { *reinterpret_cast<uint32_t*>(to + row * p.dim + channel) = Pair<T>(x, y); });
-}
-
-// Of any sizes, a number a thread.
-template <typename T>
-__global__ void Steps(SelectiveScanParams<T> p, T* steps) {
-  const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, row = at / p.dim, e = at % p.dim;
-  if (row >= p.batch * p.length) return;
-  float sum = 0;
-  for (int64_t k = 0; k < p.rank; ++k) sum += ToFloat(p.low[row * p.rank + k]) * ToFloat(p.delta_weight[e * p.rank + k]);
-  steps[at] = FromFloat<T>(sum);
-}
-
-// Where the steps are still to be made, makes them in launches of their own.
-template <typename T>
-void GiveSteps(SelectiveScanParams<T>& p, const Device& device) {
-  if (!p.low) return;
+cudaError_t GiveSteps(SelectiveScanParams<T>& p, const Device& device) {
+  if (p.steps_given) return cudaSuccess;
   T* const steps = device.Scratch<T>(size_t(p.batch) * p.length * p.dim);
-  p.delta = steps;
-  if constexpr (sizeof(T) == 2) {
-    if (HasWholeSteps(p, device)) {
-      const dim3 grid(unsigned(p.dim / kStepTile), DivideUp(p.length, kStepTile), unsigned(p.batch));
-      WholeSteps<T><<<grid, kWarp, 0, device.stream>>>(p, steps);
-      return;
-    }
-  }
-  constexpr int kThreads = 256;
-  Steps<T><<<DivideUp(p.batch * p.length * p.dim, kThreads), kThreads, 0, device.stream>>>(p, steps);
+  const T* const product = p.delta;
+  p.delta = steps, p.steps_given = true;
+  return TimeSteps<T>({p.batch * p.length, p.dim, p.rank, p.delta_softplus, p.low, p.delta_weight, product, p.delta_bias, steps}, device);
 }
 
 }  // namespace zigma::cuda

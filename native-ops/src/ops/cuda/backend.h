@@ -42,6 +42,7 @@ struct CudaBackend {
   }
   ZIGMA_COMPUTE(ScanConv)
   ZIGMA_COMPUTE(ScanConvGrad)
+  ZIGMA_COMPUTE(TimeSteps)
   ZIGMA_COMPUTE(SelectiveScan)
   ZIGMA_COMPUTE(SelectiveScanGrad)
   ZIGMA_COMPUTE(AddNormModulate)

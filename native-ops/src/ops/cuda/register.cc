@@ -11,6 +11,7 @@ namespace {
 
 template <typename T>
 void AddAll(OrtCustomOpDomain* domain) {
+  AddTimeSteps<CudaBackend, T>(domain);
   AddScans<CudaBackend, T>(domain);
   AddBlock<CudaBackend, T>(domain);
   AddOrder<CudaBackend, T>(domain);

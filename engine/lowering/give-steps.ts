@@ -1,0 +1,55 @@
+import { sizeOf } from '../graph/shape.ts'
+import { elementBytes, type Node, type Value } from '../graph/value.ts'
+import { makersOf, readersOf, tokensOf } from './readers.ts'
+
+/** Where a scan has its time steps, before bias and softplus; that bias; and where a scan that makes them itself has the weight of their product. */
+const [STEPS, BIAS, WEIGHT] = [1, 7, 9] as const
+
+/** Up to so many numbers have room inside of a scan on a GPU, which makes them in less time than it takes to read them: 1024 tokens of 1536 channels. */
+const fewNumbers = 1024 * 1536
+
+/** Of rows that are whole pieces of 16 bytes, and of whole warps of channels, a GPU makes steps about as fast as it writes them. */
+const [wholeRank, wholeChannels] = [8, 32] as const
+
+/**
+ * Time steps that are a product are made with their bias and softplus by one operation, and scans and their gradients, which go over them several times, are
+ * given them as they are. Where they are few and one scan alone reads them, it makes them itself: so it is in drawing. All of that in types of 16 bits, which
+ * are a GPU's. The nodes in their order, without those products.
+ */
+export function giveSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
+  const readers = readersOf(nodes)
+  const makers = makersOf(nodes)
+  const instead = new Map<Node, Node | null>()
+  for (const scan of nodes) if (scan.op.startsWith('SelectiveScan') && !instead.has(scan)) give(scan)
+  return nodes.flatMap((node) => (instead.has(node) ? (instead.get(node) ?? []) : [node]))
+
+  function give(scan: Node): void {
+    const [u, steps, bias] = [scan.inputs[0]!, scan.inputs[STEPS]!, scan.inputs[BIAS] ?? null]
+    const product = elementBytes[u.dtype] === 2 && !outputs.has(steps) ? productOf(steps) : null
+    const scans = readers.get(steps)!
+    const isAlike = ({ op, inputs, attributes }: Node) =>
+      op.startsWith('SelectiveScan') && (inputs[BIAS] ?? null) === bias && attributes.deltaSoftplus === scan.attributes.deltaSoftplus
+    if (!product || new Set(scans).size < scans.length || !scans.every(isAlike)) return
+    const { low, weight, gemm, shown } = product
+    if (scans.length === 1 && scan.op === 'SelectiveScan' && sizeOf(u.shape) <= fewNumbers) {
+      const inputs = Array.from({ length: WEIGHT + 1 }, (_, i) => (i === STEPS ? low : i === WEIGHT ? weight : (scan.inputs[i] ?? null)))
+      instead.set(shown, null).set(scan, { ...scan, inputs })
+    } else if (low.shape[2]! % wholeRank === 0 && u.shape[2]! % wholeChannels === 0) {
+      const attributes = { softplus: scan.attributes.deltaSoftplus! }
+      instead.set(shown, { op: 'TimeSteps', inputs: [low, weight, bias], outputs: [steps], attributes })
+      for (const one of scans) instead.set(one, { ...one, attributes: { ...one.attributes, stepsGiven: 1 } })
+    } else return
+    instead.set(gemm, null)
+  }
+
+  /** What steps [B, L, E] are a product of: low [B, L, rank] and weight [E, rank]; and the nodes that make them, which are for nothing else. */
+  function productOf(steps: Value): { low: Value; weight: Value; gemm: Node; shown: Node } | null {
+    const shown = makers.get(steps)
+    const result = shown?.op === 'Reshape' ? shown.inputs[0]! : null
+    const gemm = result && !outputs.has(result) && readers.get(result)?.length === 1 ? makers.get(result) : null
+    if (gemm?.op !== 'Gemm' || gemm.inputs.length > 2 || gemm.attributes.transA === 1 || gemm.attributes.transB !== 1) return null
+    const [rows, weight] = gemm.inputs as [Value, Value]
+    const low = tokensOf(rows, makers)
+    return low?.shape[0] === steps.shape[0] && low?.shape[1] === steps.shape[1] ? { low: low!, weight, gemm, shown: shown! } : null
+  }
+}
