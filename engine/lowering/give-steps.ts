@@ -19,27 +19,36 @@ const [wholeRank, wholeChannels] = [8, 32] as const
 export function giveSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): Node[] {
   const readers = readersOf(nodes)
   const makers = makersOf(nodes)
-  const instead = new Map<Node, Node | null>()
+  const instead = new Map<Node, readonly Node[]>()
   for (const scan of nodes) if (scan.op.startsWith('SelectiveScan') && !instead.has(scan)) give(scan)
-  return nodes.flatMap((node) => (instead.has(node) ? (instead.get(node) ?? []) : [node]))
+  return nodes.flatMap((node) => instead.get(node) ?? [node])
 
   function give(scan: Node): void {
     const [u, steps, bias] = [scan.inputs[0]!, scan.inputs[STEPS]!, scan.inputs[BIAS] ?? null]
     const product = elementBytes[u.dtype] === 2 && !outputs.has(steps) ? productOf(steps) : null
     const scans = readers.get(steps)!
     const isAlike = ({ op, inputs, attributes }: Node) =>
-      op.startsWith('SelectiveScan') && (inputs[BIAS] ?? null) === bias && attributes.deltaSoftplus === scan.attributes.deltaSoftplus
+      op.startsWith('SelectiveScan') &&
+      originOf(inputs[BIAS] ?? null) === originOf(bias) &&
+      attributes.deltaSoftplus === scan.attributes.deltaSoftplus
     if (!product || new Set(scans).size < scans.length || !scans.every(isAlike)) return
     const { low, weight, gemm, shown } = product
     if (scans.length === 1 && scan.op === 'SelectiveScan' && sizeOf(u.shape) <= fewNumbers) {
       const inputs = Array.from({ length: WEIGHT + 1 }, (_, i) => (i === STEPS ? low : i === WEIGHT ? weight : (scan.inputs[i] ?? null)))
-      instead.set(shown, null).set(scan, { ...scan, inputs })
+      instead.set(scan, [{ ...scan, inputs }])
     } else if (low.shape[2]! % wholeRank === 0 && u.shape[2]! % wholeChannels === 0) {
       const attributes = { softplus: scan.attributes.deltaSoftplus! }
-      instead.set(shown, { op: 'TimeSteps', inputs: [low, weight, bias], outputs: [steps], attributes })
-      for (const one of scans) instead.set(one, { ...one, attributes: { ...one.attributes, stepsGiven: 1 } })
+      const made = { op: 'TimeSteps', inputs: [low, weight, bias], outputs: [steps], attributes }
+      const given = scans.map((one) => ({ ...one, attributes: { ...one.attributes, stepsGiven: 1 } }))
+      scans.forEach((one, i) => instead.set(one, one === scan ? [made, given[i]!] : [given[i]!]))
     } else return
-    instead.set(gemm, null)
+    for (const one of [gemm, shown]) instead.set(one, [])
+  }
+
+  /** A value that another is, only later: so a scan that is computed again reads its bias. */
+  function originOf(value: Value | null): Value | null {
+    const maker = value && makers.get(value)
+    return maker?.op === 'After' ? originOf(maker.inputs[0]!) : value
   }
 
   /** What steps [B, L, E] are a product of: low [B, L, rank] and weight [E, rank]; and the nodes that make them, which are for nothing else. */

@@ -126,7 +126,9 @@ function planBuffers(
   return buffers
 }
 
-/** Memory that an operation takes for itself while it runs. */
+/** Memory that an operation takes for itself while it runs: for a copy; on a GPU, whose types those of 16 bits are, for the steps of a scan that is given their product. */
 function workspaceBytes(node: Node): number[] {
-  return node.op === 'Silu' && !isRuntimesOwn(node) ? [bytesOf(node.outputs[0]!)] : []
+  if (node.op === 'Silu' && !isRuntimesOwn(node)) return [bytesOf(node.outputs[0]!)]
+  const isScan = node.op.startsWith('SelectiveScan') && elementBytes[node.inputs[0]!.dtype] === 2
+  return isScan && node.attributes.stepsGiven !== 1 && !node.inputs[9] ? [bytesOf(node.inputs[0]!)] : []
 }

@@ -6,6 +6,8 @@ import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import type { DType, Node, Value } from '#engine/graph/value.ts'
 import { loweredNodes } from '#engine/lowering/lower.ts'
 import { project } from '#engine/nn/linear.ts'
+import { presets } from '#engine/presets.ts'
+import { trainGraph } from '#engine/training/train-graph.ts'
 
 const states = 2
 const nodesOf = (g: GraphBuilder): Node[] => loweredNodes(g, 'native').nodes
@@ -74,6 +76,30 @@ describe('time steps that are a product', () => {
       expect(named(nodes, op).inputs[1], op).toBe(steps)
     }
   })
+
+  test('are given to a scan and its gradient also where one of them waits for its bias', () => {
+    const { g, scan, bias } = product('bf16')
+    g.output('y', scan(bias))
+    g.output('later', scan(g.after(bias, [g.outputs.get('y')!])))
+    const nodes = nodesOf(g).filter(({ op }) => op !== 'After')
+    expect(nodes.map(({ op, attributes }) => [op, attributes.stepsGiven])).toEqual([
+      ['TimeSteps', undefined],
+      ['SelectiveScan', 1],
+      ['SelectiveScan', 1],
+    ])
+  })
+
+  test.for(['speed', 'balanced', 'memory'] as const)(
+    'are never a product of their own in a training step that keeps what is best for %s',
+    (recompute) => {
+      const { recipe } = presets.find(({ name }) => name === 'tiny')!
+      const model = { ...recipe.model, embedDim: 128, depth: 4 } // 524,288 steps, of which a scan without a gradient makes its own
+      const nodes = nodesOf(trainGraph({ ...recipe, model, recompute }, { compute: 'bf16', scanChunk: 16 }))
+      const scans = nodes.filter(({ op }) => op.startsWith('SelectiveScan'))
+      expect(scans.length).toBeGreaterThanOrEqual(2 * 4)
+      expect(scans.filter(({ attributes, inputs }) => attributes.stepsGiven !== 1 && !inputs[9]).map(({ op }) => op)).toEqual([])
+    },
+  )
 
   test.for([
     ['of odd rank', { rank: 9 }],
