@@ -61,8 +61,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const Rows z_rows{room.z}, dy_rows{room.dy};
   for (int i = threadIdx.x; i < kZeros; i += blockDim.x) zeros[i] = 0;
   __syncthreads();
-  uint16_t* const factors = room.factors.Mine(lane);
-  const auto column = [&](int of_position, bool grads) { return room.factors.Column(lane, 2 * of_position + grads, zeros); };
+  uint16_t* const my_factors = room.factors.Mine(lane);
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay<kUsual>(p, at, a);
@@ -186,14 +185,16 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         grad[t] = has_z ? dy * z * s : dy;
         slope[t] = dy * s * (1.0f + z * (1.0f - s));
       }
-      float d_bc[4] = {}, values[kPair];
+      float d_b[kPair][4], d_c[kPair][4], values[kPair];
+      uint4 factors;
       Product<T> of_states;
       Product<__nv_bfloat16> of_gradients;
       if constexpr (kTensorCores) {
 #pragma unroll
-        for (int t = 0; t < kPair; ++t) Factors::Put<T>(factors, t, delta[t] * u[t], grad[t]);
+        for (int t = 0; t < kPair; ++t) Factors::Put<T>(my_factors, t, delta[t] * u[t], grad[t]);
         __syncwarp();
-        of_states.Take(column(1, true), lane, kept(pair + 1));
+        factors = room.factors.Take(lane);
+        of_states.Take(lane, kept(pair + 1));
       }
       float before[N], between[N] = {}, power[N];
       kept(pair).Get(lane, before);
@@ -203,7 +204,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       // Common vectors are read before the barrier in front of what multiplies by them, so that nothing waits for them behind it.
       const Common c0{common.at + N}, c_before{common.at - N};
       if constexpr (kTensorCores) {
-        of_states.AddTo(d_bc);
+        of_states.Times(factors, d_c[1]);
         __syncwarp();
         kept(kPairs).Put(lane, between);
         __syncwarp();
@@ -213,7 +214,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         z_rows.Put(i, (c0.Dot(between) + skip * u[0]) * slope[0]);
         y = c_before.Dot(before);  // of the position before, where there is one
       }
-      if constexpr (kTensorCores) of_states.Take(column(0, true), lane, kept(kPairs));
+      if constexpr (kTensorCores) of_states.Take(lane, kept(kPairs));
       const auto put = [&] {
         if constexpr (kTensorCores) {
           __syncwarp();
@@ -251,20 +252,20 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       const Common b1{common.at + 2 * N};
       put();
       const float sum_b1 = b1.Dot(dh);
-      if constexpr (kTensorCores) of_states.AddTo(d_bc), of_gradients.Take(column(1, false), lane, kept(kPairs));
+      if constexpr (kTensorCores) of_states.Times(factors, d_c[0]), of_gradients.Take(lane, kept(kPairs));
       back(1, sum_b1, between, after);
       Common::AddEach(row + N, grad[0], dh);
       const Common b0_again{common.at};
       put();
       const float sum_b0 = b0_again.Dot(dh);
-      if constexpr (kTensorCores) of_gradients.AddTo(d_bc), of_gradients.Take(column(0, false), lane, kept(kPairs));
+      if constexpr (kTensorCores) of_gradients.Times(factors, d_b[1]), of_gradients.Take(lane, kept(kPairs));
       back(0, sum_b0, before, between);
       __syncwarp();
       if constexpr (kTensorCores) {
-        of_gradients.AddTo(d_bc);
-        if (lane % 4 < kPair) {  // the columns of d_bc that mean something
-          *reinterpret_cast<float2*>(share) = make_float2(d_bc[0], d_bc[1]);
-          *reinterpret_cast<float2*>(share + 16) = make_float2(d_bc[2], d_bc[3]);
+        of_gradients.Times(factors, d_b[0]);
+        if (lane % 4 < kPair) {  // a position's columns
+          *reinterpret_cast<float2*>(share) = lane % 4 ? make_float2(d_b[1][0], d_c[1][1]) : make_float2(d_b[0][0], d_c[0][1]);
+          *reinterpret_cast<float2*>(share + 16) = lane % 4 ? make_float2(d_b[1][2], d_c[1][3]) : make_float2(d_b[0][2], d_c[0][3]);
         }
       } else {
 #pragma unroll

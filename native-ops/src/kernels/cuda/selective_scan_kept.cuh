@@ -110,7 +110,7 @@ __device__ inline void SumOverLanes(int lane, float (&v)[M]) {
 }
 
 // By what a pair of positions multiplies the states of 32 channels, to be summed over these on the tensor cores: column 2 `position` of the right factor
-// [channel, 8] are the channels' steps, for dh, and column 2 `position` + 1 their gradients, for h. Products with either add up to dB and dC of both positions.
+// [channel, 8] are the channels' steps, for dh, and column 2 `position` + 1 their gradients, for h: sums of either are dB and dC of that position.
 struct Factors {
   uint4 columns[2 * kPair][4];  // what lanes 4 column to 4 column + 3 take: of either 16 channels two registers
 
@@ -125,28 +125,27 @@ struct Factors {
     reinterpret_cast<__nv_bfloat16&>(mine[2 * position * kColumn]) = __float2bfloat16_rn(step);
     reinterpret_cast<T&>(mine[(2 * position + 1) * kColumn]) = FromFloat<T>(grad);
   }
-  // What a lane takes to multiply with a column alone.
-  __device__ const uint4* Column(int lane, int column, const float* zeros) const {
-    return lane / 4 == column ? &columns[column][lane % 4] : reinterpret_cast<const uint4*>(zeros);
-  }
+  // What a lane takes to multiply with; columns behind the last one are the first ones again.
+  __device__ uint4 Take(int lane) const { return columns[lane / 4 % (2 * kPair)][lane % 4]; }
 };
 
-// A column of the factors and the states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is
-// multiplied later, when it has arrived.
+// The states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is multiplied later, when it has
+// arrived. They are multiplied by all factors, of which one column is theirs. A sum for each column would be as many products of zeros, and factors of their own.
 template <typename As>
 struct Product {
-  uint4 column;
   uint32_t f[2][4];
 
   template <typename Kept>
-  __device__ void Take(const uint4* from, int lane, const Kept& states) {
-    column = *from;
+  __device__ void Take(int lane, const Kept& states) {
 #pragma unroll
     for (int part = 0; part < 2; ++part) states.Load(lane, part, f[part]);
   }
-  __device__ void AddTo(float (&d)[4]) const {
-    Multiply<As>(d, f[0][0], f[0][1], f[0][2], f[0][3], column.x, column.y);
-    Multiply<As>(d, f[1][0], f[1][1], f[1][2], f[1][3], column.z, column.w);
+  // A lane with columns 2 q and 2 q + 1 of the factors gets of each their sums for state lane / 4, then those for state lane / 4 + 8.
+  __device__ void Times(const uint4& factors, float (&sums)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[i] = 0;
+    Multiply<As>(sums, f[0][0], f[0][1], f[0][2], f[0][3], factors.x, factors.y);
+    Multiply<As>(sums, f[1][0], f[1][1], f[1][2], f[1][3], factors.z, factors.w);
   }
 };
 
