@@ -105,24 +105,19 @@ describe('a scan reads B and C where they lie', () => {
     await expect(evaluate(runtime, g, smallFeeds(g))).rejects.toThrow('C must be [1, 4, 3] from column 3 on, got [1, 4, 5]')
   })
 
-  test('with time steps that are still to be made it is refused on a processor', async () => {
+  test.for([
+    ['that are still to be made', 1, {}, 'deltaWeight is for GPUs; give the product as delta.'],
+    ['that are given as they are', 2, { stepsGiven: 1 }, 'stepsGiven is for GPUs; give delta as it is before bias and softplus.'],
+  ] as const)('with time steps %s it is refused on a processor', async ([, width, given, sentence]) => {
     const g = new GraphBuilder('f32')
     const tokens = g.input('u', [1, 4, 2])
     const states = g.input('B', [1, 4, 3])
-    const inputs = [
-      tokens,
-      g.input('low', [1, 4, 1]),
-      g.input('A', [2, 3]),
-      states,
-      states,
-      null,
-      null,
-      null,
-      null,
-      g.input('weight', [2, 1]),
-    ]
-    g.output('y', g.node('SelectiveScan', inputs, { segment: 0, chunk: 32, deltaSoftplus: 1 }, [[tokens.shape, 'f32']])[0]!)
-    await expect(evaluate(runtime, g, smallFeeds(g))).rejects.toThrow('deltaWeight is for GPUs; give the product as delta.')
+    const left = [null, null, null, null]
+    const inputs = [tokens, g.input('delta', [1, 4, width]), g.input('A', [2, 3]), states, states, ...left]
+    if (width === 1) inputs.push(g.input('weight', [2, 1]))
+    const attributes = { segment: 0, chunk: 32, deltaSoftplus: 1, ...given }
+    g.output('y', g.node('SelectiveScan', inputs, attributes, [[tokens.shape, 'f32']])[0]!)
+    await expect(evaluate(runtime, g, smallFeeds(g))).rejects.toThrow(sentence)
   })
 })
 
