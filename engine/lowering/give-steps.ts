@@ -8,8 +8,8 @@ const [STEPS, BIAS, WEIGHT] = [1, 7, 9] as const
 /** Up to so many numbers have room inside of a scan on a GPU, which makes them in less time than it takes to read them: 1024 tokens of 1536 channels. */
 const fewNumbers = 1024 * 1536
 
-/** Of rows that are whole pieces of 16 bytes, and of whole warps of channels, a GPU makes steps about as fast as it writes them. */
-const [wholeRank, wholeChannels] = [8, 32] as const
+/** Of rows that are whole pieces of 16 bytes and not too long, and of whole warps of channels, a GPU's tensor cores make steps. */
+const [wholeRank, mostRank, wholeChannels] = [8, 192, 32] as const
 
 /**
  * Time steps that are a product are made with their bias and softplus by one operation, and scans and their gradients, which go over them several times, are
@@ -36,7 +36,7 @@ export function giveSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): 
     if (scans.length === 1 && scan.op === 'SelectiveScan' && sizeOf(u.shape) <= fewNumbers) {
       const inputs = Array.from({ length: WEIGHT + 1 }, (_, i) => (i === STEPS ? low : i === WEIGHT ? weight : (scan.inputs[i] ?? null)))
       instead.set(scan, [{ ...scan, inputs }])
-    } else if (low.shape[2]! % wholeRank === 0 && u.shape[2]! % wholeChannels === 0) {
+    } else if (low.shape[2]! % wholeRank === 0 && low.shape[2]! <= mostRank && u.shape[2]! % wholeChannels === 0) {
       const attributes = { softplus: scan.attributes.deltaSoftplus! }
       const made = { op: 'TimeSteps', inputs: [low, weight, bias], outputs: [steps], attributes }
       const given = scans.map((one) => ({ ...one, attributes: { ...one.attributes, stepsGiven: 1 } }))

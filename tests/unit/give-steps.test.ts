@@ -103,6 +103,7 @@ describe('time steps that are a product', () => {
 
   test.for([
     ['of odd rank', { rank: 9 }],
+    ['of high rank', { rank: 200 }],
     ['of odd width', { dim: 40 }],
   ] as const)('stay a product in training where they are %s', ([, sizes]) => {
     const nodes = lowered('bf16', { ...sizes, trained: true })

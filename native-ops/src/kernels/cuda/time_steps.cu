@@ -122,14 +122,42 @@ cudaError_t RunProducts(const TimeStepsParams<T>& p, const Device& device) {
   return cudaGetLastError();
 }
 
-// Of any sizes, a number a thread.
+// Of any sizes, without the tensor cores: a block has kSide rows and as many channels, a thread every kThreadsOfSide-th of either.
+constexpr int kSide = 64, kEach = 4, kThreadsOfSide = kSide / kEach;
+
 template <typename T>
-__global__ void OfRows(TimeStepsParams<T> p) {
-  const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, row = at / p.dim, channel = at % p.dim;
-  if (row >= p.rows) return;
-  float sum = p.bias ? p.bias[channel] : 0.0f;
-  for (int64_t k = 0; k < p.rank; ++k) sum += ToFloat(p.low[row * p.rank + k]) * ToFloat(p.weight[channel * p.rank + k]);
-  p.steps[at] = FromFloat<T>(StepOf(p, sum));
+__global__ void __launch_bounds__(kThreadsOfSide* kThreadsOfSide) OfRows(TimeStepsParams<T> p) {
+  __shared__ float low[kDeep][kSide + 1], weight[kDeep][kSide + 1];
+  const int64_t first_row = int64_t(blockIdx.y) * kSide, first_channel = int64_t(blockIdx.x) * kSide;
+  const int row = threadIdx.x / kThreadsOfSide, channel = threadIdx.x % kThreadsOfSide;
+  float sums[kEach][kEach] = {};
+  for (int64_t from = 0; from < p.rank; from += kDeep) {
+    for (int i = threadIdx.x; i < kSide * kDeep; i += blockDim.x) {
+      const int at = i / kDeep, k = i % kDeep;
+      const int64_t column = from + k;
+      low[k][at] = column < p.rank && first_row + at < p.rows ? ToFloat(p.low[(first_row + at) * p.rank + column]) : 0.0f;
+      weight[k][at] = column < p.rank && first_channel + at < p.dim ? ToFloat(p.weight[(first_channel + at) * p.rank + column]) : 0.0f;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < kDeep; ++k) {
+      float l[kEach], w[kEach];
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) l[i] = low[k][row + i * kThreadsOfSide], w[i] = weight[k][channel + i * kThreadsOfSide];
+#pragma unroll
+      for (int i = 0; i < kEach; ++i)
+#pragma unroll
+        for (int j = 0; j < kEach; ++j) sums[i][j] += l[i] * w[j];
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < kEach; ++i)
+#pragma unroll
+    for (int j = 0; j < kEach; ++j) {
+      const int64_t at = first_row + row + i * kThreadsOfSide, e = first_channel + channel + j * kThreadsOfSide;
+      if (at < p.rows && e < p.dim) p.steps[at * p.dim + e] = FromFloat<T>(StepOf(p, sums[i][j] + (p.bias ? p.bias[e] : 0.0f)));
+    }
 }
 
 // Of products that are given.
@@ -153,9 +181,12 @@ cudaError_t TimeSteps(const TimeStepsParams<T>& p, const Device& device) {
       if (p.rank <= 12 * kDeep) return RunProducts<T, 12>(p, device);
     }
   }
-  constexpr int kThreads = 256;
-  const auto kernel = p.low ? OfRows<T> : OfNumbers<T>;
-  kernel<<<DivideUp(p.rows * p.dim, kThreads), kThreads, 0, device.stream>>>(p);
+  if (p.low) {
+    OfRows<T><<<dim3(DivideUp(p.dim, kSide), DivideUp(p.rows, kSide)), kThreadsOfSide * kThreadsOfSide, 0, device.stream>>>(p);
+  } else {
+    constexpr int kThreads = 256;
+    OfNumbers<T><<<DivideUp(p.rows * p.dim, kThreads), kThreads, 0, device.stream>>>(p);
+  }
   return cudaGetLastError();
 }
 
