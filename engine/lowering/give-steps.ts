@@ -39,8 +39,10 @@ export function giveSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): 
     } else if (low.shape[2]! % wholeRank === 0 && low.shape[2]! <= mostRank && u.shape[2]! % wholeChannels === 0) {
       const attributes = { softplus: scan.attributes.deltaSoftplus! }
       const made = { op: 'TimeSteps', inputs: [low, weight, bias], outputs: [steps], attributes }
-      const given = scans.map((one) => ({ ...one, attributes: { ...one.attributes, stepsGiven: 1 } }))
-      scans.forEach((one, i) => instead.set(one, one === scan ? [made, given[i]!] : [given[i]!]))
+      for (const one of scans) {
+        const given = { ...one, attributes: { ...one.attributes, stepsGiven: 1 } }
+        instead.set(one, one === scan ? [made, given] : [given])
+      }
     } else return
     for (const one of [gemm, shown]) instead.set(one, [])
   }
@@ -59,6 +61,7 @@ export function giveSteps(nodes: readonly Node[], outputs: ReadonlySet<Value>): 
     if (gemm?.op !== 'Gemm' || gemm.inputs.length > 2 || gemm.attributes.transA === 1 || gemm.attributes.transB !== 1) return null
     const [rows, weight] = gemm.inputs as [Value, Value]
     const low = tokensOf(rows, makers)
-    return low?.shape[0] === steps.shape[0] && low?.shape[1] === steps.shape[1] ? { low: low!, weight, gemm, shown: shown! } : null
+    if (!low || low.shape[0] !== steps.shape[0] || low.shape[1] !== steps.shape[1]) return null
+    return { low, weight, gemm, shown: shown! }
   }
 }

@@ -1,7 +1,6 @@
 import { ShapeError } from '../graph/shape.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
 import { absorbGates } from './absorb-gates.ts'
-
 import { absorbSums } from './absorb-sums.ts'
 import { addBiases } from './add-biases.ts'
 import { Emitter } from './emitter.ts'

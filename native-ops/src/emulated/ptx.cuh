@@ -14,7 +14,6 @@ namespace zigma::cuda {
 
 inline float Flush(float x) { return fabsf(x) < 1.17549435e-38f ? copysignf(0.0f, x) : x; }
 inline float Exp2(float x) { return Flush(exp2f(Flush(x))); }
-inline float Log2(float x) { return log2f(Flush(x)); }
 inline float Reciprocal(float x) { return Flush(1.0f / Flush(x)); }
 
 // Blocks run one after the other, so that a flag is raised before anyone looks at it.

@@ -130,8 +130,8 @@ struct Factors {
 };
 
 // The states of 32 channels, whose elements are As, on their way to the tensor cores: what is taken from shared memory early is multiplied later, when it has
-// arrived. They are multiplied by all factors, though one column alone is theirs: zeros in the place of the others would have to
-// be loaded for every product.
+// arrived. They are multiplied by all factors, though one column alone is theirs: zeros in the place of the others would have
+// to be loaded for every product.
 template <typename As>
 struct Product {
   uint32_t f[2][4];
