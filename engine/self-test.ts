@@ -54,7 +54,15 @@ function scanCase(
     gate = null,
     rank = 0,
     drawn = rank > 0,
-  }: { segment?: number; bc?: readonly number[] | null; gate?: readonly number[] | null; rank?: number; drawn?: boolean } = {},
+    decays = [-4, -0.1],
+  }: {
+    segment?: number
+    bc?: readonly number[] | null
+    gate?: readonly number[] | null
+    rank?: number
+    drawn?: boolean
+    decays?: readonly [low: number, high: number]
+  } = {},
 ): Case {
   const tokens = [batch, length, dim]
   const states = [batch, length, state]
@@ -65,7 +73,7 @@ function scanCase(
       ...(rank
         ? { low: { shape: [batch, length, rank] }, weight: { shape: [dim, rank], low: -0.3, high: 0.1 } }
         : { delta: { shape: tokens, low: -4, high: 1 } }),
-      A: { shape: [dim, state], wide: true, low: -4, high: -0.1 },
+      A: { shape: [dim, state], wide: true, low: decays[0], high: decays[1] },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
       z: { shape: gate ? [batch, length, widthOf(gate, dim)] : tokens },
@@ -259,6 +267,12 @@ const cases: readonly Case[] = [
   scanCase('of whole warps', { batch: 2, length: 80, dim: 128, state: 16 }),
   scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, { segment: 32 }),
   scanCase('of whole warps and many spans', { batch: 1, length: 1280, dim: 128, state: 16 }),
+  scanCase('of whole warps and many spans, decays close together', { batch: 1, length: 1280, dim: 128, state: 16 }, { decays: [-4, -1] }),
+  scanCase(
+    'of whole warps and many spans, decays far apart, by segments',
+    { batch: 1, length: 1280, dim: 128, state: 16 },
+    { decays: [-200, 0], segment: 320 },
+  ),
   scanCase('of whole warps and many spans, by segments', { batch: 2, length: 416, dim: 128, state: 16 }, { segment: 144 }),
   scanCase('of columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0] }),
   scanCase('of columns apart', { batch: 1, length: 40, dim: 40, state: 16 }, { bc: [8, 16, 24] }),

@@ -43,17 +43,6 @@ struct States {
   }
 };
 
-// The two numbers of a word.
-template <typename T>
-__device__ inline void Unpack(uint32_t word, float& low, float& high) {
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    low = __uint_as_float(word << 16), high = __uint_as_float(word & 0xffff0000u);
-  } else {
-    const T* const parts = reinterpret_cast<const T*>(&word);
-    low = ToFloat(parts[0]), high = ToFloat(parts[1]);
-  }
-}
-
 // 16 states of 16 bits as the tensor cores take them: a channel's 32 bytes together, its two halves changing places every four channels, so that
 // neither threads nor matrices meet in a bank.
 template <typename T>
