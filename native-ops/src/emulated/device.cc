@@ -242,6 +242,16 @@ void __syncwarp() {
 float __shfl_sync(unsigned, float x, int from) { return Exchange(x, from); }
 unsigned __shfl_sync(unsigned, unsigned x, int from) { return Exchange(x, from); }
 float __shfl_xor_sync(unsigned, float x, int mask) { return Exchange(x, int(threadIdx.x) % kWarp ^ mask); }
+int __all_sync(unsigned, int yes) {
+  int all = yes;
+  Together(&all, [](void* const(&shares)[kWarp]) {
+    int all = 1;
+    for (void* const one : shares) all = all && (!one || *static_cast<const int*>(one));
+    for (void* const one : shares)
+      if (one) *static_cast<int*>(one) = all;
+  });
+  return all;
+}
 
 void __pipeline_memcpy_async(void* to, const void* from, size_t size_bytes, size_t zeros) {
   if (reinterpret_cast<uintptr_t>(to) % size_bytes || (zeros < size_bytes && reinterpret_cast<uintptr_t>(from) % size_bytes))

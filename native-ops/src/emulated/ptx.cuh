@@ -33,6 +33,11 @@ inline uint16_t Bits(float x, __nv_bfloat16) { return __float2bfloat16_rn(x).bit
 template <typename T>
 uint32_t Pair(float a, float b) { return Bits(a, T{}) | uint32_t(Bits(b, T{})) << 16; }
 
+inline uint32_t Times(uint32_t a, uint32_t b) {
+  const auto product = [&](int i) { return Number(uint16_t(a >> 16 * i), __nv_bfloat16{}) * Number(uint16_t(b >> 16 * i), __nv_bfloat16{}); };
+  return Pair<__nv_bfloat16>(product(0), product(1));
+}
+
 // What a lane has of the sum of a product of 16 x K by K x 8.
 template <int K>
 void AddProduct(int lane, const float (&a)[16][K], const float (&b)[K][8], float* sum) {

@@ -25,7 +25,9 @@ struct alignas(16) uint4 { uint32_t x, y, z, w; };
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
+inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
@@ -41,6 +43,7 @@ void __syncwarp();
 float __shfl_sync(unsigned lanes, float x, int from);
 unsigned __shfl_sync(unsigned lanes, unsigned x, int from);
 float __shfl_xor_sync(unsigned lanes, float x, int mask);
+int __all_sync(unsigned lanes, int yes);
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1 };
 using cudaStream_t = void*;

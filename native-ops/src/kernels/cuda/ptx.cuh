@@ -54,6 +54,13 @@ __device__ inline uint32_t Pair<__half>(float a, float b) {
   return pair;
 }
 
+// The products of two pairs of bfloat16, rounded: the one instruction that all GPUs with such numbers have also adds, here -0.
+__device__ inline uint32_t Times(uint32_t a, uint32_t b) {
+  uint32_t products;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(products) : "r"(a), "r"(b), "r"(0x80008000u));
+  return products;
+}
+
 // d += a b: a warp multiplies 16 x 16 by 16 x 8 with sums in float ("Matrix fragments for mma.m16n8k16").
 template <typename T>
 __device__ inline void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
@@ -80,6 +87,7 @@ constexpr bool kHasTensorCores = false;
 
 template <typename T>
 __device__ inline uint32_t Pair(float, float) { __trap(); return 0; }
+__device__ inline uint32_t Times(uint32_t, uint32_t) { __trap(); return 0; }
 template <typename T>
 __device__ inline void Multiply(float (&)[4], uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t) { __trap(); }
 __device__ inline void MultiplyTf32(float*, float, float, float, float, float, float) { __trap(); }

@@ -2,6 +2,7 @@
 #include <climits>
 
 #include "selective_scan.cuh"
+#include "selective_scan_ends.cuh"
 #include "selective_scan_meeting.cuh"
 #include "selective_scan_steps.cuh"
 
@@ -170,17 +171,17 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
   Leave(at, int64_t(at.b) * gridDim.y + blockIdx.y, int(p.dim), h, sum, ends, steps);
 }
 
-// The spans that are not done yet, from the states they start with.
+// The spans that are not done yet, from the states they start with: starts [batch, cuts, pieces, N, dim], of which the last piece's count.
 template <typename T, int N, bool kUsual>
 __global__ void __launch_bounds__(kBlockWarps* kWarp, N <= 16 ? 3 : 2)
-    LastWalk(SelectiveScanParams<T> p, int span, int shorter, unsigned z_times, int done, const float* starts) {
+    LastWalk(SelectiveScanParams<T> p, int span, int shorter, int pieces, unsigned z_times, int done, const float* starts) {
   __shared__ Room<T, N> rooms[kBlockWarps];
   const int nth = blockIdx.y + done, cuts = gridDim.y + done - 1;
   const Place at = PlaceOf<kUsual>(p, span, nth, shorter);
   float h[N], sum;
   Walk<T, N, false, kUsual, false>(p, at, z_times, h, sum, rooms[threadIdx.x / kWarp], [&] {
 #pragma unroll
-    for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[((int64_t(at.b) * cuts + nth - 1) * N + n) * p.dim + at.e] : 0.0f;
+    for (int n = 0; n < N; ++n) h[n] = nth > 0 ? starts[(((int64_t(at.b) * cuts + nth) * pieces - 1) * N + n) * p.dim + at.e] : 0.0f;
   });
 }
 
@@ -231,20 +232,26 @@ cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
   if constexpr (sizeof(T) == 2 && N <= 16)
     if (usual && even.meeting > 0 && FitsAtOnce(WholeWalk<T, N, false>)) return RunWhole<T, N>(p, even, device);
   if (const cudaError_t status = GiveSteps(p, device); status != cudaSuccess) return status;
-  const Spans spans = even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
+  const bool by_nodes = usual && HasEnds<T, N>(device);
+  const Spans spans = even.count > 1 && even.count <= kFew && !by_nodes ? even.WithEarlyOne(p.length) : even;
   const bool finishes = spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);
   const unsigned z_times = unsigned(p.z_stride / p.dim);
+  const int pieces = by_nodes ? PiecesOf(spans.span, kEndPiece) : 1;
   float* ends = nullptr;
-  if (const int cuts = spans.count - 1; cuts > 0) {
+  if (const int cuts = (spans.count - 1) * pieces; cuts > 0) {
     ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
-    const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
-    first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends, steps);
+    if (by_nodes) {
+      RunEnds<false>(p, static_cast<const T*>(nullptr), spans.span / pieces, 0, cuts, ends, steps, device);
+    } else {
+      const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
+      first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends, steps);
+    }
     Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(ends, steps, p.a, cuts, int(p.state), int(p.dim), 1);
   }
   const auto last = usual ? LastWalk<T, N, true> : LastWalk<T, N, false>;
-  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends);
+  last<<<spans.Grid(p.batch, spans.count - finishes), block, 0, device.stream>>>(p, spans.span, spans.shorter, pieces, z_times, finishes, ends);
   return cudaGetLastError();
 }
 

@@ -56,6 +56,14 @@ struct Spans {
   dim3 MeetingGrid(int64_t batch) const { return dim3(tiles, meeting, unsigned(batch)); }
 };
 
+// Into how many equal pieces a span is cut while only its end is wanted: blocks of whole spans, one less than there are, leave places of the chip empty.
+inline int PiecesOf(int span, int least) {
+  constexpr int kMost = 8;
+  int pieces = 1;
+  while (pieces < kMost && span % (2 * pieces * kChunk) == 0 && span >= 2 * pieces * least) pieces *= 2;
+  return pieces;
+}
+
 // Whether all chunks are whole, segments start with a chunk, warps have all of their channels and states, and nothing is left out: then a kernel needs
 // none of the tests and bounds that other sizes ask for.
 template <int N, typename T>

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "selective_scan.cuh"
+#include "selective_scan_ends.cuh"
 #include "selective_scan_kept.cuh"
 #include "selective_scan_reach.cuh"
 #include "selective_scan_steps.cuh"
@@ -324,7 +325,8 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
   int pieces = 1;
   if (cuts > 0) {
     const bool usual = IsUsual<N>(p), meets = sizeof(T) == 2 && usual && spans.meeting > 0 && FitsAtOnce(WholeReach<T, N>);
-    pieces = meets ? 1 : PiecesOf(spans.span);
+    const bool by_nodes = usual && HasEnds<T, N>(device);
+    pieces = meets ? 1 : PiecesOf(spans.span, by_nodes ? kEndPiece : kReachPiece);
     const int all = cuts * pieces;
     incoming = device.Scratch<float>(size_t(p.batch) * all * N * p.dim);
     if (meets) {
@@ -332,8 +334,12 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
       WholeReach<T, N><<<whole, block, 0, device.stream>>>(g, spans.span, cuts, Meetings::Of<N>(whole, device), incoming);
     } else {
       float* steps = device.Scratch<float>(size_t(p.batch) * all * p.dim);
-      const auto reaching = usual ? Reaching<T, N, true> : Reaching<T, N, false>;
-      reaching<<<spans.Grid(p.batch, all), block, 0, device.stream>>>(g, spans.span / pieces, pieces, incoming, steps);
+      if (by_nodes) {
+        RunEnds<true>(p, g.dy, spans.span / pieces, pieces, all, incoming, steps, device);
+      } else {
+        const auto reaching = usual ? Reaching<T, N, true> : Reaching<T, N, false>;
+        reaching<<<spans.Grid(p.batch, all), block, 0, device.stream>>>(g, spans.span / pieces, pieces, incoming, steps);
+      }
       Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, all, int(p.state), int(p.dim), -1);
     }
   }

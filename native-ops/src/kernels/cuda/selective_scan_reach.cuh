@@ -6,7 +6,8 @@
 
 namespace zigma::cuda {
 
-constexpr int kReachTile = 8;  // positions fetched together
+constexpr int kReachTile = 8;    // positions fetched together
+constexpr int kReachPiece = 64;  // of a span's positions, where it is cut once more
 
 // What a warp has in shared memory.
 template <typename T, int N>
@@ -91,14 +92,6 @@ __device__ inline void Reach(const SelectiveScanGradParams<T>& g, const Place& a
     }
   }
   __pipeline_wait_prior(0);  // a piece may be empty
-}
-
-// Into how many equal pieces a span is cut on this way: blocks of whole spans, one less than there are, leave places of the chip empty.
-inline int PiecesOf(int span) {
-  constexpr int kMost = 8, kLeast = 64;  // pieces; positions of one
-  int pieces = 1;
-  while (pieces < kMost && span % (2 * pieces * kChunk) == 0 && span >= 2 * pieces * kLeast) pieces *= 2;
-  return pieces;
 }
 
 // What reaches the position before each piece of each span but the first when nothing reaches the piece's end. `piece`: its positions.
