@@ -55,6 +55,7 @@ function scanCase(
     rank = 0,
     drawn = rank > 0,
     decays = [-4, -0.1],
+    spread = null,
   }: {
     segment?: number
     bc?: readonly number[] | null
@@ -62,6 +63,8 @@ function scanCase(
     rank?: number
     drawn?: boolean
     decays?: readonly [low: number, high: number]
+    /** Decays are the powers of e with these exponents, below zero: evenly spread over all magnitudes, as the network has them. */
+    spread?: readonly [low: number, high: number] | null
   } = {},
 ): Case {
   const tokens = [batch, length, dim]
@@ -73,7 +76,7 @@ function scanCase(
       ...(rank
         ? { low: { shape: [batch, length, rank] }, weight: { shape: [dim, rank], low: -0.3, high: 0.1 } }
         : { delta: { shape: tokens, low: -4, high: 1 } }),
-      A: { shape: [dim, state], wide: true, low: decays[0], high: decays[1] },
+      A: { shape: [dim, state], wide: true, low: (spread ?? decays)[0], high: (spread ?? decays)[1] },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
       z: { shape: gate ? [batch, length, widthOf(gate, dim)] : tokens },
@@ -87,7 +90,7 @@ function scanCase(
         {
           u: u!,
           delta: delta ?? project(g, low!, weight!),
-          A: A!,
+          A: spread ? g.neg(g.exp(A!)) : A!,
           B: B ?? rowsB!,
           C: C ?? rowsC!,
           D: D!,
@@ -267,11 +270,12 @@ const cases: readonly Case[] = [
   scanCase('of whole warps', { batch: 2, length: 80, dim: 128, state: 16 }),
   scanCase('of whole warps by segments', { batch: 1, length: 96, dim: 256, state: 16 }, { segment: 32 }),
   scanCase('of whole warps and many spans', { batch: 1, length: 1280, dim: 128, state: 16 }),
-  scanCase('of whole warps and many spans, decays close together', { batch: 1, length: 1280, dim: 128, state: 16 }, { decays: [-4, -1] }),
+  scanCase('of whole warps and many spans, decays close together', { batch: 1, length: 3072, dim: 128, state: 16 }, { decays: [-4, -1] }),
+  scanCase('of whole warps and uneven spans', { batch: 1, length: 1552, dim: 128, state: 16 }),
   scanCase(
     'of whole warps and many spans, decays far apart, by segments',
     { batch: 1, length: 1280, dim: 128, state: 16 },
-    { decays: [-200, 0], segment: 320 },
+    { spread: [-0.7, 6], segment: 320 },
   ),
   scanCase('of whole warps and many spans, by segments', { batch: 2, length: 416, dim: 128, state: 16 }, { segment: 144 }),
   scanCase('of columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0] }),

@@ -15,6 +15,7 @@ import { differing, gradedCases, gradientsOf } from '#tests/support/overwritten.
 const chips = [
   { name: 'a large GPU', processors: 132, capability: 90, dtypes: ['f32', 'f16', 'bf16'] },
   { name: 'a small GPU', processors: 1, capability: 90, dtypes: ['f32', 'bf16'] },
+  { name: 'a GPU of four multiprocessors', processors: 4, capability: 90, dtypes: ['bf16'] },
   { name: 'a GPU without tensor cores for bfloat16', processors: 40, capability: 75, dtypes: ['f16'] },
 ] as const
 

@@ -233,8 +233,8 @@ cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
     if (usual && even.meeting > 0 && FitsAtOnce(WholeWalk<T, N, false>)) return RunWhole<T, N>(p, even, device);
   if (const cudaError_t status = GiveSteps(p, device); status != cudaSuccess) return status;
   const bool by_nodes = usual && HasEnds<T, N>(device);
-  const Spans spans = even.count > 1 && even.count <= kFew && !by_nodes ? even.WithEarlyOne(p.length) : even;
-  const bool finishes = spans.count > even.count;
+  const Spans spans = by_nodes ? even.WithLongFirst(p.length) : even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
+  const bool finishes = !by_nodes && spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);
   const unsigned z_times = unsigned(p.z_stride / p.dim);
   const int pieces = by_nodes ? PiecesOf(spans.span, kEndPiece) : 1;
@@ -243,7 +243,7 @@ cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
     ends = device.Scratch<float>(size_t(p.batch) * cuts * N * p.dim);
     float* steps = device.Scratch<float>(size_t(p.batch) * cuts * p.dim);
     if (by_nodes) {
-      RunEnds<false>(p, static_cast<const T*>(nullptr), spans.span / pieces, 0, cuts, ends, steps, device);
+      RunEnds<false>(p, static_cast<const T*>(nullptr), spans.span / pieces, spans.shorter, 0, cuts, ends, steps, device);
     } else {
       const auto first = usual ? FirstWalk<T, N, true> : FirstWalk<T, N, false>;
       first<<<spans.Grid(p.batch, cuts), block, 0, device.stream>>>(p, spans.span, spans.shorter, z_times, finishes, ends, steps);

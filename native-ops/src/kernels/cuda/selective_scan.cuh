@@ -26,18 +26,27 @@ struct Spans {
   int shorter = 0;       // by so many positions the first span is shorter than the others, or longer where negative
   int tiles, block_tiles;  // warps and blocks along the channels
   int meeting;             // blocks of four spans each along a sequence, where all spans are at work at once and short; else 0
+  int places;              // spans of a sequence that find a place at once
 
   // Three blocks fit on a multiprocessor. All of them at once: one more than there are places for would run alone after the others.
   // `piece`: positions that are never cut, a multiple of kChunk unless it is the whole sequence.
   Spans(int64_t batch, int64_t length, int64_t dim, int processors, int64_t piece = kChunk) {
     tiles = DivideUp(dim, kWarp), block_tiles = DivideUp(tiles, kBlockWarps);
-    const int64_t blocks = batch * block_tiles, places = int64_t(processors) * 3;
+    const int64_t blocks = batch * block_tiles, all = int64_t(processors) * 3;
     const int64_t longest = DivideUp(length, 2 * kChunk);
-    const int64_t cuts = blocks * 2 > places ? 1 : std::min<int64_t>(longest, places / blocks);
-    span = int(DivideUp(DivideUp(length, cuts), piece) * piece);
+    places = int(blocks * 2 > all ? 1 : std::min<int64_t>(longest, all / blocks));
+    span = int(DivideUp(DivideUp(length, places), piece) * piece);
     count = DivideUp(length, span);
-    const int64_t places_of = places / (batch * tiles) * kBlockWarps;  // spans of 32 channels that fit on the chip
+    const int64_t places_of = all / (batch * tiles) * kBlockWarps;  // spans of 32 channels that fit on the chip
     meeting = count > 1 && span <= kShort && count <= places_of ? DivideUp(count, kBlockWarps) : 0;
+  }
+
+  // A span for every place, of which the first has what is left over, where that makes it no longer than all of them are now.
+  Spans WithLongFirst(int64_t length) const {
+    Spans spans = *this;
+    const int others = int(length) / places / kChunk * kChunk, left = int(length) - places * others;
+    if (count < places && others + left <= span) spans.span = others, spans.shorter = -left, spans.count = places;
+    return spans;
   }
 
   // One span more, the first, which is done while the others are only scanned for the states at their ends: it takes longer a position, and so has fewer.

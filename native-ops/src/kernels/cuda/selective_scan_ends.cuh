@@ -224,13 +224,12 @@ __device__ inline void PutFactors(const uint4 (&tile)[kBack ? 4 : 3][2 * kEndTil
 // lane % 4 < 2 have the first channel of a pair.
 using NodeSums = float[kEndChannels / 2][2][4];
 
-// Adds up a warp's way through its span. kOwn: nodes are the channels' own rates, and nothing is doubled; else `node` is that of this lane's column.
+// Adds up a warp's way through its span, whose first tile is being loaded. kOwn: nodes are the channels' own rates, and nothing is doubled; else `node` is that of this lane's column.
 template <bool kOwn, bool kBack>
 __device__ inline void AddUp(EndTiles<kBack>& tiles, float node, const float (&scale)[2], EndRoom<kBack>& room, NodeSums& sums, float (&passed)[2]) {
   const int lane = threadIdx.x % kWarp, second = lane / 16, column = lane / 4 % 4;
   // Row lane % 8 of matrix lane / 8 of the left factor: positions 4 q and 4 q + 1, or the next two, for lane q multiplies all four.
   const int row = HalfRow(lane % 8 / 2 * 4 + lane / 16 * 2 + lane % 2, lane / 8 % 2);
-  tiles.Begin();
   for (int i = 0; i < tiles.count; ++i) {
     tiles.Turn(i);
     const auto& tile = room.tile[i % 2];
@@ -256,18 +255,19 @@ __device__ inline void AddUp(EndTiles<kBack>& tiles, float node, const float (&s
 // The ends of gridDim.y spans of every sequence, the first of which is span `ahead`, of `IsUsual` sizes: ends [batch, cuts, 16, dim], and steps
 // [batch, cuts, dim], the sum of a span's time steps, or -1 where a segment starts inside.
 template <bool kBack>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParams<Bf16> p, const Bf16* dy, int span, int ahead, float* ends, float* steps) {
+__global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParams<Bf16> p, const Bf16* dy, int span, int shorter, int ahead, float* ends, float* steps) {
   __shared__ EndRoom<kBack> rooms[kBlockWarps];
   EndRoom<kBack>& room = rooms[threadIdx.x / kWarp];
-  Place at = PlaceIn<true>(p, 0, span, blockIdx.y + ahead);
+  Place at = PlaceIn<true>(p, 0, span, blockIdx.y + ahead, shorter);
   at.columns.first = (blockIdx.x * kBlockWarps + threadIdx.x / kWarp) * kEndChannels;
   const int lane = at.lane, group = lane / 4, dim = int(p.dim), first = at.columns.first;
   const bool is_second = lane % 2;
   const int64_t cut = int64_t(at.b) * gridDim.y + blockIdx.y;
   const float* const a = p.a + int64_t(first) * kEndStates;
+  EndTiles<kBack> tiles(p, dy, at, room);
+  tiles.Begin();
   const Walks walks(a, lane, room.middle);
   __syncwarp();
-  EndTiles<kBack> tiles(p, dy, at, room);
   const float2 middle = reinterpret_cast<const float2*>(room.middle)[lane % 8];
   const float unit = walks.own ? kLog2E : -kLog2E, scale[2] = {middle.x * unit, middle.y * unit};
   const auto write = [&](int n, int channel, float h) { ends[(cut * kEndStates + n) * dim + first + channel] = h; };
@@ -275,8 +275,8 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParam
   for (int walk = 0; walk < walks.count; ++walk) {
     NodeSums sums = {};
     float passed[2] = {};
+    if (walk > 0) __syncwarp(), tiles.Begin();
     if (walks.own) {
-      __syncwarp();
       reinterpret_cast<float2*>(room.own)[lane] = reinterpret_cast<const float2*>(a)[lane / 2 * (kEndStates / 2) + walk * (kNodes / 2) + lane % 2];
       AddUp<true>(tiles, 0.0f, scale, room, sums, passed);
       const bool has = is_second == (group % kNodes) / 2;  // a state is the sum of the node that is its own
@@ -310,10 +310,10 @@ bool HasEnds(const Device& device) {
 }
 
 template <bool kBack, typename T>
-void RunEnds(const SelectiveScanParams<T>& p, const T* dy, int span, int ahead, int cuts, float* ends, float* steps, const Device& device) {
+void RunEnds(const SelectiveScanParams<T>& p, const T* dy, int span, int shorter, int ahead, int cuts, float* ends, float* steps, const Device& device) {
   if constexpr (std::is_same_v<T, Bf16>) {
     const dim3 grid(unsigned(p.dim) / (kBlockWarps * kEndChannels), cuts, unsigned(p.batch));
-    Ends<kBack><<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, dy, span, ahead, ends, steps);
+    Ends<kBack><<<grid, kBlockWarps * kWarp, 0, device.stream>>>(p, dy, span, shorter, ahead, ends, steps);
   }
 }
 

@@ -335,7 +335,7 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
     } else {
       float* steps = device.Scratch<float>(size_t(p.batch) * all * p.dim);
       if (by_nodes) {
-        RunEnds<true>(p, g.dy, spans.span / pieces, pieces, all, incoming, steps, device);
+        RunEnds<true>(p, g.dy, spans.span / pieces, 0, pieces, all, incoming, steps, device);
       } else {
         const auto reaching = usual ? Reaching<T, N, true> : Reaching<T, N, false>;
         reaching<<<spans.Grid(p.batch, all), block, 0, device.stream>>>(g, spans.span / pieces, pieces, incoming, steps);

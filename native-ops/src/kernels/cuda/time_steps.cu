@@ -175,6 +175,7 @@ cudaError_t TimeSteps(const TimeStepsParams<T>& p, const Device& device) {
     const bool whole = IsWhole(p.low, p.rank) && IsWhole(p.weight, p.rank) && IsWhole(p.steps, p.dim) && p.dim % kTile == 0;
     if (p.low && whole && p.softplus && device.capability >= kTensorCapability) {
       if (p.rank <= 2 * kDeep) return RunProducts<T, 2>(p, device);
+      if (p.rank <= 3 * kDeep) return RunProducts<T, 3>(p, device);
       if (p.rank <= 4 * kDeep) return RunProducts<T, 4>(p, device);
       if (p.rank <= 5 * kDeep) return RunProducts<T, 5>(p, device);
       if (p.rank <= 8 * kDeep) return RunProducts<T, 8>(p, device);
