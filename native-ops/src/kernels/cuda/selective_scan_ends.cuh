@@ -121,7 +121,7 @@ struct HalfOfNodes {
 template <bool kBack>
 class EndTiles {
  public:
-  static constexpr int kSteps = 1, kFirst = 2, kSecond = 3;  // of a tile; B or C is 0
+  static constexpr int kSteps = 1, kFirst = 2, kSecond = 3;  // of a tile, where B or C is 0: time steps; u, or dy; z
   int count;
   bool starts;  // whether a segment starts inside
 
@@ -135,7 +135,7 @@ class EndTiles {
   __device__ void Begin() {
     const int l = FirstRow();
     const int64_t here = at_.sequence + int64_t(l) * p_.dim + Column();
-    bc_ = (kBack ? p_.c : p_.b) + (int64_t(at_.b) * p_.length + l) * p_.bc_stride + lane % 2 * kVector<Bf16>;
+    bc_ = (kBack ? p_.c : p_.b) + (int64_t(at_.b) * p_.length + l) * p_.bc_stride + lane_ % 2 * kVector<Bf16>;
     steps_ = p_.delta + here, u_ = p_.u + here;
     Look(0), Fetch(0), Look(1);
   }
@@ -151,13 +151,13 @@ class EndTiles {
   const Bf16* const dy_;
   const Place& at_;
   EndRoom<kBack>& room_;
-  const int lane = threadIdx.x % kWarp;
+  const int lane_ = threadIdx.x % kWarp;
   const Bf16 *bc_, *steps_, *u_;  // what of the next tile has scan order
   int token_;                     // of the next tile, as it stands in the permutation
 
   // A lane moves half of a position's channels, and of its states.
-  __device__ int FirstRow() const { return (kBack ? at_.first : at_.last - kEndTile) + lane / 2; }
-  __device__ int Column() const { return at_.columns.first + lane % 2 * kVector<Bf16>; }
+  __device__ int FirstRow() const { return (kBack ? at_.first : at_.last - kEndTile) + lane_ / 2; }
+  __device__ int Column() const { return at_.columns.first + lane_ % 2 * kVector<Bf16>; }
   __device__ void Look(int tile) {
     if (!kBack || tile >= count) return;
     const int l = FirstRow() + tile * kEndTile;
@@ -166,7 +166,7 @@ class EndTiles {
   __device__ void Fetch(int tile) {
     if (tile >= count) return;
     auto& to = room_.tile[tile % 2];
-    const auto move = [&](int which, const Bf16* from) { __pipeline_memcpy_async(&to[which][HalfRow(lane / 2, lane % 2)], from, sizeof(uint4)); };
+    const auto move = [&](int which, const Bf16* from) { __pipeline_memcpy_async(&to[which][HalfRow(lane_ / 2, lane_ % 2)], from, sizeof(uint4)); };
     constexpr int kOn = kBack ? kEndTile : -kEndTile;
     move(0, bc_), bc_ += kOn * p_.bc_stride;
     move(kSteps, steps_), steps_ += kOn * p_.dim;
@@ -224,7 +224,8 @@ __device__ inline void PutFactors(const uint4 (&tile)[kBack ? 4 : 3][2 * kEndTil
 // lane % 4 < 2 have the first channel of a pair.
 using NodeSums = float[kEndChannels / 2][2][4];
 
-// Adds up a warp's way through its span, whose first tile is being loaded. kOwn: nodes are the channels' own rates, and nothing is doubled; else `node` is that of this lane's column.
+// Adds up a warp's way through its span, whose first tile is being loaded. kOwn: nodes are the channels' own rates, and nothing is doubled; else `node` is that
+// of this lane's column.
 template <bool kOwn, bool kBack>
 __device__ inline void AddUp(EndTiles<kBack>& tiles, float node, const float (&scale)[2], EndRoom<kBack>& room, NodeSums& sums, float (&passed)[2]) {
   const int lane = threadIdx.x % kWarp, second = lane / 16, column = lane / 4 % 4;
