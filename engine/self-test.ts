@@ -327,17 +327,27 @@ const cases: readonly Case[] = [
   attentionCase('of 128 channels a head', [1, 40, 33, 2, 128]),
 ]
 
+/** Sequences that even a large GPU cuts into spans of more than 128 positions: seven million numbers a tensor, and half a minute each. */
+const longCases: readonly Case[] = [
+  scanCase('of long spans', { batch: 1, length: 4608, dim: 1536, state: 16 }, { decays: [-4, -0.4] }),
+  scanCase(
+    'of long spans, decays far apart, by segments',
+    { batch: 1, length: 4608, dim: 1536, state: 16 },
+    { spread: [-0.7, 6], segment: 1536 },
+  ),
+]
+
 /**
- * Every fused operation and its gradient on `device`, with numbers never used before for each `seed`, against the reference in float64 on `host`.
- * Inputs are rounded to the checked type first, so that both compute from the same numbers.
+ * Every fused operation and its gradient on `device`, with numbers never used before for each `seed`, against the reference in float64 on `host`; or, where
+ * `long` ones are asked for, long scans alone. Inputs are rounded to the checked type first, so that both compute from the same numbers.
  */
 export async function checkKernels(
   host: NativeRuntime,
   device: NativeRuntime,
-  { dtypes, seed }: { dtypes: readonly ('f32' | 'f16' | 'bf16')[]; seed: number },
+  { dtypes, seed, long = false }: { dtypes: readonly ('f32' | 'f16' | 'bf16')[]; seed: number; long?: boolean },
 ): Promise<KernelCheck[]> {
   const checks: KernelCheck[] = []
-  for (const one of cases) for (const dtype of dtypes) checks.push(await checkKernel(host, device, one, dtype, seed))
+  for (const one of long ? longCases : cases) for (const dtype of dtypes) checks.push(await checkKernel(host, device, one, dtype, seed))
   return checks
 }
 

@@ -10,6 +10,12 @@ test('every operation and its gradient agree with the double-precision reference
   expect(checks.length).toBeGreaterThan(40)
 }, 300_000)
 
+test('scans that are cut into long spans, and their gradients, agree with it too', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  const checks = await checkKernels(openRuntime(), openRuntime({ device: 'cuda' }), { dtypes: ['bf16'], seed, long: true })
+  expect({ seed, wrong: checks.filter(({ passes }) => !passes) }).toEqual({ seed, wrong: [] })
+}, 300_000)
+
 test('gradients written over what they are made of have the bits that they have apart from it', async () => {
   const gpu = openRuntime({ device: 'cuda' })
   for (const one of gradedCases) {
