@@ -16,6 +16,9 @@ inline float Flush(float x) { return fabsf(x) < 1.17549435e-38f ? copysignf(0.0f
 inline float Exp2(float x) { return Flush(exp2f(Flush(x))); }
 inline float Reciprocal(float x) { return Flush(1.0f / Flush(x)); }
 
+template <typename X>
+void Forget(X&) {}
+
 // Blocks run one after the other, so that a flag is raised before anyone looks at it.
 inline void Raise(unsigned* flag) { *flag = 1; }
 inline void Await(const unsigned* flag) {
@@ -70,23 +73,50 @@ void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
 
 inline float CutToTf32(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); }
 
+// Of K columns of the left factor a lane has one of every four, of both of its rows.
+template <int K>
 struct FactorsTf32 {
-  float a[4], b[2];
+  float a[K / 2], b[K / 4];
   float* d;
 };
 
-inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
-  FactorsTf32 mine = {{a0, a1, a2, a3}, {b0, b1}, d};
+template <int K>
+void MultiplyTf32(FactorsTf32<K>& mine) {
   emulated::Together(&mine, [](void* const(&shares)[emulated::kWarp]) {
-    float a[16][8], b[8][8];
+    float a[16][K], b[K][8];
     for (int lane = 0; lane < emulated::kWarp; ++lane) {
       if (!shares[lane]) throw std::runtime_error("a product of matrices misses a lane");
-      const auto& one = *static_cast<const FactorsTf32*>(shares[lane]);
-      for (int i = 0; i < 4; ++i) a[lane / 4 + i % 2 * 8][lane % 4 + i / 2 * 4] = CutToTf32(one.a[i]);
-      for (int i = 0; i < 2; ++i) b[lane % 4 + i * 4][lane / 4] = CutToTf32(one.b[i]);
+      const auto& one = *static_cast<const FactorsTf32<K>*>(shares[lane]);
+      for (int i = 0; i < K / 2; ++i) a[lane / 4 + i % 2 * 8][lane % 4 + i / 2 * 4] = CutToTf32(one.a[i]);
+      for (int i = 0; i < K / 4; ++i) b[lane % 4 + i * 4][lane / 4] = CutToTf32(one.b[i]);
     }
-    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const FactorsTf32*>(shares[lane])->d);
+    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const FactorsTf32<K>*>(shares[lane])->d);
   });
+}
+inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  FactorsTf32<8> mine = {{a0, a1, a2, a3}, {b0, b1}, d};
+  MultiplyTf32(mine);
+}
+inline void MultiplyTf32(float (&d)[4], float a0, float a1, float b0) {
+  FactorsTf32<4> mine = {{a0, a1}, {b0}, d};
+  MultiplyTf32(mine);
+}
+
+struct Words {
+  uint32_t given, got;
+};
+inline uint32_t Transpose(uint32_t pair) {
+  Words mine = {pair, 0};
+  emulated::Together(&mine, [](void* const(&shares)[emulated::kWarp]) {
+    for (void* const share : shares)
+      if (!share) throw std::runtime_error("a matrix to transpose misses a lane");
+    const auto element = [&](int row, int column) { return static_cast<const Words*>(shares[row * 4 + column / 2])->given >> column % 2 * 16 & 0xffffu; };
+    for (int lane = 0; lane < emulated::kWarp; ++lane) {
+      const int row = lane / 4, column = lane % 4 * 2;
+      static_cast<Words*>(shares[lane])->got = element(column, row) | element(column + 1, row) << 16;
+    }
+  });
+  return mine.got;
 }
 
 struct Matrices {

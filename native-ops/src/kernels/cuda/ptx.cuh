@@ -20,6 +20,10 @@ __device__ inline float Reciprocal(float x) {
   return y;
 }
 
+// The compiler knows nothing of `x` behind this: what depends on it is computed there, and held in no register from before.
+template <typename X>
+__device__ inline void Forget(X& x) { asm volatile("" : "+r"(x)); }
+
 // Flags and counts in device memory, for blocks of one launch. Who sees a flag raised sees all that was written before by who raised it, and by those
 // that it had met at a barrier (PTX ISA, "Memory consistency model").
 __device__ inline void Raise(unsigned* flag) { asm volatile("st.release.gpu.global.u32 [%0], 1;" ::"l"(flag) : "memory"); }
@@ -82,6 +86,13 @@ __device__ inline void MultiplyTf32(float* d, float a0, float a1, float a2, floa
       : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(a2)), "r"(__float_as_uint(a3)), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
 }
 
+// The same of 16 x 4 by 4 x 8 ("Matrix fragments for mma.m16n8k4").
+__device__ inline void MultiplyTf32(float (&d)[4], float a0, float a1, float b0) {
+  asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(b0)));
+}
+
 #else  // Turing: the host never starts what needs these.
 constexpr bool kHasTensorCores = false;
 
@@ -91,8 +102,16 @@ __device__ inline uint32_t Times(uint32_t, uint32_t) { __trap(); return 0; }
 template <typename T>
 __device__ inline void Multiply(float (&)[4], uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t) { __trap(); }
 __device__ inline void MultiplyTf32(float*, float, float, float, float, float, float) { __trap(); }
+__device__ inline void MultiplyTf32(float (&)[4], float, float, float) { __trap(); }
 
 #endif
+
+// A matrix of 8 x 8 elements of 16 bits transposed: lane 4 g + q has two neighbors of row g, from column 2 q on, of the one and of the other.
+__device__ inline uint32_t Transpose(uint32_t pair) {
+  uint32_t transposed;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(pair));
+  return transposed;
+}
 
 // Four matrices of 8 x 8 elements of 16 bits from shared memory: lane i gives the 16 bytes of row i % 8 of matrix i / 8.
 __device__ inline void LoadMatrices(uint32_t (&f)[4], const void* row) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "selective_scan.cuh"
+#include "selective_scan_back.cuh"
 #include "selective_scan_ends.cuh"
 #include "selective_scan_kept.cuh"
 #include "selective_scan_reach.cuh"
@@ -18,13 +19,12 @@ namespace zigma::cuda {
 namespace {
 
 constexpr int kSide = 4;  // positions that are walked over together on the way forward
-constexpr int kPairs = kChunk / kPair;
 
 // What a warp of `Backward` has in shared memory.
 template <typename T, int N>
 struct Room {
-  using Kept = States<T, N, kOnTensorCores<T, N>>;
-  Factors factors;                     // also what lies where the position before the first one would: that is read, and means nothing
+  using Kept = States<T, N>;
+  float before[2 * N];                 // lies where the position before the first one would: it is read, and means nothing
   float projection[kChunk * 2 * N];    // B and C; then the warp's share of their gradients takes their place, in pairs
   uint32_t kept[kPairs + 1][Kept::kSize];  // the states before every other position and behind the last one
   T u[2][kChunk * kWarp], delta[2][kChunk * kWarp];  // of this chunk and of the next; then du and ddelta take their place
@@ -40,11 +40,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     Backward(SelectiveScanGradParams<T> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
-  constexpr bool kTensorCores = kOnTensorCores<T, N>;
-  using Common = CommonVector<N, kTensorCores>;
-  using Commons = CommonRows<N, kTensorCores>;
-  constexpr int kZeros = Commons::template kZeros<1 + kSide>;
-  __shared__ __align__(128) float zeros[kZeros];
+  using Common = CommonVector<N, false>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf<kUsual>(p, span, blockIdx.y);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
@@ -60,9 +56,6 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
   const auto kept = [&](int pair) { return typename Room<T, N>::Kept{room.kept[pair]}; };
   const Border border_rows{reinterpret_cast<T*>(room.kept[kPairs - 1])};  // of the next chunk, once the states there are read
   const Rows z_rows{room.z}, dy_rows{room.dy};
-  for (int i = threadIdx.x; i < kZeros; i += blockDim.x) zeros[i] = 0;
-  __syncthreads();
-  uint16_t* const my_factors = room.factors.Mine(lane);
 
   float a[N], dh[N], d_a[N] = {}, d_skip = 0, d_bias = 0;
   LoadDecay<kUsual>(p, at, a);
@@ -146,7 +139,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       }
     // A position behind the last one has a step of zero: it changes no state and reaches nothing.
     const auto step_at = [&](int i) { return kUsual || low + i < high ? delta_rows(i) : 0.0f; };
-    Commons common(projection, zeros, 1);
+    const float* common = projection;  // B and C of a position
 #pragma unroll 1
     for (int i = 0; i < kChunk; i += kSide) {
       float delta[kSide], step[kSide];
@@ -159,24 +152,22 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       for (int t = 0; t < kSide; ++t) {
         if (t % kPair == 0) kept((i + t) / kPair).Put(lane, h);
         float added[N] = {};
-        Common{common.at + t * 2 * N}.AddTimes(step[t], added);
+        Common{common + t * 2 * N}.AddTimes(step[t], added);
 #pragma unroll
         for (int n = 0; n < N; ++n) h[n] = decay(delta[t], a[n], i + t) * h[n] + added[n];
       }
-      common.at += kSide * common.row;
+      common += kSide * 2 * N;
     }
     kept(kPairs).Put(lane, h);
-    common.at -= kPair * common.row;  // from now on that of the pair's first position
-    float y = Common{common.at + 2 * N + N}.Dot(h);  // dot(C, h) of the pair's second position
+    float y = Common{common - N}.Dot(h);  // dot(C, h) of a pair's second position
     __pipeline_wait_prior(0);
     __syncwarp();
     if (more) look(low - kChunk, turn ^ 1), fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
 
-    float* row = projection + (kChunk - kPair) * 2 * N;
-    float* share = row + lane % 4 * 2 * N + lane / 4 * 2;  // of what a lane adds up there
 #pragma unroll 1
-    for (int pair = kPairs - 1; pair >= 0; --pair, row -= kPair * 2 * N, share -= kPair * 2 * N, common.at -= kPair * common.row) {
+    for (int pair = kPairs - 1; pair >= 0; --pair) {
       const int i = pair * kPair;
+      float* const row = projection + i * 2 * N;
       float delta[kPair], u[kPair], grad[kPair], slope[kPair];
 #pragma unroll
       for (int t = 0; t < kPair; ++t) {
@@ -186,52 +177,23 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         grad[t] = has_z ? dy * z * s : dy;
         slope[t] = dy * s * (1.0f + z * (1.0f - s));
       }
-      float d_b[kPair][4], d_c[kPair][4], values[kPair];
-      uint4 factors;
-      Product<T> of_states;
-      Product<__nv_bfloat16> of_gradients;
-      if constexpr (kTensorCores) {
-#pragma unroll
-        for (int t = 0; t < kPair; ++t) Factors::Put<T>(my_factors, t, delta[t] * u[t], grad[t]);
-        __syncwarp();
-        factors = room.factors.Take(lane);
-        of_states.Take(lane, kept(pair + 1));
-      }
-      float before[N], between[N] = {}, power[N];
+      float before[N], between[N] = {}, power[N], values[kPair];
       kept(pair).Get(lane, before);
-      Common::AddEach(row, delta[0] * u[0], between);
+      Common{row}.AddTimes(delta[0] * u[0], between);
 #pragma unroll
       for (int n = 0; n < N; ++n) power[n] = decay(delta[0], a[n], i), between[n] += power[n] * before[n];
-      // Common vectors are read before the barrier in front of what multiplies by them, so that nothing waits for them behind it.
-      const Common c0{common.at + N}, c_before{common.at - N};
-      if constexpr (kTensorCores) {
-        of_states.Times(factors, d_c[1]);
-        __syncwarp();
-        kept(kPairs).Put(lane, between);
-        __syncwarp();
-      }
       if (wants_dz) {
         z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
-        z_rows.Put(i, (c0.Dot(between) + skip * u[0]) * slope[0]);
-        y = c_before.Dot(before);  // of the position before, where there is one
+        z_rows.Put(i, (Common{row + N}.Dot(between) + skip * u[0]) * slope[0]);
+        y = Common{row - N}.Dot(before);  // of the position before, where there is one
       }
-      if constexpr (kTensorCores) of_states.Take(lane, kept(kPairs));
-      const auto put = [&] {
-        if constexpr (kTensorCores) {
-          __syncwarp();
-          kept(kPairs).template Put<__nv_bfloat16>(lane, dh);
-          __syncwarp();
-        }
-      };
       // `from` and `to`: the states before and behind the position.
-      const auto back = [&](int t, float sum_b, const float(&from)[N], const auto& to) {
-        if constexpr (!kTensorCores) {
-          float shares[2 * N];
+      const auto back = [&](int t, float sum_b, const float(&from)[N], const float(&to)[N]) {
+        float shares[2 * N];
 #pragma unroll
-          for (int n = 0; n < N; ++n) shares[2 * n] = dh[n] * (delta[t] * u[t]), shares[2 * n + 1] = grad[t] * to[n];
-          SumOverLanes(lane, shares);
-          values[t] = shares[0];
-        }
+        for (int n = 0; n < N; ++n) shares[2 * n] = dh[n] * (delta[t] * u[t]), shares[2 * n + 1] = grad[t] * to[n];
+        SumOverLanes(lane, shares);
+        values[t] = shares[0];
         float along_a[2] = {};
 #pragma unroll
         for (int n = 0; n < N; ++n) {
@@ -248,30 +210,14 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
         delta_rows.Put(i + t, d_delta);
       };
       float after[N];
-      if constexpr (!kTensorCores) kept(pair + 1).Get(lane, after);
-      Common::AddEach(row + 3 * N, grad[1], dh);
-      const Common b1{common.at + 2 * N};
-      put();
-      const float sum_b1 = b1.Dot(dh);
-      if constexpr (kTensorCores) of_states.Times(factors, d_c[0]), of_gradients.Take(lane, kept(kPairs));
-      back(1, sum_b1, between, after);
-      Common::AddEach(row + N, grad[0], dh);
-      const Common b0_again{common.at};
-      put();
-      const float sum_b0 = b0_again.Dot(dh);
-      if constexpr (kTensorCores) of_gradients.Times(factors, d_b[1]), of_gradients.Take(lane, kept(kPairs));
-      back(0, sum_b0, before, between);
+      kept(pair + 1).Get(lane, after);
+      Common{row + 3 * N}.AddTimes(grad[1], dh);
+      back(1, Common{row + 2 * N}.Dot(dh), between, after);
+      Common{row + N}.AddTimes(grad[0], dh);
+      back(0, Common{row}.Dot(dh), before, between);
       __syncwarp();
-      if constexpr (kTensorCores) {
-        of_gradients.Times(factors, d_b[0]);
-        if (lane % 4 < kPair) {  // a position's columns
-          *reinterpret_cast<float2*>(share) = lane % 4 ? make_float2(d_b[1][0], d_c[1][1]) : make_float2(d_b[0][0], d_c[0][1]);
-          *reinterpret_cast<float2*>(share + 16) = lane % 4 ? make_float2(d_b[1][2], d_c[1][3]) : make_float2(d_b[0][2], d_c[0][3]);
-        }
-      } else {
 #pragma unroll
-        for (int t = 0; t < kPair; ++t) row[t * 2 * N + lane * 2 * N / kWarp] = values[t];
-      }
+      for (int t = 0; t < kPair; ++t) row[t * 2 * N + lane * 2 * N / kWarp] = values[t];
       if (pair == kPairs - 2 && more) fetch_border(low - kChunk), __pipeline_commit();
     }
     if (kUsual && low % segment == 0) {  // nothing reaches back over the start of a segment
@@ -345,13 +291,19 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
   }
   float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
-  constexpr int bytes = kBlockWarps * sizeof(Room<T, N>);
-  const auto allow = [](auto kernel) { return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
-  static const cudaError_t allowed = std::max(allow(Backward<T, N, true>), allow(Backward<T, N, false>));
-  if (allowed != cudaSuccess) return allowed;
   const bool usual = IsUsual<N>(p) && p.delta_softplus && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
-  const auto kernel = usual ? Backward<T, N, true> : Backward<T, N, false>;
-  kernel<<<grid, block, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
+  const auto run = [&](auto kernel, size_t room) {
+    const int bytes = int(kBlockWarps * room);
+    if (const cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); status != cudaSuccess) return status;
+    kernel<<<grid, block, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
+    return cudaSuccess;
+  };
+  const auto walk_back = [&] {
+    if constexpr (std::is_same_v<T, __nv_bfloat16> && N == kBackStates)
+      if (usual && device.capability >= kTensorCapability) return run(BackInTiles, sizeof(BackRoom));
+    return run(usual ? Backward<T, N, true> : Backward<T, N, false>, sizeof(Room<T, N>));
+  };
+  if (const cudaError_t status = walk_back(); status != cudaSuccess) return status;
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);
   AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, spans.block_tiles, row_blocks, sums, parts);
   return cudaGetLastError();
