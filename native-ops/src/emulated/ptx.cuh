@@ -73,33 +73,23 @@ void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
 
 inline float CutToTf32(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); }
 
-// Of K columns of the left factor a lane has one of every four, of both of its rows.
-template <int K>
 struct FactorsTf32 {
-  float a[K / 2], b[K / 4];
+  float a[2], b;
   float* d;
 };
 
-template <int K>
-void MultiplyTf32(FactorsTf32<K>& mine) {
+inline void MultiplyTf32(float (&d)[4], float a0, float a1, float b0) {
+  FactorsTf32 mine = {{a0, a1}, b0, d};
   emulated::Together(&mine, [](void* const(&shares)[emulated::kWarp]) {
-    float a[16][K], b[K][8];
+    float a[16][4], b[4][8];
     for (int lane = 0; lane < emulated::kWarp; ++lane) {
       if (!shares[lane]) throw std::runtime_error("a product of matrices misses a lane");
-      const auto& one = *static_cast<const FactorsTf32<K>*>(shares[lane]);
-      for (int i = 0; i < K / 2; ++i) a[lane / 4 + i % 2 * 8][lane % 4 + i / 2 * 4] = CutToTf32(one.a[i]);
-      for (int i = 0; i < K / 4; ++i) b[lane % 4 + i * 4][lane / 4] = CutToTf32(one.b[i]);
+      const auto& one = *static_cast<const FactorsTf32*>(shares[lane]);
+      for (int i = 0; i < 2; ++i) a[lane / 4 + i * 8][lane % 4] = CutToTf32(one.a[i]);
+      b[lane % 4][lane / 4] = CutToTf32(one.b);
     }
-    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const FactorsTf32<K>*>(shares[lane])->d);
+    for (int lane = 0; lane < emulated::kWarp; ++lane) AddProduct(lane, a, b, static_cast<const FactorsTf32*>(shares[lane])->d);
   });
-}
-inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
-  FactorsTf32<8> mine = {{a0, a1, a2, a3}, {b0, b1}, d};
-  MultiplyTf32(mine);
-}
-inline void MultiplyTf32(float (&d)[4], float a0, float a1, float b0) {
-  FactorsTf32<4> mine = {{a0, a1}, {b0}, d};
-  MultiplyTf32(mine);
 }
 
 struct Words {

@@ -79,14 +79,7 @@ __device__ inline void Multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_
   }
 }
 
-// d += a b: a warp multiplies 16 x 8 by 8 x 8 in TF32; the lower 13 bits of a factor count nothing ("Matrix fragments for mma.m16n8k8 with .tf32").
-__device__ inline void MultiplyTf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(a2)), "r"(__float_as_uint(a3)), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
-}
-
-// The same of 16 x 4 by 4 x 8 ("Matrix fragments for mma.m16n8k4").
+// d += a b: a warp multiplies 16 x 4 by 4 x 8 in TF32; the lower 13 bits of a factor count nothing ("Matrix fragments for mma.m16n8k4").
 __device__ inline void MultiplyTf32(float (&d)[4], float a0, float a1, float b0) {
   asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -101,7 +94,6 @@ __device__ inline uint32_t Pair(float, float) { __trap(); return 0; }
 __device__ inline uint32_t Times(uint32_t, uint32_t) { __trap(); return 0; }
 template <typename T>
 __device__ inline void Multiply(float (&)[4], uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t) { __trap(); }
-__device__ inline void MultiplyTf32(float*, float, float, float, float, float, float) { __trap(); }
 __device__ inline void MultiplyTf32(float (&)[4], float, float, float) { __trap(); }
 
 #endif

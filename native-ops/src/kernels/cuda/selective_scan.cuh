@@ -9,7 +9,6 @@
 
 #include <algorithm>
 
-#include "common_vector.cuh"
 #include "kernels.h"
 #include "tile.cuh"
 #include "types.cuh"
@@ -127,9 +126,19 @@ __device__ inline float Decay(float delta, float a, int n) {
   return kUsual && sizeof(T) == 2 && n % 8 == 7 ? Exp2OfProduct(delta, a) : Exp2(delta * a);
 }
 
-// B and C of `Tile` positions from `first` on, held in registers until they are wanted; then in shared memory as [Tile, 2 N], B first, each as
-// `Vector` wants it. A lane takes whole vectors of a position's states; where there are not just N states they go one by one.
-template <typename T, int N, int Tile, typename Vector = CommonVector<N, false>>
+// N numbers of shared memory, 16 bytes at a time.
+template <int N>
+__device__ inline void LoadShared(const float* from, float (&to)[N]) {
+#pragma unroll
+  for (int i = 0; i < N / 4; ++i) {
+    const float4 four = reinterpret_cast<const float4*>(from)[i];
+    to[4 * i] = four.x, to[4 * i + 1] = four.y, to[4 * i + 2] = four.z, to[4 * i + 3] = four.w;
+  }
+}
+
+// B and C of `Tile` positions from `first` on, held in registers until they are wanted; then in shared memory as [Tile, 2 N], B first. A lane takes whole
+// vectors of a position's states; where there are not just N states they go one by one.
+template <typename T, int N, int Tile>
 struct Projections {
   static constexpr int kWide = N % kVector<T> == 0 ? kVector<T> : 1;  // elements of a vector
   static constexpr int kOfOne = Tile * N / kWide;                      // vectors of B
@@ -167,7 +176,7 @@ struct Projections {
       float numbers[kWide];
 #pragma unroll
       for (int k = 0; k < kWide; ++k) numbers[k] = ToFloat(held[i][k]);
-      Vector::Put(to + t * 2 * N + which * N, n, numbers);
+      Store<kWide>(to + t * 2 * N + which * N + n, numbers);
     }
   }
 };

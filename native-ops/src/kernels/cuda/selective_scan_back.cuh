@@ -59,6 +59,9 @@ __device__ inline void AddOverChannels(const StateWords& w, const uint32_t (&fac
   Multiply<__nv_bfloat16>(out, Transpose(w[0]), Transpose(w[2]), Transpose(w[1]), Transpose(w[3]), factor[0], factor[1]);
 }
 
+// By so much a number is larger, on the average, than what is left of it as a factor in TF32 that was not rounded.
+constexpr float kCut = 1.00035f;
+
 // To the nearest number of TF32.
 __device__ inline float RoundToTf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
 
@@ -432,7 +435,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
         const float rise = 1.0f - Exp2(-kLog2E * delta[c]);  // the slope of softplus, seen from its result
-        d_delta[c] = (u[c] * sum_b[c] + kLn2 * along[c]) * rise;
+        d_delta[c] = (u[c] * sum_b[c] + kLn2 * kCut * along[c]) * rise;
         du[c] = d[c] * grad[c] + delta[c] * sum_b[c];
         dz[c] = (y[c] + d[c] * u[c]) * slope[c];
         d_bias[c] += d_delta[c], d_skip[c] += grad[c] * u[c];

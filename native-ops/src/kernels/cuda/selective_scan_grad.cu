@@ -1,5 +1,6 @@
 // The gradient of the selective scan, a chunk at a time from the end: the chunk is run forward from the state at its border, every other state is
-// kept in shared memory (with the elements' own precision), then it is walked back, two positions together:
+// kept in shared memory (with the elements' own precision), then it is walked back, two positions together. Here a lane has a channel; bfloat16 of usual
+// sizes goes by tiles (selective_scan_back.cuh, ../../../../docs/decisions/0011-scan-gradient-in-tiles.md).
 //
 //   dh[l] += C[l] g[l]                     g = dy silu(z)
 //   dC[l] = g h[l]   dB[l] = dh[l] delta u     summed over the channels, which lie in the lanes
@@ -19,6 +20,24 @@ namespace zigma::cuda {
 namespace {
 
 constexpr int kSide = 4;  // positions that are walked over together on the way forward
+
+// h += v x, where v is in shared memory and the same for all channels.
+template <int N>
+__device__ inline void AddTimes(const float* vector, float x, float (&h)[N]) {
+  float v[N];
+  LoadShared(vector, v);
+#pragma unroll
+  for (int n = 0; n < N; ++n) h[n] += v[n] * x;
+}
+
+template <int N>
+__device__ inline float Dot(const float* vector, const float (&h)[N]) {
+  float v[N], sums[4] = {};
+  LoadShared(vector, v);
+#pragma unroll
+  for (int n = 0; n < N; ++n) sums[n % 4] += v[n] * h[n];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
 
 // What a warp of `Backward` has in shared memory.
 template <typename T, int N>
@@ -40,7 +59,6 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     Backward(SelectiveScanGradParams<T> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
-  using Common = CommonVector<N, false>;
   const SelectiveScanParams<T>& p = g.forward;
   const Place at = PlaceOf<kUsual>(p, span, blockIdx.y);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
@@ -103,7 +121,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     const auto decay = [&](float delta, float a, int i) {  // nothing passes the start of a segment
       return kUsual ? Exp2(delta * a) : Exp2(delta * a + (starts >> i & 1 ? -INFINITY : 0.0f));
     };
-    Projections<T, N, kChunk, Common> bc;
+    Projections<T, N, kChunk> bc;
     bc.template Fetch<kUsual>(p, at.b, low, at.last);
     __pipeline_wait_prior(0);
     bc.Put(projection);
@@ -152,14 +170,14 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       for (int t = 0; t < kSide; ++t) {
         if (t % kPair == 0) kept((i + t) / kPair).Put(lane, h);
         float added[N] = {};
-        Common{common + t * 2 * N}.AddTimes(step[t], added);
+        AddTimes(common + t * 2 * N, step[t], added);
 #pragma unroll
         for (int n = 0; n < N; ++n) h[n] = decay(delta[t], a[n], i + t) * h[n] + added[n];
       }
       common += kSide * 2 * N;
     }
     kept(kPairs).Put(lane, h);
-    float y = Common{common - N}.Dot(h);  // dot(C, h) of a pair's second position
+    float y = Dot(common - N, h);  // dot(C, h) of a pair's second position
     __pipeline_wait_prior(0);
     __syncwarp();
     if (more) look(low - kChunk, turn ^ 1), fetch_steps(low - kChunk, turn ^ 1), __pipeline_commit();
@@ -179,13 +197,13 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       }
       float before[N], between[N] = {}, power[N], values[kPair];
       kept(pair).Get(lane, before);
-      Common{row}.AddTimes(delta[0] * u[0], between);
+      AddTimes(row, delta[0] * u[0], between);
 #pragma unroll
       for (int n = 0; n < N; ++n) power[n] = decay(delta[0], a[n], i), between[n] += power[n] * before[n];
       if (wants_dz) {
         z_rows.Put(i + 1, (y + skip * u[1]) * slope[1]);
-        z_rows.Put(i, (Common{row + N}.Dot(between) + skip * u[0]) * slope[0]);
-        y = Common{row - N}.Dot(before);  // of the position before, where there is one
+        z_rows.Put(i, (Dot(row + N, between) + skip * u[0]) * slope[0]);
+        y = Dot(row - N, before);  // of the position before, where there is one
       }
       // `from` and `to`: the states before and behind the position.
       const auto back = [&](int t, float sum_b, const float(&from)[N], const float(&to)[N]) {
@@ -211,10 +229,10 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
       };
       float after[N];
       kept(pair + 1).Get(lane, after);
-      Common{row + 3 * N}.AddTimes(grad[1], dh);
-      back(1, Common{row + 2 * N}.Dot(dh), between, after);
-      Common{row + N}.AddTimes(grad[0], dh);
-      back(0, Common{row}.Dot(dh), before, between);
+      AddTimes(row + 3 * N, grad[1], dh);
+      back(1, Dot(row + 2 * N, dh), between, after);
+      AddTimes(row + N, grad[0], dh);
+      back(0, Dot(row, dh), before, between);
       __syncwarp();
 #pragma unroll
       for (int t = 0; t < kPair; ++t) row[t * 2 * N + lane * 2 * N / kWarp] = values[t];
