@@ -7,7 +7,7 @@
 //
 // C, B, steps and gradients are TF32 in the first, states and their gradients bfloat16 in the others: as they are kept, and as their results are written.
 //
-// Registers are what there is least of: a warp has 168. What depends on the lane is computed anew where it is needed (`Look`), and the two tiles of a pair of
+// Registers are what there is least of: a warp has 168. What depends on the lane is computed anew where it is needed (`look`), and the two tiles of a pair of
 // positions one after the other.
 #pragma once
 
@@ -104,8 +104,120 @@ struct alignas(16) BackRoom {
   // nothing. dot(C, h) is that of the position itself, but with the second position that of the one before the pair.
   static constexpr int kOfTile = 8, kOfA = 2 * kOfTile, kOfSecond = 2 * kOfA, kOfPair = 2 * kOfSecond;
   __device__ float4* Results() { return reinterpret_cast<float4*>(kept); }
+
+  __device__ __nv_bfloat16* Dy() { return reinterpret_cast<__nv_bfloat16*>(grad); }
+
+  // Adds to `sums` what a lane has of four channels: four lanes have the same ones, and each keeps a quarter.
+  __device__ void AddUp(const float (&d_skip)[4], const float (&d_bias)[4], unsigned lane) {
+    const bool of_bias = lane & 16, of_back = lane & 8;
+    float half[4], sum[2];
+#pragma unroll
+    for (int c = 0; c < 4; ++c) half[c] = (of_bias ? d_bias[c] : d_skip[c]) + __shfl_xor_sync(kAllLanes, of_bias ? d_skip[c] : d_bias[c], 16);
+#pragma unroll
+    for (int c = 0; c < 2; ++c) sum[c] = (of_back ? half[2 + c] : half[c]) + __shfl_xor_sync(kAllLanes, of_back ? half[c] : half[2 + c], 8);
+    float2& to = (&sums[0][0][0])[lane];
+    to.x += sum[0], to.y += sum[1];
+  }
 };
 static_assert(sizeof(BackRoom::kept[0]) == BackRoom::kOfPair * sizeof(float4));
+
+// What channels have for themselves a warp computes before and behind its walk: a lane has four of every fourth position, from lane / 8 on, which is piece `lane` of
+// each four rows.
+__device__ inline uint2& PieceOf(__nv_bfloat16* rows, int m, unsigned lane) { return reinterpret_cast<uint2*>(rows)[m * kWarp + lane]; }
+__device__ inline float4& PieceOf(float (*rows)[kWarp], int m, unsigned lane) { return reinterpret_cast<float4*>(rows)[m * kWarp + lane]; }
+__device__ inline void GetFour(__nv_bfloat16* rows, int m, unsigned lane, float (&x)[4]) {
+  const uint2 raw = PieceOf(rows, m, lane);
+  Unpack<__nv_bfloat16>(raw.x, x[0], x[1]), Unpack<__nv_bfloat16>(raw.y, x[2], x[3]);
+}
+__device__ inline void PutFour(__nv_bfloat16* rows, int m, unsigned lane, const float (&x)[4]) {
+  PieceOf(rows, m, lane) = make_uint2(Pair<__nv_bfloat16>(x[0], x[1]), Pair<__nv_bfloat16>(x[2], x[3]));
+}
+constexpr int kFours = kChunk / 4;
+
+__device__ inline void PutSteps(BackRoom& room, int turn, unsigned lane) {
+#pragma unroll
+  for (int m = 0; m < kFours; ++m) {
+    float u[4], delta[4];
+    GetFour(room.u[turn], m, lane, u), GetFour(room.delta[turn], m, lane, delta);
+#pragma unroll
+    for (int c = 0; c < 4; ++c) u[c] = RoundToTf32(u[c] * delta[c]);
+    PieceOf(room.step, m, lane) = make_float4(u[0], u[1], u[2], u[3]);
+  }
+}
+
+// The gradients that reach the states in the place of dy, which all lanes have read before, and the slopes of the gates in that of z.
+__device__ inline void PutGradients(BackRoom& room, unsigned lane) {
+  float dy[kFours][4];
+#pragma unroll
+  for (int m = 0; m < kFours; ++m) GetFour(room.Dy(), m, lane, dy[m]);
+  __syncwarp();
+#pragma unroll
+  for (int m = 0; m < kFours; ++m) {
+    float z[4], slope[4], grad[4];
+    GetFour(room.z, m, lane, z);
+#pragma unroll
+    for (int c = 0; c < 4; ++c) {
+      const float s = Sigmoid(z[c]), gated = dy[m][c] * s;
+      grad[c] = gated * z[c];
+      slope[c] = grad[c] * (1.0f - s) + gated;
+      grad[c] = RoundToTf32(grad[c]);
+    }
+    PieceOf(room.grad, m, lane) = make_float4(grad[0], grad[1], grad[2], grad[3]);
+    PutFour(room.z, m, lane, slope);
+  }
+}
+
+// du, ddelta and dz, and what the lane has of their sums. `skip`: D of the warp's channels.
+__device__ inline void PutResults(BackRoom& room, const float (&skip)[kWarp], int turn, unsigned lane, float (&d_skip)[4], float (&d_bias)[4]) {
+  const int four = int(lane % 8);
+  float d[4];
+  LoadShared(skip + 4 * four, d);
+#pragma unroll
+  for (int m = 0; m < kFours; ++m) {
+    const bool is_second = lane / 8 % 2, is_last = m == kFours - 1 && lane / 8 == 3;
+    const float4* const results = room.Results() + 2 * m * BackRoom::kOfPair + (lane / 16 * BackRoom::kOfPair + lane / 8 % 2 * BackRoom::kOfSecond + lane % 8);
+    const float4 first = results[0], other = results[BackRoom::kOfTile], first_a = results[BackRoom::kOfA], other_a = results[BackRoom::kOfA + BackRoom::kOfTile];
+    const float sum_b[4] = {first.x, first.z, other.x, other.z}, along[4] = {first_a.x, first_a.z, other_a.x, other_a.z};
+    float y[4] = {first.y, first.w, other.y, other.w};
+    if (is_second) {
+      if (is_last) {
+        LoadShared(room.last_y + 4 * four, y);
+      } else {
+        const float4 next = results[BackRoom::kOfPair], other_next = results[BackRoom::kOfPair + BackRoom::kOfTile];
+        y[0] = next.y, y[1] = next.w, y[2] = other_next.y, y[3] = other_next.w;
+      }
+    }
+    float u[4], delta[4], slope[4], du[4], d_delta[4], dz[4];
+    const float4 wide = PieceOf(room.grad, m, lane);
+    const float grad[4] = {wide.x, wide.y, wide.z, wide.w};
+    GetFour(room.u[turn], m, lane, u), GetFour(room.delta[turn], m, lane, delta), GetFour(room.z, m, lane, slope);
+#pragma unroll
+    for (int c = 0; c < 4; ++c) {
+      const float rise = 1.0f - Exp2(-kLog2E * delta[c]);  // the slope of softplus, seen from its result
+      d_delta[c] = (u[c] * sum_b[c] + kLn2 * kCut * along[c]) * rise;
+      du[c] = d[c] * grad[c] + delta[c] * sum_b[c];
+      dz[c] = (y[c] + d[c] * u[c]) * slope[c];
+      d_bias[c] += d_delta[c], d_skip[c] += grad[c] * u[c];
+    }
+    PutFour(room.u[turn], m, lane, du), PutFour(room.delta[turn], m, lane, d_delta), PutFour(room.z, m, lane, dz);
+  }
+}
+
+// The shares of dB and dC of a block's warps in a chunk, [16 positions, 16 states, 2]: each warp adds up every fourth position. dC of a pair's second one lies with the
+// next pair.
+__device__ inline void AddShares(BackRoom* rooms, unsigned warp, unsigned lane, float* shares) {
+  constexpr int kRow = 2 * kBackStates;
+  const unsigned next = warp % 2 && lane % 2 ? kPair : 0;
+  const float* const from = rooms[0].step[warp + next] + lane;
+  float* const to = shares + warp * kRow + lane;
+#pragma unroll
+  for (int l = 0; l < kChunk; l += kBlockWarps) {
+    float total = 0;
+#pragma unroll
+    for (int w = 0; w < kBlockWarps; ++w) total += from[w * int(sizeof(BackRoom) / sizeof(float)) + l * kWarp];
+    to[l * kRow] = total;
+  }
+}
 
 // Sizes are usual (`IsUsual`), and chunks as far apart as their borders. Rows of z are `z_times` and those that dz goes to `dz_times` as long as those of the
 // other tokens. incoming: what reaches each span's end, [batch, cuts, pieces, 16, dim], of which the first piece's counts. shares [tiles, batch * length, 16, 2]: of dB
@@ -128,18 +240,17 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
 
   unsigned lane, warp;
   int64_t sequence;
-  const auto Look = [&] {
+  const auto look = [&] {
     unsigned thread = threadIdx.x, sample = blockIdx.z;
     Forget(thread), Forget(sample);
     lane = thread % kWarp, warp = thread / kWarp, sequence = int64_t(sample) * length * dim;
   };
   const auto group = [&] { return int(lane / 4); };
   const auto quarter = [&] { return int(lane % 4); };
-  const auto eighth = [&] { return int(lane % 8); };
   const auto columns = [&] { return Columns{int(blockIdx.x * kBlockWarps + warp) * kWarp, kWarp, true}; };
   const auto channel = [&] { return columns().first + 4 * group(); };  // the lane's first of four
   const auto state = [&](int half, int c) { return 8 * half + 2 * quarter() + c; };
-  Look();
+  look();
 
   StateTile a[2], dh[2], d_a[2] = {};
 #pragma unroll
@@ -199,21 +310,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
   put_common();
   __syncthreads();
   for (; low >= at.first; low -= kChunk) {
-    Look();
+    look();
     const bool more = low - kChunk >= at.first;
     const int turn = turn_of(low);
-    // What the warp computes for each channel by itself: a lane has four channels of every fourth position, from lane / 8 on, which is piece `lane` of four rows.
-    const auto piece_of = [&](T* rows, int m) -> uint2& { return reinterpret_cast<uint2*>(rows)[m * kWarp + lane]; };
-    const auto four_of = [&](T* rows, int m, float(&x)[4]) {
-      const uint2 raw = piece_of(rows, m);
-      Unpack<T>(raw.x, x[0], x[1]), Unpack<T>(raw.y, x[2], x[3]);
-    };
-    const auto put_four = [&](T* rows, int m, const float(&x)[4]) { piece_of(rows, m) = make_uint2(Pair<T>(x[0], x[1]), Pair<T>(x[2], x[3])); };
-    const auto wide_piece = [&](float(*rows)[kWarp], int m) -> float4& { return reinterpret_cast<float4*>(rows)[m * kWarp + lane]; };
-    const auto dy = [&] { return reinterpret_cast<T*>(rooms[warp].grad); };
-
     tokens_of(turn, dim);
-    Rows{dy()}.Fetch(g.dy + sequence, rows, columns());
+    Rows{rooms[warp].Dy()}.Fetch(g.dy + sequence, rows, columns());
     tokens_of(turn, p.z_stride);
     Rows{rooms[warp].z}.Fetch(p.z + sequence * z_times, rows, columns());
     __pipeline_commit();
@@ -225,14 +326,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
         const uint2 four = *reinterpret_cast<const uint2*>(border().at + state(half, c) * kWarp + 4 * group());
         Unpack<T>(four.x, h[0][half][c], h[0][half][2 + c]), Unpack<T>(four.y, h[1][half][c], h[1][half][2 + c]);
       }
-#pragma unroll
-    for (int m = 0; m < kChunk / 4; ++m) {
-      float u[4], delta[4];
-      four_of(rooms[warp].u[turn], m, u), four_of(rooms[warp].delta[turn], m, delta);
-#pragma unroll
-      for (int c = 0; c < 4; ++c) u[c] = RoundToTf32(u[c] * delta[c]);
-      wide_piece(rooms[warp].step, m) = make_float4(u[0], u[1], u[2], u[3]);
-    }
+    PutSteps(rooms[warp], turn, lane);
     __syncwarp();
 
     // The way forward from the border.
@@ -287,33 +381,15 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
 #pragma unroll
     for (int j = 0; j < 2; ++j) Round(h[j], last[j]);
 
-    // What reaches the states, in place of dy: four positions are read before one of them is written over by gradients of two.
-    Look();
+    look();
     __pipeline_wait_prior(0);
     __syncwarp();
-    float dys[4][4];
-#pragma unroll
-    for (int m = 0; m < 4; ++m) four_of(dy(), m, dys[m]);
-    __syncwarp();
-#pragma unroll
-    for (int m = 0; m < 4; ++m) {
-      float z[4], slope[4], grad[4];
-      four_of(rooms[warp].z, m, z);
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const float s = Sigmoid(z[c]), gated = dys[m][c] * s;
-        grad[c] = gated * z[c];
-        slope[c] = grad[c] * (1.0f - s) + gated;
-        grad[c] = RoundToTf32(grad[c]);
-      }
-      wide_piece(rooms[warp].grad, m) = make_float4(grad[0], grad[1], grad[2], grad[3]);
-      put_four(rooms[warp].z, m, slope);
-    }
+    PutGradients(rooms[warp], lane);
     __syncwarp();
     if (more) fetch_steps(low - kChunk);
 
     // And back, a pair of positions at a time.
-    Look();
+    look();
     go_to(kChunk);
     const uint32_t* dot_b_at = group() == 0 ? common.Row(kChunk) + CommonFactors::kDots + 2 * quarter() : common.Zeros();
     const uint32_t* dot_c_at = group() == 1 ? common.Row(kChunk) + CommonFactors::kDots + 8 + 2 * quarter() : common.Zeros();
@@ -409,50 +485,13 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
     }
 
     // What channels have for themselves.
-    Look();
+    look();
     __syncwarp();
-    float d[4], d_skip[4] = {}, d_bias[4] = {};
-    LoadShared(skip[warp] + 4 * eighth(), d);
-#pragma unroll
-    for (int m = 0; m < kChunk / 4; ++m) {
-      const bool is_second = lane / 8 % 2, is_last = m == kChunk / 4 - 1 && lane / 8 == 3;
-      const float4* const results = rooms[warp].Results() + 2 * m * BackRoom::kOfPair + (lane / 16 * BackRoom::kOfPair + lane / 8 % 2 * BackRoom::kOfSecond + lane % 8);
-      const float4 first = results[0], other = results[BackRoom::kOfTile], first_a = results[BackRoom::kOfA], other_a = results[BackRoom::kOfA + BackRoom::kOfTile];
-      const float sum_b[4] = {first.x, first.z, other.x, other.z}, along[4] = {first_a.x, first_a.z, other_a.x, other_a.z};
-      float y[4] = {first.y, first.w, other.y, other.w};
-      if (is_second) {
-        if (is_last) {
-          LoadShared(rooms[warp].last_y + 4 * eighth(), y);
-        } else {
-          const float4 next = results[BackRoom::kOfPair], other_next = results[BackRoom::kOfPair + BackRoom::kOfTile];
-          y[0] = next.y, y[1] = next.w, y[2] = other_next.y, y[3] = other_next.w;
-        }
-      }
-      float u[4], delta[4], slope[4], du[4], d_delta[4], dz[4];
-      const float4 wide = wide_piece(rooms[warp].grad, m);
-      const float grad[4] = {wide.x, wide.y, wide.z, wide.w};
-      four_of(rooms[warp].u[turn], m, u), four_of(rooms[warp].delta[turn], m, delta), four_of(rooms[warp].z, m, slope);
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const float rise = 1.0f - Exp2(-kLog2E * delta[c]);  // the slope of softplus, seen from its result
-        d_delta[c] = (u[c] * sum_b[c] + kLn2 * kCut * along[c]) * rise;
-        du[c] = d[c] * grad[c] + delta[c] * sum_b[c];
-        dz[c] = (y[c] + d[c] * u[c]) * slope[c];
-        d_bias[c] += d_delta[c], d_skip[c] += grad[c] * u[c];
-      }
-      put_four(rooms[warp].u[turn], m, du), put_four(rooms[warp].delta[turn], m, d_delta), put_four(rooms[warp].z, m, dz);
-    }
+    float d_skip[4] = {}, d_bias[4] = {};
+    PutResults(rooms[warp], skip[warp], turn, lane, d_skip, d_bias);
     __syncwarp();
     if (more) fetch_start(low - kChunk);
-    {  // four lanes add up what they have of the same channels, and each keeps a quarter of it
-      float half[4], sum[2];
-#pragma unroll
-      for (int c = 0; c < 4; ++c) half[c] = (lane & 16 ? d_bias[c] : d_skip[c]) + __shfl_xor_sync(kAllLanes, lane & 16 ? d_skip[c] : d_bias[c], 16);
-#pragma unroll
-      for (int c = 0; c < 2; ++c) sum[c] = (lane & 8 ? half[2 + c] : half[c]) + __shfl_xor_sync(kAllLanes, lane & 8 ? half[c] : half[2 + c], 8);
-      float2& to = (&rooms[warp].sums[0][0][0])[lane];
-      to.x += sum[0], to.y += sum[1];
-    }
+    rooms[warp].AddUp(d_skip, d_bias, lane);
     const auto always = [](int) { return true; };
     rows_of(low);
     Rows{rooms[warp].u[turn]}.Store(g.du + sequence, rows, columns(), always);
@@ -460,18 +499,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
     tokens_of(turn, g.dz_stride);
     Rows{rooms[warp].z}.Store(g.dz + sequence * dz_times, rows, columns(), always);
     __syncthreads();
-    {  // a position a warp; dC of a pair's second one lies with the next pair
-      const unsigned next = warp % 2 && lane % 2 ? kPair : 0;
-      const float* const from = rooms[0].step[warp + next] + lane;
-      float* const to = shares + ((int64_t(blockIdx.x) * gridDim.z + at.b) * length + low + warp) * 2 * N + lane;
-#pragma unroll
-      for (int l = 0; l < kChunk; l += kBlockWarps) {
-        float total = 0;
-#pragma unroll
-        for (int w = 0; w < kBlockWarps; ++w) total += from[w * int(sizeof(BackRoom) / sizeof(float)) + l * kWarp];
-        to[l * 2 * N] = total;
-      }
-    }
+    AddShares(rooms, warp, lane, shares + ((int64_t(blockIdx.x) * gridDim.z + at.b) * length + low) * 2 * N);
     __pipeline_wait_prior(0);
     if (more) put_common();
     __syncthreads();
