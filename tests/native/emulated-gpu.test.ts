@@ -11,12 +11,18 @@ import { drawnOn } from '#tests/support/drawn-on.ts'
 import { buildEmulatedGpu, noEmulatedGpu, openEmulatedGpu } from '#tests/support/emulated-gpu.ts'
 import { differing, gradedCases, gradientsOf } from '#tests/support/overwritten.ts'
 
-// What a kernel computes does not depend on the chip, but how its work is cut does: many spans of a sequence or one, tensor cores or none.
+// What a kernel computes does not depend on the chip, but how its work is cut does: many spans of a sequence or one, tensor cores or none, blocks of four warps
+// or, where shared memory has no room for them, of one.
 const chips = [
   { name: 'a large GPU', processors: 132, capability: 90, dtypes: ['f32', 'f16', 'bf16'] },
   { name: 'a small GPU', processors: 1, capability: 90, dtypes: ['f32', 'bf16'] },
   { name: 'a GPU of four multiprocessors', processors: 4, capability: 90, dtypes: ['bf16'] },
-  { name: 'a GPU without tensor cores for bfloat16', processors: 40, capability: 75, dtypes: ['f16'] },
+  {
+    name: 'a GPU without tensor cores for bfloat16, and with little shared memory',
+    processors: 40,
+    capability: 75,
+    dtypes: ['f16', 'f32'],
+  },
 ] as const
 
 const largeChip = chips[0]

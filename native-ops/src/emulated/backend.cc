@@ -13,12 +13,19 @@ int Setting(const char* name, int otherwise) {
   return text ? std::atoi(text) : otherwise;
 }
 
+// "CUDA C++ Programming Guide", technical specifications for each compute capability.
+size_t SharedBytesOf(int capability) {
+  const size_t kilobytes = capability >= 90 ? 227 : capability == 86 || capability == 89 ? 99 : capability >= 80 ? 163 : 64;
+  return kilobytes * 1024;
+}
+
 }  // namespace
 
 DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
   device_.stream = nullptr;
   device_.processors = Setting("ZIGMA_EMULATED_PROCESSORS", 132);
   device_.capability = Setting("ZIGMA_EMULATED_CAPABILITY", 90);
+  device_.shared_bytes = int(emulated::most_shared_bytes = SharedBytesOf(device_.capability));
   static std::vector<unsigned> flags;
   flags.resize(16 * device_.processors);
   device_.flags = flags.data();

@@ -20,6 +20,7 @@ dim3 blockDim, gridDim;
 
 namespace zigma::emulated {
 
+size_t most_shared_bytes = kSharedBytes;
 alignas(128) char dynamic_shared[kSharedBytes];
 
 namespace {
@@ -169,7 +170,7 @@ void RunBlock(int threads) {
 void Run(dim3 grid, dim3 size, size_t shared_bytes, const std::function<void()>& thread) {
   const std::lock_guard guard(one_launch);
   const int threads = int(size.x * size.y * size.z);
-  if (threads < 1 || threads > kMostThreads || shared_bytes > kSharedBytes)
+  if (threads < 1 || threads > kMostThreads || shared_bytes > most_shared_bytes)
     throw std::runtime_error("a block of " + std::to_string(threads) + " threads and " + std::to_string(shared_bytes) + " bytes of shared memory cannot be launched");
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
     throw std::runtime_error("a grid of " + Name({grid.x, grid.y, grid.z}) + " blocks cannot be launched");

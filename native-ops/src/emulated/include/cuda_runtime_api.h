@@ -64,5 +64,8 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, i
   *blocks = 3;
   return cudaSuccess;
 }
+namespace zigma::emulated { extern size_t most_shared_bytes; }
 template <typename Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) { return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
+  return size_t(bytes) <= zigma::emulated::most_shared_bytes ? cudaSuccess : cudaErrorInvalidValue;
+}

@@ -287,7 +287,8 @@ cudaError_t Run(const AddNormModulateGradParams<T>& p, const Device& device) {
   const int batch = int(p.batch), parts = shape.parts;
   const int64_t each = p.batch * parts * p.dim;
   float* shares = device.Scratch<float>(kSums * each);
-  static const cudaError_t allowed = cudaFuncSetAttribute(NormGrad<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, RoomOf(kSums, V, kMost<V>));
+  const int most = std::min(RoomOf(kSums, V, kMost<V>), device.shared_bytes);  // fewer threads need less
+  static const cudaError_t allowed = cudaFuncSetAttribute(NormGrad<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
   if (allowed != cudaSuccess) return allowed;
   NormGrad<T, V><<<shape.Grid(p.batch), shape.threads, RoomOf(kSums, V, shape.threads.x * shape.threads.y), device.stream>>>(p, shape.rows, shares);
   ShareSums<T> sums = {p.dim};

@@ -12,6 +12,7 @@ struct Device {
   cudaStream_t stream;
   int processors;                                   // streaming multiprocessors
   int capability;                                   // 90 for compute capability 9.0
+  int shared_bytes;                                 // of shared memory that a block can have: 64 KB on 7.5, 99 on 8.6 and 8.9, 163 on 8.0, 227 on 9.0
   unsigned* flags;                                  // zeros, 16 for each multiprocessor: blocks of one launch wait for each other with them, and leave zeros
   std::function<void*(size_t size_bytes)> scratch;  // from ORT's arena: no allocation of its own, so a captured graph may hold it
 

@@ -54,13 +54,14 @@ struct Room {
 // kUsual: chunks are whole and as far apart as their borders, segments start with a chunk, warps have all of their channels and states, and nothing is
 // left out. A segment's start needs no attention then: the state at its border is zero. Rows of z are then `z_times` and those that dz goes to `dz_times` as
 // long as those of the other tokens.
-template <typename T, int N, bool kUsual>
-__global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 ? 3 : 1)
+// Warps: of a block, with neighboring channels.
+template <typename T, int N, bool kUsual, int Warps = kBlockWarps>
+__global__ void __launch_bounds__(Warps* kWarp, sizeof(T) == 2 && N <= 16 && Warps == kBlockWarps ? 3 : 1)
     Backward(SelectiveScanGradParams<T> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
   using Rows = Tile<T, kChunk>;
   using Border = Tile<T, N>;
   const SelectiveScanParams<T>& p = g.forward;
-  const Place at = PlaceOf<kUsual>(p, span, blockIdx.y);
+  const Place at = PlaceIn<kUsual>(p, blockIdx.x * Warps + threadIdx.x / kWarp, span, blockIdx.y);
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = at.lane;
   const int state = kUsual ? N : int(p.state), chunk = kUsual ? kChunk : int(p.chunk);
   const bool softplus = kUsual || p.delta_softplus, has_z = kUsual || p.z, wants_dz = kUsual || g.dz;
@@ -256,7 +257,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, sizeof(T) == 2 && N <= 16 
     for (int i = threadIdx.x; i < (high - low) * 2 * N; i += blockDim.x) {
       float total = 0;
 #pragma unroll
-      for (int w = 0; w < kBlockWarps; ++w) total += rooms[w].projection[i];
+      for (int w = 0; w < Warps; ++w) total += rooms[w].projection[i];
       shares[((int64_t(blockIdx.x) * gridDim.z + at.b) * length + low) * 2 * N + i] = total;
     }
     __syncthreads();
@@ -283,7 +284,7 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
   if (const cudaError_t status = GiveSteps(g.forward, device); status != cudaSuccess) return status;
   const SelectiveScanParams<T>& p = g.forward;
   const Spans spans(p.batch, p.length, p.dim, device.processors, WalkedAlone(p));
-  const dim3 grid = spans.Grid(p.batch, spans.count), block(kBlockWarps * kWarp);
+  const dim3 block(kBlockWarps * kWarp);
   const int parts = int(p.batch) * spans.count, cuts = spans.count - 1;
   float* incoming = nullptr;  // [batch, cuts, pieces, N, dim], of which the first piece's count: what reaches the end of the span in front of a cut
   int pieces = 1;
@@ -307,23 +308,29 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
       Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, all, int(p.state), int(p.dim), -1);
     }
   }
-  float* shares = device.Scratch<float>(size_t(spans.block_tiles) * p.batch * p.length * 2 * N);
-  float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
+  // A block of so many warps, each with `room` bytes of shared memory, fits on the device; else blocks have one.
+  const auto fits = [&](size_t room) { return kBlockWarps * room <= size_t(device.shared_bytes); };
   const bool usual = IsUsual<N>(p) && p.delta_softplus && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
+  const int warps = fits(sizeof(Room<T, N>)) ? kBlockWarps : 1, block_tiles = DivideUp(spans.tiles, warps);
+  float* shares = device.Scratch<float>(size_t(block_tiles) * p.batch * p.length * 2 * N);
+  float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
   const auto run = [&](auto kernel, size_t room) {
-    const int bytes = int(kBlockWarps * room);
+    const int bytes = int(warps * room);
     if (const cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); status != cudaSuccess) return status;
-    kernel<<<grid, block, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
+    kernel<<<dim3(block_tiles, spans.count, unsigned(p.batch)), warps * kWarp, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming,
+                                                                                                         shares, sums);
     return cudaSuccess;
   };
   const auto walk_back = [&] {
+    static_assert(sizeof(BackRoom) >= sizeof(Room<__nv_bfloat16, kBackStates>));  // where it fits, blocks have four warps
     if constexpr (std::is_same_v<T, __nv_bfloat16> && N == kBackStates)
-      if (usual && device.capability >= kTensorCapability) return run(BackInTiles, sizeof(BackRoom));
+      if (usual && device.capability >= kTensorCapability && fits(sizeof(BackRoom))) return run(BackInTiles, sizeof(BackRoom));
+    if (warps == 1) return run(Backward<T, N, false, 1>, sizeof(Room<T, N>));
     return run(usual ? Backward<T, N, true> : Backward<T, N, false>, sizeof(Room<T, N>));
   };
   if (const cudaError_t status = walk_back(); status != cudaSuccess) return status;
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);
-  AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, spans.block_tiles, row_blocks, sums, parts);
+  AddUp<T, N><<<row_blocks + sum_blocks, kAddingThreads, 0, device.stream>>>(g, shares, block_tiles, row_blocks, sums, parts);
   return cudaGetLastError();
 }
 

@@ -27,6 +27,11 @@ int Capability() {
   return number;
 }
 
+int SharedBytes() {
+  static const int bytes = Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  return bytes;
+}
+
 // Zeros for the launches of a stream, which leave zeros and never meet. They stay for good, for they are few.
 unsigned* FlagsOf(cudaStream_t stream) {
   static std::mutex mutex;
@@ -49,6 +54,7 @@ DeviceCall::DeviceCall(const Call& call) : op_(call.op()) {
   device_.stream = static_cast<cudaStream_t>(stream);
   device_.processors = Processors();
   device_.capability = Capability();
+  device_.shared_bytes = SharedBytes();
   device_.flags = FlagsOf(device_.stream);
   device_.scratch = [this, context = call.context()](size_t size_bytes) {
     if (!arena_) {
