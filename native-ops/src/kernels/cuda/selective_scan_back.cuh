@@ -88,7 +88,7 @@ struct CommonFactors {
 
 // What a warp has in shared memory.
 struct alignas(16) BackRoom {
-  // The states before every other position, a lane's words of either tile together; then what a pair of positions gives, see `Result`.
+  // The states before every other position, a lane's words of either tile together; then what a pair of positions gives, see `Results`.
   uint4 kept[kPairs][2][kWarp];
   // Channels' steps delta u, as TF32; then the warp's shares of dB and dC of a pair of positions i and i + 1 take their place, [2][16 states][2]: of
   // dB[i] and dC[i], then of dB[i + 1] and dC[i - 1]. One pair more is for dC of the last position.
