@@ -35,7 +35,7 @@ function scanCase(
     rank = 0,
     drawn = rank > 0,
     decays = [-4, -0.1],
-    spread = null,
+    powersOfE = false,
   }: {
     segment?: number
     bc?: readonly number[] | null
@@ -43,8 +43,8 @@ function scanCase(
     rank?: number
     drawn?: boolean
     decays?: readonly [low: number, high: number]
-    /** Decays are the powers of e with these exponents, below zero: evenly spread over all magnitudes, as the network has them. */
-    spread?: readonly [low: number, high: number] | null
+    /** These are exponents, and decays the powers of e below zero: evenly spread over all magnitudes, as the network has them. */
+    powersOfE?: boolean
   } = {},
 ): KernelCase {
   const tokens = [batch, length, dim]
@@ -56,7 +56,7 @@ function scanCase(
       ...(rank
         ? { low: { shape: [batch, length, rank] }, weight: { shape: [dim, rank], low: -0.3, high: 0.1 } }
         : { delta: { shape: tokens, low: -4, high: 1 } }),
-      A: { shape: [dim, state], wide: true, low: (spread ?? decays)[0], high: (spread ?? decays)[1] },
+      A: { shape: [dim, state], wide: true, low: decays[0], high: decays[1] },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
       D: { shape: [dim], wide: true },
       z: { shape: gate ? [batch, length, widthOf(gate, dim)] : tokens },
@@ -70,7 +70,7 @@ function scanCase(
         {
           u: u!,
           delta: delta ?? project(g, low!, weight!),
-          A: spread ? g.neg(g.exp(A!)) : A!,
+          A: powersOfE ? g.neg(g.exp(A!)) : A!,
           B: B ?? rowsB!,
           C: C ?? rowsC!,
           D: D!,
@@ -255,7 +255,7 @@ export const kernelCases: readonly KernelCase[] = [
   scanCase(
     'of whole warps and many spans, decays far apart, by segments',
     { batch: 1, length: 1280, dim: 128, state: 16 },
-    { spread: [-0.7, 6], segment: 320 },
+    { decays: [-0.7, 6], powersOfE: true, segment: 320 },
   ),
   scanCase('of whole warps and many spans, by segments', { batch: 2, length: 416, dim: 128, state: 16 }, { segment: 144 }),
   scanCase('of columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0] }),
@@ -313,6 +313,6 @@ export const longKernelCases: readonly KernelCase[] = [
   scanCase(
     'of long spans, decays far apart, by segments',
     { batch: 1, length: 4608, dim: 1536, state: 16 },
-    { spread: [-0.7, 6], segment: 1536 },
+    { decays: [-0.7, 6], powersOfE: true, segment: 1536 },
   ),
 ]
