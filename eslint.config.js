@@ -60,7 +60,7 @@ const rooms = [
     [
       relative,
       '#contracts/',
-      '#engine/(parity|bench|bench-(gpu|cases|ceilings|kernels|memory)|self-test)\\.ts$',
+      '#engine/(parity|median|bench|bench-(gpu|cases|ceilings|kernels|memory)|self-test)\\.ts$',
       '#native-ops/load\\.ts$',
       outside,
     ],

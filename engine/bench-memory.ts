@@ -1,5 +1,6 @@
 import type { Recipe } from '#contracts/recipe.ts'
 import { runBytes } from './forecast.ts'
+import { median } from './median.ts'
 import { initialParameters } from './models/initialization.ts'
 import { presets } from './presets.ts'
 import type { NativeRuntime } from './runtime/native.ts'
@@ -60,6 +61,6 @@ export async function measureMemory(runtime: NativeRuntime, name: string, recipe
     measuredBytes: peakBytes,
     ratio: forecastBytes / peakBytes,
     stateBytes: program.stateBytes,
-    medianMs: times.toSorted((a, b) => a - b)[steps >> 1]!,
+    medianMs: median(times),
   }
 }

@@ -13,10 +13,11 @@ import sharp from 'sharp'
 import { StudioError } from '#contracts/errors.ts'
 import { itemId } from '#contracts/project.ts'
 import { epochsOf } from '#engine/bench.ts'
+import { median } from '#engine/median.ts'
 import { DatasetFiles, openSnapshot, type LedgerLine } from '../media/dataset-files.ts'
 import { importPictures, type ImportRun } from '../media/import-pictures.ts'
 import { isCode, SafeFs, sha256 } from '../store/safe-fs.ts'
-import { median, timed } from './stopwatch.ts'
+import { timed } from './stopwatch.ts'
 
 const run = promisify(execFile)
 const imageSize = 256

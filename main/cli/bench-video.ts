@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { StudioError } from '#contracts/errors.ts'
 import { clipOptions } from '#contracts/video.ts'
+import { median } from '#engine/median.ts'
 import { findFfmpeg } from '../media/ffmpeg.ts'
 import { ClipFiles } from '../media/video/clip-files.ts'
 import { frameOutput } from '../media/video/frames.ts'
@@ -12,7 +13,7 @@ import { importVideos } from '../media/video/import-videos.ts'
 import { probeVideo } from '../media/video/probe.ts'
 import { SceneCache } from '../media/video/scene-cache.ts'
 import { SafeFs, sha256 } from '../store/safe-fs.ts'
-import { median, timed } from './stopwatch.ts'
+import { timed } from './stopwatch.ts'
 
 const run = promisify(execFile)
 const imageSize = 256

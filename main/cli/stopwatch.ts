@@ -4,7 +4,3 @@ export async function timed(work: () => unknown): Promise<number> {
   await work()
   return (performance.now() - start) / 1000
 }
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
-}
