@@ -15,9 +15,6 @@ namespace zigma::emulated {
 constexpr size_t kSharedBytes = 227 * 1024;  // of a block on compute capability 9.0
 constexpr int kWarp = 32;
 
-// Of a block of the device whose operation is called.
-extern size_t most_shared_bytes;
-
 // What the kernels' `extern __shared__` arrays are.
 extern char dynamic_shared[kSharedBytes];
 

@@ -64,7 +64,7 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, i
   *blocks = 3;
   return cudaSuccess;
 }
-namespace zigma::emulated { extern size_t most_shared_bytes; }
+namespace zigma::emulated { extern size_t most_shared_bytes; }  // of a block of the device whose operation is called
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
   return size_t(bytes) <= zigma::emulated::most_shared_bytes ? cudaSuccess : cudaErrorInvalidValue;

@@ -232,7 +232,7 @@ cudaError_t Run(SelectiveScanParams<T> p, const Device& device) {
   if constexpr (sizeof(T) == 2 && N <= 16)
     if (usual && even.meeting > 0 && FitsAtOnce(WholeWalk<T, N, false>)) return RunWhole<T, N>(p, even, device);
   if (const cudaError_t status = GiveSteps(p, device); status != cudaSuccess) return status;
-  const bool by_nodes = usual && HasEnds<T, N>(device);
+  const bool by_nodes = usual && HasTiles<T, N>(device);
   const Spans spans = by_nodes ? even.WithLongFirst(p.length) : even.count > 1 && even.count <= kFew ? even.WithEarlyOne(p.length) : even;
   const bool finishes = !by_nodes && spans.count > even.count;
   const dim3 block(kBlockWarps * kWarp);

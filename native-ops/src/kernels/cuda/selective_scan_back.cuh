@@ -11,223 +11,19 @@
 // positions one after the other.
 #pragma once
 
-#include "selective_scan.cuh"
-#include "tensor_cores.cuh"
+#include "selective_scan_room.cuh"
 
 namespace zigma::cuda {
-
-constexpr int kBackStates = 16;
-constexpr int kPair = 2;  // positions that are walked back over together
-constexpr int kPairs = kChunk / kPair;
-
-// Of a tile a lane has rows (channels) lane / 4 and lane / 4 + 8, and of each half of the columns (states) numbers 2 (lane % 4) and the next, as the sum of a
-// product ("Matrix fragments for mma.m16n8k16"): [half of the columns][row, column]. Row lane / 4 + 8 `r` of tile `j` is channel 4 (lane / 4) + 2 `j` + `r` of the warp.
-using StateTile = float[2][4];
-using StateWords = uint32_t[4];  // the same in bfloat16, as left factor
-
-template <typename F>
-__device__ inline void ForEach(const F& f) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half)
-#pragma unroll
-    for (int k = 0; k < 4; ++k) f(half, k);
-}
-
-__device__ inline void Round(const StateTile& v, StateWords& w) {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) w[i] = Pair<__nv_bfloat16>(v[i / 2][i % 2 * 2], v[i / 2][i % 2 * 2 + 1]);
-}
-
-__device__ inline void Widen(const uint4& words, StateTile& v) {
-  const uint32_t w[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) Unpack<__nv_bfloat16>(w[i], v[i / 2][i % 2 * 2], v[i / 2][i % 2 * 2 + 1]);
-}
-
-// v += channels' numbers times states' numbers. `first`, `second`: of a lane's rows; `of_states`: of states lane / 4 and lane / 4 + 8, zeros where lane % 4 is not 0.
-__device__ inline void AddOuter(float first, float second, const float2& of_states, StateTile& v) {
-  MultiplyTf32(v[0], first, second, of_states.x), MultiplyTf32(v[1], first, second, of_states.y);
-}
-
-// out += the tile times a right factor [state, 8] of which a lane has states 2 (lane % 4) and the next of column lane / 4, of both halves.
-__device__ inline void AddDots(const StateWords& w, const uint2& factor, float (&out)[4]) {
-  Multiply<__nv_bfloat16>(out, w[0], w[1], w[2], w[3], factor.x, factor.y);
-}
-
-// out += the tile transposed times a right factor [channel, 8].
-__device__ inline void AddOverChannels(const StateWords& w, const uint32_t (&factor)[2], float (&out)[4]) {
-  Multiply<__nv_bfloat16>(out, Transpose(w[0]), Transpose(w[2]), Transpose(w[1]), Transpose(w[3]), factor[0], factor[1]);
-}
-
-// By so much a number is larger, on the average, than what is left of it as a factor in TF32 that was not rounded.
-constexpr float kCut = 1.00035f;
-
-// To the nearest number of TF32.
-__device__ inline float RoundToTf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
-
-// What B and C of a chunk are as factors, a row for each position: of `AddOuter` B and C [8, 2], then of `AddDots` B and C [4, 2]. Lanes without a column read
-// rows of zeros before them, where they stay: a pair of positions, and the one before it.
-struct CommonFactors {
-  static constexpr int kRow = 48, kZeroRows = kPair + 1, kOuter = 0, kDots = 32;
-  uint32_t words[(kZeroRows + kChunk) * kRow];
-
-  __device__ const uint32_t* Zeros() const { return words + kRow; }
-  __device__ const uint32_t* Row(int position) const { return words + (kZeroRows + position) * kRow; }
-  __device__ void Clear() {
-    for (int i = threadIdx.x; i < kZeroRows * kRow; i += blockDim.x) words[i] = 0;
-  }
-  // Puts states 4 `four` to 4 `four` + 3 of B (`which` = 0) or C (1).
-  __device__ void Put(int position, int which, int four, const uint2& states) {
-    uint32_t* const row = words + (kZeroRows + position) * kRow;
-    uint32_t* const outer = row + kOuter + which * 16 + four % 2 * 8 + four / 2;
-    outer[0] = states.x << 16, outer[2] = states.x & 0xffff0000u, outer[4] = states.y << 16, outer[6] = states.y & 0xffff0000u;
-    uint32_t* const dots = row + kDots + which * 8 + four % 2 * 4 + four / 2;
-    dots[0] = states.x, dots[2] = states.y;
-  }
-};
-
-// What a warp has in shared memory.
-struct alignas(16) BackRoom {
-  // The states before every other position, a lane's words of either tile together; then what a pair of positions gives, see `Results`.
-  uint4 kept[kPairs][2][kWarp];
-  // Channels' steps delta u, as TF32; then the warp's shares of dB and dC of a pair of positions i and i + 1 take their place, [2][16 states][2]: of
-  // dB[i] and dC[i], then of dB[i + 1] and dC[i - 1]. One pair more is for dC of the last position.
-  float step[kChunk + kPair][kWarp];
-  uint4 apart;                          // step and grad are read together, from different banks
-  float grad[kChunk][kWarp];            // dy before; then g = dy silu(z), as TF32
-  __nv_bfloat16 z[kChunk * kWarp];      // then the slope of the gate, then dz
-  __nv_bfloat16 u[2][kChunk * kWarp], delta[2][kChunk * kWarp];  // of this chunk and of the next; then du and ddelta
-  float2 sums[2][2][8];                 // over the positions, [of dD or of the steps' bias][channels 0 and 1 of four, or 2 and 3][four]
-  float last_y[kWarp];                  // dot(C, h) of the last position
-
-  // What a pair gives, [2 positions][2][tile][four]: of channels 4 `four` + 2 `tile` and the next dot(B, dh) and dot(C, h) each, then dot(A, dh decay h) and what means
-  // nothing. dot(C, h) is that of the position itself, but with the second position that of the one before the pair.
-  static constexpr int kOfTile = 8, kOfA = 2 * kOfTile, kOfSecond = 2 * kOfA, kOfPair = 2 * kOfSecond;
-  __device__ float4* Results() { return reinterpret_cast<float4*>(kept); }
-
-  __device__ __nv_bfloat16* Dy() { return reinterpret_cast<__nv_bfloat16*>(grad); }
-
-  // Adds to `sums` what a lane has of four channels: four lanes have the same ones, and each keeps a quarter.
-  __device__ void AddUp(const float (&d_skip)[4], const float (&d_bias)[4], unsigned lane) {
-    const bool of_bias = lane & 16, of_back = lane & 8;
-    float half[4], sum[2];
-#pragma unroll
-    for (int c = 0; c < 4; ++c) half[c] = (of_bias ? d_bias[c] : d_skip[c]) + __shfl_xor_sync(kAllLanes, of_bias ? d_skip[c] : d_bias[c], 16);
-#pragma unroll
-    for (int c = 0; c < 2; ++c) sum[c] = (of_back ? half[2 + c] : half[c]) + __shfl_xor_sync(kAllLanes, of_back ? half[c] : half[2 + c], 8);
-    float2& to = (&sums[0][0][0])[lane];
-    to.x += sum[0], to.y += sum[1];
-  }
-};
-static_assert(sizeof(BackRoom::kept[0]) == BackRoom::kOfPair * sizeof(float4));
-
-// What channels have for themselves a warp computes before and behind its walk: a lane has four of every fourth position, from lane / 8 on, which is piece `lane` of
-// each four rows.
-__device__ inline uint2& PieceOf(__nv_bfloat16* rows, int m, unsigned lane) { return reinterpret_cast<uint2*>(rows)[m * kWarp + lane]; }
-__device__ inline float4& PieceOf(float (*rows)[kWarp], int m, unsigned lane) { return reinterpret_cast<float4*>(rows)[m * kWarp + lane]; }
-__device__ inline void GetFour(__nv_bfloat16* rows, int m, unsigned lane, float (&x)[4]) {
-  const uint2 raw = PieceOf(rows, m, lane);
-  Unpack<__nv_bfloat16>(raw.x, x[0], x[1]), Unpack<__nv_bfloat16>(raw.y, x[2], x[3]);
-}
-__device__ inline void PutFour(__nv_bfloat16* rows, int m, unsigned lane, const float (&x)[4]) {
-  PieceOf(rows, m, lane) = make_uint2(Pair<__nv_bfloat16>(x[0], x[1]), Pair<__nv_bfloat16>(x[2], x[3]));
-}
-constexpr int kFours = kChunk / 4;
-
-__device__ inline void PutSteps(BackRoom& room, int turn, unsigned lane) {
-#pragma unroll
-  for (int m = 0; m < kFours; ++m) {
-    float u[4], delta[4];
-    GetFour(room.u[turn], m, lane, u), GetFour(room.delta[turn], m, lane, delta);
-#pragma unroll
-    for (int c = 0; c < 4; ++c) u[c] = RoundToTf32(u[c] * delta[c]);
-    PieceOf(room.step, m, lane) = make_float4(u[0], u[1], u[2], u[3]);
-  }
-}
-
-// The gradients that reach the states in the place of dy, which all lanes have read before, and the slopes of the gates in that of z.
-__device__ inline void PutGradients(BackRoom& room, unsigned lane) {
-  float dy[kFours][4];
-#pragma unroll
-  for (int m = 0; m < kFours; ++m) GetFour(room.Dy(), m, lane, dy[m]);
-  __syncwarp();
-#pragma unroll
-  for (int m = 0; m < kFours; ++m) {
-    float z[4], slope[4], grad[4];
-    GetFour(room.z, m, lane, z);
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const float s = Sigmoid(z[c]), gated = dy[m][c] * s;
-      grad[c] = gated * z[c];
-      slope[c] = grad[c] * (1.0f - s) + gated;
-      grad[c] = RoundToTf32(grad[c]);
-    }
-    PieceOf(room.grad, m, lane) = make_float4(grad[0], grad[1], grad[2], grad[3]);
-    PutFour(room.z, m, lane, slope);
-  }
-}
-
-// du, ddelta and dz, and what the lane has of their sums. `skip`: D of the warp's channels.
-__device__ inline void PutResults(BackRoom& room, const float (&skip)[kWarp], int turn, unsigned lane, float (&d_skip)[4], float (&d_bias)[4]) {
-  const int four = int(lane % 8);
-  float d[4];
-  LoadShared(skip + 4 * four, d);
-#pragma unroll
-  for (int m = 0; m < kFours; ++m) {
-    const bool is_second = lane / 8 % 2, is_last = m == kFours - 1 && lane / 8 == 3;
-    const float4* const results = room.Results() + 2 * m * BackRoom::kOfPair + (lane / 16 * BackRoom::kOfPair + lane / 8 % 2 * BackRoom::kOfSecond + lane % 8);
-    const float4 first = results[0], other = results[BackRoom::kOfTile], first_a = results[BackRoom::kOfA], other_a = results[BackRoom::kOfA + BackRoom::kOfTile];
-    const float sum_b[4] = {first.x, first.z, other.x, other.z}, along[4] = {first_a.x, first_a.z, other_a.x, other_a.z};
-    float y[4] = {first.y, first.w, other.y, other.w};
-    if (is_second) {
-      if (is_last) {
-        LoadShared(room.last_y + 4 * four, y);
-      } else {
-        const float4 next = results[BackRoom::kOfPair], other_next = results[BackRoom::kOfPair + BackRoom::kOfTile];
-        y[0] = next.y, y[1] = next.w, y[2] = other_next.y, y[3] = other_next.w;
-      }
-    }
-    float u[4], delta[4], slope[4], du[4], d_delta[4], dz[4];
-    const float4 wide = PieceOf(room.grad, m, lane);
-    const float grad[4] = {wide.x, wide.y, wide.z, wide.w};
-    GetFour(room.u[turn], m, lane, u), GetFour(room.delta[turn], m, lane, delta), GetFour(room.z, m, lane, slope);
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const float rise = 1.0f - Exp2(-kLog2E * delta[c]);  // the slope of softplus, seen from its result
-      d_delta[c] = (u[c] * sum_b[c] + kLn2 * kCut * along[c]) * rise;
-      du[c] = d[c] * grad[c] + delta[c] * sum_b[c];
-      dz[c] = (y[c] + d[c] * u[c]) * slope[c];
-      d_bias[c] += d_delta[c], d_skip[c] += grad[c] * u[c];
-    }
-    PutFour(room.u[turn], m, lane, du), PutFour(room.delta[turn], m, lane, d_delta), PutFour(room.z, m, lane, dz);
-  }
-}
-
-// The shares of dB and dC of a block's warps in a chunk, [16 positions, 16 states, 2]: each warp adds up every fourth position. dC of a pair's second one lies with the
-// next pair.
-__device__ inline void AddShares(BackRoom* rooms, unsigned warp, unsigned lane, float* shares) {
-  constexpr int kRow = 2 * kBackStates;
-  const unsigned next = warp % 2 && lane % 2 ? kPair : 0;
-  const float* const from = rooms[0].step[warp + next] + lane;
-  float* const to = shares + warp * kRow + lane;
-#pragma unroll
-  for (int l = 0; l < kChunk; l += kBlockWarps) {
-    float total = 0;
-#pragma unroll
-    for (int w = 0; w < kBlockWarps; ++w) total += from[w * int(sizeof(BackRoom) / sizeof(float)) + l * kWarp];
-    to[l * kRow] = total;
-  }
-}
 
 // Sizes are usual (`IsUsual`), and chunks as far apart as their borders. Rows of z are `z_times` and those that dz goes to `dz_times` as long as those of the
 // other tokens. incoming: what reaches each span's end, [batch, cuts, pieces, 16, dim], of which the first piece's counts. shares [tiles, batch * length, 16, 2]: of dB
 // and dC. sums [parts, 16 + 2, dim]: of dA, dD and the gradient of the steps' bias.
 __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
-    BackInTiles(SelectiveScanGradParams<__nv_bfloat16> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
-  using T = __nv_bfloat16;
+    BackInTiles(SelectiveScanGradParams<Bf16> g, unsigned z_times, unsigned dz_times, int span, int pieces, const float* incoming, float* shares, float* sums) {
+  using T = Bf16;
   using Rows = Tile<T, kChunk>;
-  using Border = Tile<T, kBackStates>;
-  constexpr int N = kBackStates;
+  using Border = Tile<T, kTileStates>;
+  constexpr int N = kTileStates;
   __shared__ __align__(16) CommonFactors common;
   __shared__ __align__(16) float skip[kBlockWarps][kWarp];
   __shared__ int tokens[2][kChunk];  // of this chunk and of the next, as they stand in the permutation
@@ -265,10 +61,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
       const float* const from = incoming + ((part - at.b) * pieces * N + state(half, c)) * dim + channel();
-      const float4 four = at.last < length ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
-      dh[0][half][c] = four.x, dh[0][half][2 + c] = four.y, dh[1][half][c] = four.z, dh[1][half][2 + c] = four.w;
+      SetChannels(dh, half, c, at.last < length ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0));
     }
-  (&rooms[warp].sums[0][0][0])[lane] = make_float2(0, 0);
+  rooms[warp].SumOf(lane) = make_float2(0, 0);
   skip[warp][lane] = p.d ? p.d[at.e] : 0.0f;
   common.Clear();
 
@@ -323,8 +118,9 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
     for (int half = 0; half < 2; ++half)
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
-        const uint2 four = *reinterpret_cast<const uint2*>(border().at + state(half, c) * kWarp + 4 * group());
-        Unpack<T>(four.x, h[0][half][c], h[0][half][2 + c]), Unpack<T>(four.y, h[1][half][c], h[1][half][2 + c]);
+        float four[4];
+        UnpackFour(*reinterpret_cast<const uint2*>(border().at + state(half, c) * kWarp + 4 * group()), four);
+        SetChannels(h, half, c, make_float4(four[0], four[1], four[2], four[3]));
       }
     PutSteps(rooms[warp], turn, lane);
     __syncwarp();
@@ -348,10 +144,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
     const auto grad_of = [&](int t) { return *reinterpret_cast<const float4*>(channels_at + kGrad + t * kWarp); };
     const auto outer_b = [&](int t) { return *reinterpret_cast<const float2*>(outer_at + t * CommonFactors::kRow); };
     const auto outer_c = [&](int t) { return *reinterpret_cast<const float2*>(outer_at + t * CommonFactors::kRow + 16); };
-    const auto deltas_of = [&](int t, float(&delta)[4]) {
-      const uint2 raw = *reinterpret_cast<const uint2*>(delta_at + t * kWarp);
-      Unpack<T>(raw.x, delta[0], delta[1]), Unpack<T>(raw.y, delta[2], delta[3]);
-    };
+    const auto deltas_of = [&](int t, float(&delta)[4]) { UnpackFour(*reinterpret_cast<const uint2*>(delta_at + t * kWarp), delta); };
     StateWords last[2];
     go_to(0);
 #pragma unroll 2
@@ -487,11 +280,11 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
     // What channels have for themselves.
     look();
     __syncwarp();
-    float d_skip[4] = {}, d_bias[4] = {};
-    PutResults(rooms[warp], skip[warp], turn, lane, d_skip, d_bias);
+    float of_channels[8] = {};
+    PutResults(rooms[warp], skip[warp], turn, lane, of_channels);
     __syncwarp();
     if (more) fetch_start(low - kChunk);
-    rooms[warp].AddUp(d_skip, d_bias, lane);
+    rooms[warp].AddUp(of_channels, lane);
     const auto always = [](int) { return true; };
     rows_of(low);
     Rows{rooms[warp].u[turn]}.Store(g.du + sequence, rows, columns(), always);
@@ -509,8 +302,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3)
   for (int half = 0; half < 2; ++half)
 #pragma unroll
     for (int c = 0; c < 2; ++c)
-      *reinterpret_cast<float4*>(sums + (part * (N + 2) + state(half, c)) * dim + channel()) =
-          make_float4(d_a[0][half][c], d_a[0][half][2 + c], d_a[1][half][c], d_a[1][half][2 + c]);
+      *reinterpret_cast<float4*>(sums + (part * (N + 2) + state(half, c)) * dim + channel()) = ChannelsOf(d_a, half, c);
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const float2 two = rooms[warp].sums[i][lane / 2 % 2][lane / 4];

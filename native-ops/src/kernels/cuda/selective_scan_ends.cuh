@@ -17,14 +17,11 @@
 #pragma once
 
 #include "selective_scan.cuh"
-#include "tensor_cores.cuh"
+#include "state_tile.cuh"
 
 namespace zigma::cuda {
 
-using Bf16 = __nv_bfloat16;
-
 constexpr int kNodes = 4;         // and as many that are twice as large
-constexpr int kEndStates = 16;
 constexpr int kEndChannels = 16;  // of a warp
 constexpr int kEndTile = 16;      // positions
 constexpr int kEndPiece = 512;    // of a span's positions, where it is cut once more: what nodes cost is little beside it
@@ -56,18 +53,18 @@ struct Walks {
 
   // For the rates of a warp's channels, a [16, 16]; a lane looks at half a channel. Leaves the rate in the middle of each channel's.
   __device__ Walks(const float* a, int lane, float (&middle)[kEndChannels]) {
-    float mine[kEndStates / 2];
-    Load(a + lane * (kEndStates / 2), mine);
+    float mine[kTileStates / 2];
+    Load(a + lane * (kTileStates / 2), mine);
     bool usable = true;  // said of numbers that are none too
     float low = -mine[0], high = -mine[0];
 #pragma unroll
-    for (int i = 0; i < kEndStates / 2; ++i) usable = usable && mine[i] < 0.0f, low = fminf(low, -mine[i]), high = fmaxf(high, -mine[i]);
+    for (int i = 0; i < kTileStates / 2; ++i) usable = usable && mine[i] < 0.0f, low = fminf(low, -mine[i]), high = fmaxf(high, -mine[i]);
     low = fminf(low, __shfl_xor_sync(kAllLanes, low, 1)), high = fmaxf(high, __shfl_xor_sync(kAllLanes, high, 1));
     width = log2f(high / low);
 #pragma unroll
     for (int bit = 2; bit < kWarp; bit *= 2) width = fmaxf(width, __shfl_xor_sync(kAllLanes, width, bit));
     own = !__all_sync(kAllLanes, usable && width <= 2.0f * kWidest);
-    count = own ? kEndStates / kNodes : width > kWidest ? 2 : 1;
+    count = own ? kTileStates / kNodes : width > kWidest ? 2 : 1;
     width /= float(count);
     middle[lane / 2] = own ? 1.0f : sqrtf(low) * sqrtf(high);
   }
@@ -264,21 +261,21 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParam
   const int lane = at.lane, group = lane / 4, dim = int(p.dim), first = at.columns.first;
   const bool is_second = lane % 2;
   const int64_t cut = int64_t(at.b) * gridDim.y + blockIdx.y;
-  const float* const a = p.a + int64_t(first) * kEndStates;
+  const float* const a = p.a + int64_t(first) * kTileStates;
   EndTiles<kBack> tiles(p, dy, at, room);
   tiles.Begin();
   const Walks walks(a, lane, room.middle);
   __syncwarp();
   const float2 middle = reinterpret_cast<const float2*>(room.middle)[lane % 8];
   const float unit = walks.own ? kLog2E : -kLog2E, scale[2] = {middle.x * unit, middle.y * unit};
-  const auto write = [&](int n, int channel, float h) { ends[(cut * kEndStates + n) * dim + first + channel] = h; };
+  const auto write = [&](int n, int channel, float h) { ends[(cut * kTileStates + n) * dim + first + channel] = h; };
 
   for (int walk = 0; walk < walks.count; ++walk) {
     NodeSums sums = {};
     float passed[2] = {};
     if (walk > 0) __syncwarp(), tiles.Begin();
     if (walks.own) {
-      reinterpret_cast<float2*>(room.own)[lane] = reinterpret_cast<const float2*>(a)[lane / 2 * (kEndStates / 2) + walk * (kNodes / 2) + lane % 2];
+      reinterpret_cast<float2*>(room.own)[lane] = reinterpret_cast<const float2*>(a)[lane / 2 * (kTileStates / 2) + walk * (kNodes / 2) + lane % 2];
       AddUp<true>(tiles, 0.0f, scale, room, sums, passed);
       const bool has = is_second == (group % kNodes) / 2;  // a state is the sum of the node that is its own
 #pragma unroll
@@ -294,7 +291,7 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParam
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
           const int n = i * 8 + group, channel = 2 * c + lane % 4 / 2;
-          const float rate = -a[channel * kEndStates + n] * Reciprocal(room.middle[channel]);
+          const float rate = -a[channel * kTileStates + n] * Reciprocal(room.middle[channel]);
           const float h = nodes.Combine(rate, sums[c][0][2 * i], sums[c][0][2 * i + 1], sums[c][1][2 * i], sums[c][1][2 * i + 1]);
           if (!is_second && walks.Makes(walk, n, rate)) write(n, channel, h);
         }
@@ -302,12 +299,6 @@ __global__ void __launch_bounds__(kBlockWarps* kWarp, 3) Ends(SelectiveScanParam
     if (walk == 0 && lane < 8)
       *reinterpret_cast<float2*>(steps + cut * dim + first + 2 * lane) = tiles.starts ? make_float2(-1.0f, -1.0f) : make_float2(passed[0], passed[1]);
   }
-}
-
-// Whether it is made for sizes that are usual, and for this GPU.
-template <typename T, int N>
-bool HasEnds(const Device& device) {
-  return std::is_same_v<T, Bf16> && N == kEndStates && device.capability >= kTensorCapability;
 }
 
 template <bool kBack, typename T>

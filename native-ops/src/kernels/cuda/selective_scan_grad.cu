@@ -288,9 +288,10 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
   const int parts = int(p.batch) * spans.count, cuts = spans.count - 1;
   float* incoming = nullptr;  // [batch, cuts, pieces, N, dim], of which the first piece's count: what reaches the end of the span in front of a cut
   int pieces = 1;
+  const bool usual = IsUsual<N>(p);
   if (cuts > 0) {
-    const bool usual = IsUsual<N>(p), meets = sizeof(T) == 2 && usual && spans.meeting > 0 && FitsAtOnce(WholeReach<T, N>);
-    const bool by_nodes = usual && HasEnds<T, N>(device);
+    const bool meets = sizeof(T) == 2 && usual && spans.meeting > 0 && FitsAtOnce(WholeReach<T, N>);
+    const bool by_nodes = usual && HasTiles<T, N>(device);
     pieces = meets ? 1 : PiecesOf(spans.span, by_nodes ? kEndPiece : kReachPiece);
     const int all = cuts * pieces;
     incoming = device.Scratch<float>(size_t(p.batch) * all * N * p.dim);
@@ -308,25 +309,24 @@ cudaError_t Run(SelectiveScanGradParams<T> g, const Device& device) {
       Carry<N><<<dim3(DivideUp(p.dim, 128), N, unsigned(p.batch)), 128, 0, device.stream>>>(incoming, steps, p.a, all, int(p.state), int(p.dim), -1);
     }
   }
-  // A block of so many warps, each with `room` bytes of shared memory, fits on the device; else blocks have one.
-  const auto fits = [&](size_t room) { return kBlockWarps * room <= size_t(device.shared_bytes); };
-  const bool usual = IsUsual<N>(p) && p.delta_softplus && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
-  const int warps = fits(sizeof(Room<T, N>)) ? kBlockWarps : 1, block_tiles = DivideUp(spans.tiles, warps);
+  const bool plain = usual && p.delta_softplus && p.chunk == kChunk && g.dz && IsWhole(g.dz, g.dz_stride);
+  const bool in_tiles = plain && HasTiles<T, N>(device);
+  const int warps = in_tiles || kBlockWarps * sizeof(Room<T, N>) <= size_t(device.shared_bytes) ? kBlockWarps : 1;  // of a block
+  const int block_tiles = DivideUp(spans.tiles, warps);
   float* shares = device.Scratch<float>(size_t(block_tiles) * p.batch * p.length * 2 * N);
   float* sums = device.Scratch<float>(size_t(parts) * (N + 2) * p.dim);
   const auto run = [&](auto kernel, size_t room) {
     const int bytes = int(warps * room);
     if (const cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); status != cudaSuccess) return status;
-    kernel<<<dim3(block_tiles, spans.count, unsigned(p.batch)), warps * kWarp, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming,
-                                                                                                         shares, sums);
-    return cudaSuccess;
+    const dim3 grid(block_tiles, spans.count, unsigned(p.batch));
+    kernel<<<grid, warps * kWarp, bytes, device.stream>>>(g, unsigned(p.z_stride / p.dim), unsigned(g.dz_stride / p.dim), spans.span, pieces, incoming, shares, sums);
+    return cudaGetLastError();
   };
   const auto walk_back = [&] {
-    static_assert(sizeof(BackRoom) >= sizeof(Room<__nv_bfloat16, kBackStates>));  // where it fits, blocks have four warps
-    if constexpr (std::is_same_v<T, __nv_bfloat16> && N == kBackStates)
-      if (usual && device.capability >= kTensorCapability && fits(sizeof(BackRoom))) return run(BackInTiles, sizeof(BackRoom));
+    if constexpr (std::is_same_v<T, Bf16> && N == kTileStates)
+      if (in_tiles) return run(BackInTiles, sizeof(BackRoom));
     if (warps == 1) return run(Backward<T, N, false, 1>, sizeof(Room<T, N>));
-    return run(usual ? Backward<T, N, true> : Backward<T, N, false>, sizeof(Room<T, N>));
+    return run(plain ? Backward<T, N, true> : Backward<T, N, false>, sizeof(Room<T, N>));
   };
   if (const cudaError_t status = walk_back(); status != cudaSuccess) return status;
   const int row_blocks = DivideUp(p.batch * p.length * 2 * N, kAddingThreads), sum_blocks = DivideUp(p.dim, kAddingThreads) * (N + 2);

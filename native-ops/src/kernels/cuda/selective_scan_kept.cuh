@@ -31,8 +31,7 @@ struct States {
     for (int i = 0; i < kWords; ++i) {
       const uint32_t word = words[i * kWarp + lane];
       if constexpr (sizeof(T) == 2) {
-        const T* parts = reinterpret_cast<const T*>(&word);
-        h[2 * i] = ToFloat(parts[0]), h[2 * i + 1] = ToFloat(parts[1]);
+        Unpack<T>(word, h[2 * i], h[2 * i + 1]);
       } else {
         h[i] = __uint_as_float(word);
       }
@@ -41,12 +40,13 @@ struct States {
 };
 
 // Adds each of M values over the 32 lanes by halves: at every step a lane gives away one half of its values and takes the other's share of the
-// half it keeps. Lane i ends with the sum of value i * M / 32; there are 32 values at most.
-template <int M>
+// half it keeps. Lane i ends with the sum of value i * M / 32; there are 32 values at most. Last: of lanes that differ by less it does not add; then lane i ends with
+// the sums of values from i / Last * M * Last / 32 on.
+template <int M, int Last = 1>
 __device__ inline void SumOverLanes(int lane, float (&v)[M]) {
   int many = M;
 #pragma unroll
-  for (int bit = kWarp / 2; bit > 0; bit /= 2) {
+  for (int bit = kWarp / 2; bit >= Last; bit /= 2) {
     const bool upper = lane & bit;
     if (many > 1) {
       many /= 2;
