@@ -49,8 +49,8 @@ export interface KernelGroup {
   count: number
 }
 
-/** A row of repeats lasts about this long at the floor, so that the overhead of a run is a small part of it. */
-const rowMs = 1
+/** A row of repeats lasts at least this long at the floor, so that the overhead of a run, some hundredths of a millisecond, is next to nothing of it. */
+const rowMs = 8
 const mostRepeats = 64
 /** What no floor is below: a launch. */
 const launchMs = 0.004

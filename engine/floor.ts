@@ -118,9 +118,9 @@ const products: Readonly<Record<string, (node: Node) => number>> = {
   Attention: (node) => 2 * 2 * scores(node).count * scores(node).width,
   /** q kᵀ once more, for it was not kept; the gradients of the scores, of q, of k and of v. */
   AttentionGrad: (node) => 5 * 2 * scores(node).count * scores(node).width,
-  TimeSteps: (node) => 2 * made(node) * node.inputs[0]!.shape[2]!,
+  TimeSteps: (node) => 2 * made(node) * (node.attributes.rank as number),
   /** C times the states; and the time steps, where they are made there. */
-  SelectiveScan: (node) => 2 * size(node) * (states(node) + (node.inputs[9]?.shape[1] ?? 0)),
+  SelectiveScan: (node) => 2 * size(node) * (states(node) + ((node.attributes.rank as number | undefined) ?? 0)),
   /** The gradients of B and of C, summed over channels. */
   SelectiveScanGrad: (node) => 2 * 2 * size(node) * states(node),
 }

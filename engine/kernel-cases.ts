@@ -33,6 +33,7 @@ function scanCase(
     bc = null,
     gate = null,
     rank = 0,
+    width = rank,
     drawn = rank > 0,
     decays = [-4, -0.1],
     powersOfE = false,
@@ -41,6 +42,8 @@ function scanCase(
     bc?: readonly number[] | null
     gate?: readonly number[] | null
     rank?: number
+    /** Of the rows that steps are made of: more than the rank where the weight has zeros behind it. */
+    width?: number
     drawn?: boolean
     decays?: readonly [low: number, high: number]
     /** These are exponents, and decays the powers of e below zero: evenly spread over all magnitudes, as the network has them. */
@@ -54,7 +57,7 @@ function scanCase(
     operands: {
       u: { shape: tokens },
       ...(rank
-        ? { low: { shape: [batch, length, rank] }, weight: { shape: [dim, rank], low: -0.3, high: 0.1 } }
+        ? { low: { shape: [batch, length, width] }, weight: { shape: [dim, rank], wide: width > rank, low: -0.3, high: 0.1 } }
         : { delta: { shape: tokens, low: -4, high: 1 } }),
       A: { shape: [dim, state], wide: true, low: decays[0], high: decays[1] },
       ...(bc ? { rows: { shape: [batch, length, widthOf(bc, state)] } } : { B: { shape: states }, C: { shape: states } }),
@@ -69,7 +72,7 @@ function scanCase(
         g,
         {
           u: u!,
-          delta: delta ?? project(g, low!, weight!),
+          delta: delta ?? project(g, low!, width > rank ? widened(g, weight!, width) : weight!),
           A: powersOfE ? g.neg(g.exp(A!)) : A!,
           B: B ?? rowsB!,
           C: C ?? rowsC!,
@@ -82,6 +85,11 @@ function scanCase(
       )
     },
   }
+}
+
+/** A weight with zeros behind its columns, in the type of computation; ONNX Runtime has no product of bfloat16 on a processor. */
+function widened(g: GraphBuilder, weight: Value, width: number): Value {
+  return g.computed(g.gemm(weight, g.cast(g.diagonal(weight.shape[1]!, width), weight.dtype)))
 }
 
 /** A scan of what is convolved, both of columns of the same rows: their gradients are columns of one tensor. */
@@ -265,12 +273,18 @@ export const kernelCases: readonly KernelCase[] = [
   scanCase('gated by columns', { batch: 2, length: 80, dim: 128, state: 16 }, { bc: [48, 0, 0], gate: [128, 0] }),
   scanCase('gated by columns, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { gate: [1280, 0] }),
   scanCase('gated by columns of uneven width', { batch: 2, length: 80, dim: 128, state: 16 }, { gate: [8, 16] }),
-  scanCase('that makes its steps', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 80, gate: [128, 0] }),
+  scanCase('that makes its steps', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 48, width: 80, gate: [128, 0] }),
+  scanCase(
+    'that makes steps of as many columns as there are',
+    { batch: 1, length: 208, dim: 128, state: 16 },
+    { rank: 80, gate: [128, 0] },
+  ),
   scanCase('that makes its steps, of one span', { batch: 20, length: 40, dim: 1280, state: 16 }, { rank: 16, gate: [1280, 0] }),
   scanCase('that makes steps of odd rank', { batch: 1, length: 208, dim: 128, state: 16 }, { rank: 11, gate: [128, 0] }),
   scanCase('that makes steps of odd rank, of few states', { batch: 2, length: 45, dim: 33, state: 3 }, { rank: 3, gate: [33, 1] }),
-  scanCase('that is given its steps', { batch: 2, length: 80, dim: 128, state: 16 }, { rank: 80, drawn: false }),
-  scanCase('that is given steps of uneven sizes', { batch: 2, length: 45, dim: 160, state: 16 }, { rank: 24, drawn: false }),
+  scanCase('that is given its steps', { batch: 2, length: 80, dim: 128, state: 16 }, { rank: 48, width: 80, drawn: false }),
+  scanCase('that is given steps of uneven sizes', { batch: 2, length: 45, dim: 160, state: 16 }, { rank: 20, width: 24, drawn: false }),
+  scanCase('that is given steps of as many columns as there are', { batch: 1, length: 72, dim: 96, state: 16 }, { rank: 80, drawn: false }),
   scanCase('that is given steps of high rank', { batch: 1, length: 72, dim: 64, state: 3 }, { rank: 192, drawn: false }),
   scanCase('gated by odd columns', { batch: 2, length: 45, dim: 33, state: 3 }, { gate: [33, 1] }),
   mixedCase('of halves of the same rows', { batch: 2, length: 80, dim: 128, state: 16 }),

@@ -18,8 +18,9 @@ type Range = readonly [low: number, high: number]
 
 const positive: Range = [0.5, 2]
 const one: Range = [1, 1]
-/** Before the bias and a softplus; and decays, which are negative. */
-const scanRanges: Readonly<Record<number, Range>> = { 1: [-4, 1], 2: [-4, -0.1] }
+/** Steps as a network begins with, and what the softplus of that is; and its decays: how far these lie apart decides how a long scan looks for its ends. */
+const steps: Range = [0.001, 0.1]
+const scanRanges: Readonly<Record<number, Range>> = { 1: [-6.9, -2.3], 2: [-16, -1] }
 
 /** Floats that may not be any number, by operation and place. */
 const ranges: Readonly<Record<string, Readonly<Record<number, Range>>>> = {
@@ -33,7 +34,7 @@ const ranges: Readonly<Record<string, Readonly<Record<number, Range>>>> = {
 }
 
 function rangeOf({ op, inputs, attributes }: Node, place: number): Range | null {
-  if (op.startsWith('SelectiveScan') && place === 1 && (attributes.deltaSoftplus === 0 || attributes.stepsGiven === 1)) return [0.01, 1] // steps as they are
+  if (op.startsWith('SelectiveScan') && place === 1 && (attributes.deltaSoftplus === 0 || attributes.stepsGiven === 1)) return steps
   if (op === 'AttentionGrad' && place === 4) {
     // The logarithm of the sum of as many powers as there are keys, of scores of size 1: with another, shares would grow beyond all bounds.
     const keys = Math.log(inputs[1]!.shape[1]!)

@@ -53,7 +53,7 @@ export function loweredNodes(g: Graph, form: Form): { nodes: Node[]; isNeeded: (
   if (form === 'portable') return needed(g.nodes)
   const fixed = new Set([...outputValues, ...given])
   const inPlace = readColumns(joinHalves(needed(g.nodes).nodes, g, fixed), g, fixed)
-  const stepped = giveSteps(needed(inPlace).nodes, outputValues)
+  const stepped = giveSteps(needed(inPlace).nodes, g, outputValues)
   const summed = absorbSums(needed(stepped).nodes, outputValues)
   const gated = absorbGates(needed(summed).nodes, outputValues)
   return needed(addBiases(keepAxes(needed(gated).nodes, g), g))

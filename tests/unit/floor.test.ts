@@ -65,7 +65,7 @@ describe('what an operation cannot do without', () => {
     const gradients = gradientRules.SelectiveScan!(g, node!, [input(g, 'dy', 2, 32, 8)])
     expect(given(gradients[0]!.node!)).toBe(35 * 2 * 32 * 8)
     const steps: Shape = [2, 32, 8]
-    const product = g.node('TimeSteps', [input(g, 'low', 2, 32, 3), input(g, 'weight', 8, 3), null], { softplus: 1 }, [[steps, 'bf16']])[0]!
+    const product = g.node('TimeSteps', [input(g, 'low', 2, 32, 3), input(g, 'weight', 8, 3), null], { softplus: 1, rank: 3 }, [[steps, 'bf16']])[0]!
     expect(workOf(product.node!)).toMatchObject({
       specials: 2 * 32 * 8,
       flops: 2 * (2 * 32 * 8) * 3,

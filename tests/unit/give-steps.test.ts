@@ -62,10 +62,29 @@ describe('time steps that are a product', () => {
     expect(lowered('bf16', { length: 24 * 1024 }).map(({ op }) => op)).toEqual(['SelectiveScan'])
     const [steps, scan, ...others] = lowered('bf16', { length: 24 * 1024 + 1 })
     expect(others).toEqual([])
-    expect(steps).toMatchObject({ op: 'TimeSteps', attributes: { softplus: 1 } })
+    expect(steps).toMatchObject({ op: 'TimeSteps', attributes: { softplus: 1, rank: 8 } })
     expect(steps!.inputs.map((input) => input!.shape)).toEqual([[2, 24 * 1024 + 1, 8], [32, 8], [32]])
     expect(scan!.attributes.stepsGiven).toBe(1)
     expect(scan!.inputs[1]).toBe(steps!.outputs[0])
+  })
+
+  test.for([
+    ['alone', (g: GraphBuilder, weight: Value) => g.gemm(weight, g.diagonal(8, 24))],
+    [
+      'among others',
+      (g: GraphBuilder, weight: Value) => g.split(g.gemm(g.concat([weight, weight], 0), g.diagonal(8, 24)), 0, [32, 32])[1]!,
+    ],
+  ] as const)('are of the rank that a weight had before it was widened with zeros, %s', ([, widened]) => {
+    for (const length of [5, 24 * 1024 + 1]) {
+      const g = new GraphBuilder('f32', { compute: 'bf16' })
+      const tokens = (name: string, width: number) => g.input(name, [2, length, width], 'bf16')
+      const operands = { u: tokens('u', 32), A: g.parameter('A', [32, states]), B: tokens('B', states), C: tokens('C', states) }
+      const delta = project(g, tokens('low', 24), widened(g, g.input('weight', [32, 8], 'bf16')))
+      g.output('y', selectiveScan(g, { ...operands, delta, D: null, z: null, deltaBias: null, permutation: null }))
+      const counted = countedNodes(g).filter(({ node }) => node.attributes.rank !== undefined)
+      expect(counted.map(({ node }) => [node.op, node.attributes.rank])).toEqual([[length === 5 ? 'SelectiveScan' : 'TimeSteps', 8]])
+      expect(counted[0]!.work.flops).toBe(2 * (2 * length * 32) * (8 + (length === 5 ? states : 0)))
+    }
   })
 
   test('are made apart in training, for the scan and its gradient', () => {

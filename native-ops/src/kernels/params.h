@@ -47,9 +47,9 @@ struct SelectiveScanParams {
   bool steps_given;            // delta holds the time steps themselves; else what they are of, before bias and softplus
   const T* u;                  // [batch, length, dim] scan order
   const T* delta;              // [batch, length, dim] scan order; or null: made of `low`
-  const T* low;                // [batch, length, rank] scan order
-  const T* delta_weight;       // [dim, rank]: delta = low times delta_weight transposed
-  int64_t rank;
+  const T* low;                // [batch, length, low_width] scan order
+  const T* delta_weight;       // [dim, low_width]: delta = low times delta_weight transposed
+  int64_t rank, low_width;     // delta_weight has zeros behind its first `rank` columns
   const Wide<T>* a;                  // [dim, state]
   const T* b;                  // [batch, length, state] scan order, a position's numbers together, the next one's bc_stride behind them
   const T* c;                  // same
@@ -63,10 +63,11 @@ struct SelectiveScanParams {
 
 template <typename T>
 struct TimeStepsParams {
-  int64_t rows, dim, rank;
+  int64_t rows, dim;
+  int64_t rank, low_width;  // the weight has zeros behind its first `rank` columns
   bool softplus;
-  const T* low;         // [rows, rank], or null: `product` is given
-  const T* weight;      // [dim, rank]
+  const T* low;         // [rows, low_width], or null: `product` is given
+  const T* weight;      // [dim, low_width]
   const T* product;     // [rows, dim] low times weight transposed
   const Wide<T>* bias;  // [dim] or null
   T* steps;             // [rows, dim] the product, bias and softplus added

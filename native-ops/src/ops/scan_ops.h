@@ -87,6 +87,12 @@ struct ScanConvGradOp : ScanConvOp<B, T> {
   }
 };
 
+// How many of a weight's `width` columns are not zeros behind the others: `rank`, or all of them where it is 0.
+inline int64_t RankOf(int64_t rank, int64_t width, const Call& call) {
+  if (rank < 0 || rank > width) Refuse(std::string(call.op()) + ": rank is " + std::to_string(rank) + "; it must be 0 to " + std::to_string(width) + ", the columns of the weight.");
+  return rank > 0 ? rank : width;
+}
+
 // For GPUs alone: a scan on the CPU takes the product as delta, and makes the steps on its way.
 template <typename B, typename T>
 struct TimeStepsOp {
@@ -95,15 +101,16 @@ struct TimeStepsOp {
   static Slots Inputs() { return {Required(), Required(), Optional(Element::kWide)}; }
   static Slots Outputs() { return {Required()}; }
 
+  int64_t rank;
   bool softplus;
-  explicit TimeStepsOp(Ort::ConstKernelInfo info) : softplus(info.GetAttribute<int64_t>("softplus") != 0) {}
+  explicit TimeStepsOp(Ort::ConstKernelInfo info) : rank(ColumnOf(info, "rank")), softplus(info.GetAttribute<int64_t>("softplus") != 0) {}
 
   void Run(const Call& call) const {
     const Dims low = call.Sizes(0, "low", 3);
     TimeStepsParams<T> p = {};
-    p.rows = low[0] * low[1], p.rank = low[2], p.dim = call.Sizes(1, "weight", 2)[0], p.softplus = softplus;
+    p.rows = low[0] * low[1], p.low_width = low[2], p.rank = RankOf(rank, p.low_width, call), p.dim = call.Sizes(1, "weight", 2)[0], p.softplus = softplus;
     p.low = call.In<T>(0);
-    p.weight = call.In<T>(1, "weight", {p.dim, p.rank});
+    p.weight = call.In<T>(1, "weight", {p.dim, p.low_width});
     p.bias = call.In<Wide<T>>(2, "bias", {p.dim});
     p.steps = call.Out<T>(0, {low[0], low[1], p.dim});
     Backend::TimeSteps(p, call);
@@ -127,7 +134,7 @@ struct SelectiveScanOp {
   }
   static Slots Outputs() { return {Required(), Optional()}; }
 
-  int64_t segment, chunk, b_column, c_column, z_column;
+  int64_t segment, chunk, b_column, c_column, z_column, rank;
   bool delta_softplus, steps_given;
   explicit SelectiveScanOp(Ort::ConstKernelInfo info)
       : segment(info.GetAttribute<int64_t>("segment")),
@@ -135,6 +142,7 @@ struct SelectiveScanOp {
         b_column(ColumnOf(info, "bColumn")),
         c_column(ColumnOf(info, "cColumn")),
         z_column(ColumnOf(info, "zColumn")),
+        rank(ColumnOf(info, "rank")),
         delta_softplus(info.GetAttribute<int64_t>("deltaSoftplus") != 0),
         steps_given(ColumnOf(info, "stepsGiven") != 0) {
     if (steps_given && Backend::kOnHost) Refuse("SelectiveScan: stepsGiven is for GPUs; give delta as it is before bias and softplus.");
@@ -168,9 +176,9 @@ struct SelectiveScanOp {
     auto p = Prepare(call);
     if (call.In<T>(9)) {
       if (Backend::kOnHost) Refuse("SelectiveScan: deltaWeight is for GPUs; give the product as delta.");
-      p.rank = call.Sizes(9, "deltaWeight", 2)[1];
-      p.delta_weight = call.In<T>(9, "deltaWeight", {p.dim, p.rank});
-      p.low = call.In<T>(1, "delta", {p.batch, p.length, p.rank});
+      p.low_width = call.Sizes(9, "deltaWeight", 2)[1], p.rank = RankOf(rank, p.low_width, call);
+      p.delta_weight = call.In<T>(9, "deltaWeight", {p.dim, p.low_width});
+      p.low = call.In<T>(1, "delta", {p.batch, p.length, p.low_width});
     } else {
       p.delta = call.In<T>(1, "delta", {p.batch, p.length, p.dim});
     }

@@ -20,7 +20,8 @@ constexpr int kThreads = 384;                                // of a block, wher
 template <int V> constexpr int kMost = V == 1 ? 1024 : 768;  // threads of a token: so many share a multiprocessor at 80 registers each
 
 // Threads that a multiprocessor has at once, at the registers of their kernel.
-constexpr int kResidentNorm = 1152, kResidentNormOfFew = 768, kResidentNormGrad = 768, kResidentGateGrad = 1536;
+template <int V> constexpr int kResidentNorm = V == kChannelsOfFew || !kHasTensorCores ? 768 : 1152;  // GPUs without them have 1024 at most
+constexpr int kResidentNormGrad = 768, kResidentGateGrad = 1536;
 
 // V elements as they lie in memory, zero where there are none. They are not converted before they are used, so that many loads are under way together.
 template <typename T, int V>
@@ -111,8 +112,9 @@ __device__ inline void AddGatedBias(float (&gated)[V], const Gate& gate, const B
   for (int i = 0; i < V; ++i) gated[i] += gate[i] * y_bias[i];
 }
 
-template <typename T, int V>
-__global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int rows) {
+// `Threads`: of a block at most.
+template <typename T, int V, int Threads>
+__global__ void __launch_bounds__(Threads, kResidentNorm<V> / Threads) Norm(AddNormModulateParams<T> p, int rows) {
   __shared__ float rooms[2][kWarp][1];
   int turn = 0;
   const int dim = int(p.dim), b = blockIdx.x, channel = threadIdx.x * V;
@@ -122,12 +124,24 @@ __global__ void __launch_bounds__(kMost<V>) Norm(AddNormModulateParams<T> p, int
   const Piece<float, V> weight(p.weight, channel, inside), bias(p.bias, channel, inside);
   const Piece<T, V> gate = of_sample(p.gate, p.gate_stride), scale = of_sample(p.scale, p.scale_stride), shift = of_sample(p.shift, p.shift_stride);
   const float keep = p.keep ? p.keep[b] : 1.0f;
+  struct Token {
+    Piece<T, V> h, y;
+    Piece<float, V> residual;
+  };
+  const auto fetch = [&](int l) {
+    const bool wanted = inside && l < last;
+    const int64_t at = (int64_t(b) * p.length + l) * dim + channel;
+    return Token{{p.h, at, wanted}, {p.y, at, wanted}, {p.residual, at, wanted}};
+  };
+  constexpr bool kAhead = V != kChannelsOfFew;  // a thread that has a next token fetches it while this one's numbers are added up
+  Token next;
+  if (kAhead) next = fetch(first + threadIdx.y);
   for (int start = first; start < last; start += blockDim.y) {
     const int l = start + threadIdx.y;
     const bool mine = inside && l < last;
     const int64_t row = int64_t(b) * p.length + l, at = row * dim + channel;
-    const Piece<T, V> h(p.h, at, mine), y(p.y, at, mine);
-    const Piece<float, V> residual(p.residual, at, mine);
+    const auto [h, y, residual] = kAhead ? next : fetch(l);
+    if (kAhead) next = fetch(l + blockDim.y);
     float r[V], gated[V], sum[1] = {}, power[1] = {};
 #pragma unroll
     for (int i = 0; i < V; ++i) gated[i] = h[i] + gate[i] * y[i];
@@ -276,8 +290,9 @@ __global__ void __launch_bounds__(kMost<V>) GateGrad(GateAddGradParams<T> p, int
 
 template <typename T, int V>
 cudaError_t Run(const AddNormModulateParams<T>& p, const Device& device) {
-  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, V == kChannelsOfFew ? kResidentNormOfFew : kResidentNorm, device);
-  Norm<T, V><<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows);
+  const Shape shape = ShapeOf<V>(p.batch, p.length, p.dim, kResidentNorm<V>, device);
+  const auto norm = int(shape.threads.x * shape.threads.y) <= kThreads ? Norm<T, V, kThreads> : Norm<T, V, kMost<V>>;
+  norm<<<shape.Grid(p.batch), shape.threads, 0, device.stream>>>(p, shape.rows);
   return cudaGetLastError();
 }
 
@@ -333,7 +348,7 @@ bool ReadsWhole(const AddNormModulateParams<T>& p) {
 template <typename T, template <typename> typename P>
 cudaError_t Dispatch(const P<T>& p, const Device& device) {
   if constexpr (sizeof(T) == 2 && std::is_same_v<P<T>, AddNormModulateParams<T>>) {
-    const bool few = p.batch * p.length * (p.dim / kChannelsOfFew) <= int64_t(device.processors) * kResidentNormOfFew;
+    const bool few = p.batch * p.length * (p.dim / kChannelsOfFew) <= int64_t(device.processors) * kResidentNorm<kChannelsOfFew>;
     if (few && p.dim % (kChannelsOfFew * kWarp) == 0 && ReadsWhole<kChannelsOfFew>(p)) return Run<T, kChannelsOfFew>(p, device);
   }
   const int V = p.dim % kChannels == 0 && ReadsWhole<kChannels>(p) ? kChannels : 1;

@@ -9,25 +9,25 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kLongestRun = 32, kShortestRun = 8;  // positions of a thread
-constexpr int kTile = 4;                           // positions loaded together
-constexpr int kBusy = 512;                         // threads that keep a multiprocessor busy
-constexpr int kGradWarps = 4, kGradTile = 8;       // warps of a block, positions fetched together by the gradient
-constexpr int kLongestGrad = 8, kShortestGrad = 2;  // tiles of a run
+constexpr int kTile = 4, kGradTile = 8;        // positions loaded together
+constexpr int kShortest = 2;                   // tiles of a run: each run looks again at what lies before it, or behind
+constexpr int kThreads = 128, kGradWarps = 4;  // of a block
+constexpr int kBlocks = 8;                     // of a multiprocessor
 
-template <typename T>
-struct Shape {
-  int vectors, run, runs;
-  dim3 grid, block;
-  // Runs are shorter where there are few: each looks again at what lies before and behind it.
-  Shape(int64_t batch, int64_t length, int64_t dim, int each, int processors) {
-    vectors = DivideUp(dim, each), run = kLongestRun;
-    while (run > kShortestRun && batch * vectors * DivideUp(length, run) < int64_t(processors) * kBusy) run /= 2;
-    runs = DivideUp(length, run);
-    block = dim3(std::min(192, (vectors + 31) / 32 * 32));
-    grid = dim3(DivideUp(vectors, block.x), runs, unsigned(batch));
+// Tiles of a run, of whose positions the last `behind` belong to the next one. A run of all sequences takes `blocks` blocks, and the chip has `places` for them: as
+// all blocks take equally long, a last wave of a few would leave it idle.
+int EvenTiles(int64_t length, int tile, int behind, int64_t blocks, int64_t places) {
+  constexpr int kMostWaves = 4;
+  int best = 0;
+  int64_t least = 0;
+  for (int waves = 1; waves <= kMostWaves; ++waves) {
+    const int64_t runs = std::max<int64_t>(1, waves * places / blocks);
+    const int tiles = std::max(kShortest, DivideUp(DivideUp(length, runs) + behind, tile));
+    const int64_t took = int64_t(tiles) * DivideUp(DivideUp(length, tiles * tile - behind) * blocks, places);
+    if (best == 0 || took < least) best = tiles, least = took;
   }
-};
+  return best;
+}
 
 // A window holds the W - 1 rows before a tile and the tile's own: position t of the tile sees window[t .. t + W - 1].
 template <int W>
@@ -94,8 +94,9 @@ __device__ void LoadFilter(const P& p, int channel, float (&weight)[V][W], float
   }
 }
 
-template <typename T, int W, int V>
-__global__ void Forward(ScanConvParams<T> p, int run) {
+// kWhole: tiles are whole, and segments start with one.
+template <typename T, int W, int V, bool kWhole>
+__global__ void __launch_bounds__(kThreads, kBlocks) Forward(ScanConvParams<T> p, int run) {
   const int vector = blockIdx.x * blockDim.x + threadIdx.x;
   const int channel = vector * V;
   if (channel >= p.dim) return;
@@ -111,15 +112,17 @@ __global__ void Forward(ScanConvParams<T> p, int run) {
     LoadRows<V>(p, x, p.x_stride, tile, channel, rows);
 #pragma unroll
     for (int t = 0; t < kTile; ++t) {
-      if (back == 0) Forget<W, V>(window, t);
-      back = back + 1 == segment ? 0 : back + 1;
+      if (!kWhole || t == 0) {
+        if (back == 0) Forget<W, V>(window, t);
+        back = back + (kWhole ? kTile : 1) == segment ? 0 : back + (kWhole ? kTile : 1);
+      }
       float out[V];
 #pragma unroll
       for (int c = 0; c < V; ++c) {
         const float sum = ConvSum<W, V>(weight, bias, window, t, c);
         out[c] = sum * Sigmoid(sum);
       }
-      if (tile + t < last) Store<V>(y + unsigned(tile + t) * unsigned(p.dim), out);
+      if (kWhole || tile + t < last) Store<V>(y + unsigned(tile + t) * unsigned(p.dim), out);
     }
     KeepLast<W, V>(window);
   }
@@ -129,7 +132,7 @@ __global__ void Forward(ScanConvParams<T> p, int run) {
 // looks at the W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window. A warp's rows are fetched a tile ahead.
 // Of width 4, in 16 bits, registers are held to those with which eight blocks fit on a multiprocessor: what tells rows of different widths apart takes some.
 template <typename T, int W>
-__global__ void __launch_bounds__(kGradWarps* kWarp, sizeof(T) == 2 && W == 4 ? 8 : 0) Backward(ScanConvGradParams<T> p, int run, float* shares) {
+__global__ void __launch_bounds__(kGradWarps* kWarp, sizeof(T) == 2 && W == 4 ? kBlocks : 0) Backward(ScanConvGradParams<T> p, int run, float* shares) {
   using Rows = Tile<T, kGradTile>;
   constexpr int kLength = W - 1 + kGradTile;
   __shared__ __align__(16) T tiles[kGradWarps][2][3][Rows::kSize];
@@ -222,20 +225,21 @@ __global__ void AddShares(const float* shares, int parts, int width, int64_t dim
 
 template <typename T, int W, int V>
 cudaError_t Run(const ScanConvParams<T>& p, const Device& device) {
-  const Shape<T> shape(p.batch, p.length, p.dim, V, device.processors);
-  Forward<T, W, V><<<shape.grid, shape.block, 0, device.stream>>>(p, shape.run);
+  const int vectors = DivideUp(p.dim, V), threads = std::min(kThreads, DivideUp(vectors, kWarp) * kWarp), blocks = DivideUp(vectors, threads);
+  const int run = kTile * EvenTiles(p.length, kTile, 0, p.batch * blocks, int64_t(device.processors) * kBlocks);
+  const auto forward = p.length % kTile == 0 && p.segment % kTile == 0 ? Forward<T, W, V, (V > 1)> : Forward<T, W, V, false>;
+  forward<<<dim3(blocks, DivideUp(p.length, run), unsigned(p.batch)), threads, 0, device.stream>>>(p, run);
   return cudaGetLastError();
 }
 
 template <typename T, int W>
 cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
   // Tiles begin with a run's first position and end with the W - 1 behind its last.
-  const auto run_of = [](int tiles) { return tiles * kGradTile - (W - 1); };
-  int tiles = kLongestGrad;
-  while (tiles > kShortestGrad && p.batch * p.dim * DivideUp(p.length, run_of(tiles)) < int64_t(device.processors) * kBusy) tiles /= 2;
-  const int runs = DivideUp(p.length, run_of(tiles)), parts = int(p.batch) * runs;
+  const int blocks = DivideUp(p.dim, kGradWarps * kWarp);
+  const int run = kGradTile * EvenTiles(p.length, kGradTile, W - 1, p.batch * blocks, int64_t(device.processors) * kBlocks) - (W - 1);
+  const int runs = DivideUp(p.length, run), parts = int(p.batch) * runs;
   float* shares = device.Scratch<float>(size_t(parts) * (W + 1) * p.dim);
-  Backward<T, W><<<dim3(DivideUp(p.dim, kGradWarps * kWarp), runs, unsigned(p.batch)), kGradWarps * kWarp, 0, device.stream>>>(p, run_of(tiles), shares);
+  Backward<T, W><<<dim3(blocks, runs, unsigned(p.batch)), kGradWarps * kWarp, 0, device.stream>>>(p, run, shares);
   AddShares<T><<<DivideUp((W + 1) * p.dim, 32), dim3(32, 32), 0, device.stream>>>(shares, parts, W, p.dim, p);
   return cudaGetLastError();
 }

@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) OfProducts(TimeStepsParams<T> p
   using Shared = Room<T, Products>;
   extern __shared__ __align__(128) char shared[];
   Shared& room = *reinterpret_cast<Shared*>(shared);
-  const int rank = int(p.rank), dim = int(p.dim), warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, group = lane / 4, quarter = lane % 4;
+  const int rank = int(p.rank), width = int(p.low_width), dim = int(p.dim), warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, group = lane / 4, quarter = lane % 4;
   const int64_t first = int64_t(blockIdx.y) * block_rows;
   const int rows = int(min(int64_t(block_rows), p.rows - first)), first_channel = blockIdx.x * kChannels;
 
@@ -46,16 +46,16 @@ __global__ void __launch_bounds__(kWarps* kWarp) OfProducts(TimeStepsParams<T> p
       const int piece = i + int(threadIdx.x), row = piece / kPieces, at = piece % kPieces * kVector<T>;
       if (piece >= kRows * kPieces) break;
       const bool there = at < rank && row < rows;
-      __pipeline_memcpy_async(&to[place(row)][at], there ? from + (row * rank + at) : from, 16, there ? 0 : 16);
+      __pipeline_memcpy_async(&to[place(row)][at], there ? from + (row * width + at) : from, 16, there ? 0 : 16);
     }
   };
-  const T* const low_rows = p.low + first * rank;
+  const T* const low_rows = p.low + first * width;
   const auto fetch_low = [&](int row, int turn) {
-    fetch(room.low[turn], low_rows + row * rank, rows - row, [](int row) { return row; });
+    fetch(room.low[turn], low_rows + row * width, rows - row, [](int row) { return row; });
     __pipeline_commit();
   };
   // Of a tile's channels, those that are columns 2 q and 2 q + 1 of four products lie so that a lane's eight results of a row are neighbors.
-  fetch(room.weight, p.weight + int64_t(first_channel) * rank, dim - first_channel, [](int channel) {
+  fetch(room.weight, p.weight + int64_t(first_channel) * width, dim - first_channel, [](int channel) {
     const int inside = channel % kTile;
     return channel - inside + inside % 8 / 2 * 8 + inside / 8 * 2 + inside % 2;
   });
@@ -135,8 +135,8 @@ __global__ void __launch_bounds__(kThreadsOfSide* kThreadsOfSide) OfRows(TimeSte
     for (int i = threadIdx.x; i < kSide * kDeep; i += blockDim.x) {
       const int at = i / kDeep, k = i % kDeep;
       const int64_t column = from + k;
-      low[k][at] = column < p.rank && first_row + at < p.rows ? ToFloat(p.low[(first_row + at) * p.rank + column]) : 0.0f;
-      weight[k][at] = column < p.rank && first_channel + at < p.dim ? ToFloat(p.weight[(first_channel + at) * p.rank + column]) : 0.0f;
+      low[k][at] = column < p.rank && first_row + at < p.rows ? ToFloat(p.low[(first_row + at) * p.low_width + column]) : 0.0f;
+      weight[k][at] = column < p.rank && first_channel + at < p.dim ? ToFloat(p.weight[(first_channel + at) * p.low_width + column]) : 0.0f;
     }
     __syncthreads();
 #pragma unroll
@@ -172,7 +172,7 @@ __global__ void OfNumbers(TimeStepsParams<T> p) {
 template <typename T>
 cudaError_t TimeSteps(const TimeStepsParams<T>& p, const Device& device) {
   if constexpr (sizeof(T) == 2) {
-    const bool whole = IsWhole(p.low, p.rank) && IsWhole(p.weight, p.rank) && IsWhole(p.steps, p.dim) && p.dim % kTile == 0;
+    const bool whole = IsWhole(p.low, p.low_width) && IsWhole(p.weight, p.low_width) && IsWhole(p.steps, p.dim) && p.dim % kTile == 0;
     if (p.low && whole && p.softplus && device.capability >= kTensorCapability) {
       if (p.rank <= 2 * kDeep) return RunProducts<T, 2>(p, device);
       if (p.rank <= 3 * kDeep) return RunProducts<T, 3>(p, device);
