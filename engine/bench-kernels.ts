@@ -49,7 +49,7 @@ export interface KernelGroup {
   count: number
 }
 
-/** A row of repeats lasts at least this long at the floor, so that the overhead of a run, some hundredths of a millisecond, is next to nothing of it. */
+/** A row of repeats lasts this long at the floor, where there may be so many, so that the overhead of a run, hundredths of a millisecond, is next to nothing of it. */
 const rowMs = 8
 const mostRepeats = 64
 /** What no floor is below: a launch. */

@@ -18,7 +18,7 @@ type Range = readonly [low: number, high: number]
 
 const positive: Range = [0.5, 2]
 const one: Range = [1, 1]
-/** Steps as a network begins with, and what the softplus of that is; and its decays: how far these lie apart decides how a long scan looks for its ends. */
+/** Time steps as a network begins with, then what they are before the softplus, and its decays: how far these lie apart decides how a long scan finds its ends. */
 const steps: Range = [0.001, 0.1]
 const scanRanges: Readonly<Record<number, Range>> = { 1: [-6.9, -2.3], 2: [-16, -1] }
 

@@ -20,7 +20,7 @@ constexpr int kThreads = 384;                                // of a block, wher
 template <int V> constexpr int kMost = V == 1 ? 1024 : 768;  // threads of a token: so many share a multiprocessor at 80 registers each
 
 // Threads that a multiprocessor has at once, at the registers of their kernel.
-template <int V> constexpr int kResidentNorm = V == kChannelsOfFew || !kHasTensorCores ? 768 : 1152;  // GPUs without them have 1024 at most
+template <int V> constexpr int kResidentNorm = V == kChannelsOfFew || !kHasTensorCores ? 768 : 1152;  // Turing has room for 1024
 constexpr int kResidentNormGrad = 768, kResidentGateGrad = 1536;
 
 // V elements as they lie in memory, zero where there are none. They are not converted before they are used, so that many loads are under way together.
@@ -133,7 +133,8 @@ __global__ void __launch_bounds__(Threads, kResidentNorm<V> / Threads) Norm(AddN
     const int64_t at = (int64_t(b) * p.length + l) * dim + channel;
     return Token{{p.h, at, wanted}, {p.y, at, wanted}, {p.residual, at, wanted}};
   };
-  constexpr bool kAhead = V != kChannelsOfFew;  // a thread that has a next token fetches it while this one's numbers are added up
+  // The next token's numbers are under way while this one's are added up; where tokens are few, threads have no next one.
+  constexpr bool kAhead = V != kChannelsOfFew;
   Token next;
   if (kAhead) next = fetch(first + threadIdx.y);
   for (int start = first; start < last; start += blockDim.y) {
