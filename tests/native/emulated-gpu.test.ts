@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { GraphBuilder } from '#engine/graph/graph-builder.ts'
 import { presets } from '#engine/presets.ts'
 import { normal, uniform } from '#engine/random/philox.ts'
 import { relativeError } from '#engine/relative-error.ts'
+import { evaluate } from '#engine/runtime/evaluate.ts'
 import type { NativeRuntime } from '#engine/runtime/native.ts'
 import { checkKernels } from '#engine/self-test.ts'
 import { Trainer } from '#engine/training/trainer.ts'
@@ -65,6 +67,17 @@ describe('the CUDA kernels, their threads in an order drawn at random', () => {
     const counter = { seed: 9007199254740881, stream: 5, step: 123456, sample: 7 }
     expect(await drawnOn(openEmulatedGpu(largeChip), 4099, distribution, counter)).toEqual(
       (distribution === 'uniform' ? uniform : normal)(4099, counter),
+    )
+  })
+
+  test.for([-1, 9])('refuse steps of rank %i where rows have 8 columns', async (rank, { skip }) => {
+    if (noEmulatedGpu !== null) skip(noEmulatedGpu)
+    const g = new GraphBuilder('f32')
+    const [low, weight] = [g.input('low', [1, 4, 8]), g.input('weight', [32, 8])]
+    g.output('steps', g.node('TimeSteps', [low, weight, null], { softplus: 1, rank }, [[[1, 4, 32], 'f32']])[0]!)
+    const feeds = { low: new Float32Array(4 * 8), weight: new Float32Array(32 * 8) }
+    await expect(evaluate(openEmulatedGpu(largeChip), g, feeds)).rejects.toThrow(
+      `TimeSteps: rank is ${rank}; it must be 0 to 8, the columns of the weight.`,
     )
   })
 
