@@ -89,7 +89,7 @@ function scanCase(
 
 /** A weight with zeros behind its columns, in the type of computation; ONNX Runtime has no product of bfloat16 on a processor. */
 function widened(g: GraphBuilder, weight: Value, width: number): Value {
-  return g.computed(g.gemm(weight, g.cast(g.diagonal(weight.shape[1]!, width), weight.dtype)))
+  return g.computed(g.gemm(weight, g.diagonal(weight.shape[1]!, width, weight.dtype)))
 }
 
 /** A scan of what is convolved, both of columns of the same rows: their gradients are columns of one tensor. */

@@ -128,10 +128,10 @@ export class GraphBuilder implements Graph {
     return this.#once(`zeros ${show(shape)} ${dtype}`, () => this.cast(this.expand(this.scalar(0), shape), dtype))
   }
 
-  /** A matrix with ones on its diagonal and zeros beside it, in the type of computation. */
-  diagonal(rows: number, columns: number): Value {
+  /** A matrix with ones on its diagonal and zeros beside it. */
+  diagonal(rows: number, columns: number, dtype: DType = this.compute): Value {
     const ones = Array.from({ length: rows * columns }, (_, i) => Number(i % (columns + 1) === 0 && i < columns * columns))
-    return this.#once(`diagonal ${rows} ${columns}`, () => this.cast(this.floats(ones, [rows, columns]), this.compute))
+    return this.#once(`diagonal ${rows} ${columns} ${dtype}`, () => this.cast(this.floats(ones, [rows, columns]), dtype))
   }
 
   #once(key: string, make: () => Value): Value {

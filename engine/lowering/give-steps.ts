@@ -1,6 +1,6 @@
 import { sizeOf } from '../graph/shape.ts'
 import { elementBytes, type Graph, type Node, type Value } from '../graph/value.ts'
-import { makersOf, readersOf, tokensOf } from './readers.ts'
+import { beforeCast, makersOf, readersOf, tokensOf } from './readers.ts'
 
 /** Where a scan has its time steps, before bias and softplus; that bias; and where a scan that makes them itself has the weight of their product. */
 const [STEPS, BIAS, WEIGHT] = [1, 7, 9] as const
@@ -73,7 +73,7 @@ function rankOf(weight: Value, g: Graph): number {
   const [first, second, bias] = node?.inputs ?? []
   if (node?.op === 'Gemm' && !bias && node.attributes.transA !== 1 && node.attributes.transB !== 1) {
     const columns = second!.shape[1]!
-    const widening = g.constants.get(beforeCasts(second!))
+    const widening = g.constants.get(beforeCast(second!))
     if (!widening) return columns
     let rank = 0
     for (const [i, x] of widening.entries()) if (Number(x) !== 0) rank = Math.max(rank, (i % columns) + 1)
@@ -81,8 +81,4 @@ function rankOf(weight: Value, g: Graph): number {
   }
   const keepsColumns = ['Cast', 'After'].includes(node?.op ?? '') || (node?.op === 'Split' && node.attributes.axis === 0)
   return keepsColumns ? rankOf(first!, g) : weight.shape[1]!
-}
-
-function beforeCasts(value: Value): Value {
-  return value.node?.op === 'Cast' ? beforeCasts(value.node.inputs[0]!) : value
 }

@@ -1,6 +1,6 @@
 import { GraphBuilder, mostPieces } from '../graph/graph-builder.ts'
 import type { Graph, Node, Value } from '../graph/value.ts'
-import { readersOf } from './readers.ts'
+import { beforeCast, readersOf } from './readers.ts'
 
 /** Up to so many rows a product takes as long as its weights take to be read, and copying pieces of its result costs next to nothing. */
 const fewRows = 64
@@ -47,7 +47,7 @@ function productOf(node: Node, still: ReadonlySet<Value>, soleReader: (value: Va
   const y = node.outputs[0]!
   const reader = soleReader(y)
   const split = reader && isEqualSplit(reader) ? reader : null
-  return { node, source: x.node?.op === 'Cast' ? x.node.inputs[0]! : x, pieces: split?.outputs ?? [y], split }
+  return { node, source: beforeCast(x), pieces: split?.outputs ?? [y], split }
 }
 
 function isEqualSplit({ op, attributes }: Node): boolean {

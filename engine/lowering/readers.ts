@@ -5,6 +5,11 @@ export function makersOf(nodes: readonly Node[]): Map<Value, Node> {
   return new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
 }
 
+/** What a value was before it was cast; itself where it was not. */
+export function beforeCast(value: Value): Value {
+  return value.node?.op === 'Cast' ? value.node.inputs[0]! : value
+}
+
 /** The tokens [B, L, K] that rows [B*L, K] are a view of, or null. */
 export function tokensOf(rows: Value, makers: ReadonlyMap<Value, Node>): Value | null {
   const view = makers.get(rows)

@@ -1,7 +1,7 @@
 import { mostPieces, type GraphBuilder } from '../graph/graph-builder.ts'
 import { show } from '../graph/shape.ts'
 import type { Node, Value } from '../graph/value.ts'
-import { readersOf } from '../lowering/readers.ts'
+import { beforeCast, readersOf } from '../lowering/readers.ts'
 import { endsEvenly } from '../optim/trained.ts'
 
 /** What is computed in a block and can be computed for others with it. */
@@ -35,7 +35,7 @@ export function joinBlocks(g: GraphBuilder): void {
   }
   const parameters = new Set(g.parameters.values())
   const isWeight = (value: Value) => {
-    const parameter = value.node?.op === 'Cast' ? value.node.inputs[0]! : value
+    const parameter = beforeCast(value)
     return parameters.has(parameter) && endsEvenly(parameter) && readers.get(parameter)!.length === 1 && readers.get(value)!.length === 1
   }
 
@@ -44,7 +44,7 @@ export function joinBlocks(g: GraphBuilder): void {
     const split = soleReader(node.outputs[0]!, 'Split')
     const [piece] = split?.outputs ?? []
     if (node.attributes.transB !== 1 || !bias || !split || !piece || split.attributes.axis !== 1) return null
-    const source = x.node?.op === 'Cast' ? x.node.inputs[0]! : x
+    const source = beforeCast(x)
     const isEarly = !source.node || place.get(source.node)! < first
     if (!isEarly || !isWeight(weight) || !isWeight(bias) || split.outputs.some(({ shape }) => shape[1] !== piece.shape[1])) return null
     return {
@@ -72,7 +72,7 @@ export function joinBlocks(g: GraphBuilder): void {
 
   const widening = (node: Node): Joinable | null => {
     const [weight, diagonal, bias] = node.inputs as [Value, Value, Value?]
-    const constant = diagonal.node?.op === 'Cast' ? diagonal.node.inputs[0]! : diagonal
+    const constant = beforeCast(diagonal)
     if (node.attributes.transA === 1 || node.attributes.transB === 1 || bias || !isWeight(weight) || !g.constants.has(constant)) return null
     return {
       kind: `${diagonal.id} ${show(weight.shape)}`,

@@ -9,10 +9,10 @@
 namespace zigma::cuda {
 namespace {
 
-constexpr int kTile = 4, kGradTile = 8;        // positions loaded together
-constexpr int kShortest = 2;                   // tiles of a run: each run looks again at what lies before it, or behind
-constexpr int kThreads = 128, kGradWarps = 4;  // of a block
-constexpr int kBlocks = 8;                     // of a multiprocessor
+constexpr int kTile = 4, kGradTile = 8;               // positions loaded together
+constexpr int kShortest = 2;                          // tiles of a run: each run looks again at what lies before it, or behind
+constexpr int kWarps = 4, kThreads = kWarps * kWarp;  // of a block
+constexpr int kBlocks = 8;                            // of a multiprocessor
 
 // Tiles of a run, of whose positions the last `behind` belong to the next one. A run of all sequences takes `blocks` blocks, and the chip has `places` for them: as
 // all blocks take equally long, a last wave of a few would leave it idle.
@@ -132,13 +132,13 @@ __global__ void __launch_bounds__(kThreads, kBlocks) Forward(ScanConvParams<T> p
 // looks at the W - 1 positions behind it; reach[t + k] collects what arrives at the rows of the window. A warp's rows are fetched a tile ahead.
 // Of width 4, in 16 bits, registers are held to those with which eight blocks fit on a multiprocessor: what tells rows of different widths apart takes some.
 template <typename T, int W>
-__global__ void __launch_bounds__(kGradWarps* kWarp, sizeof(T) == 2 && W == 4 ? kBlocks : 0) Backward(ScanConvGradParams<T> p, int run, float* shares) {
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 && W == 4 ? kBlocks : 0) Backward(ScanConvGradParams<T> p, int run, float* shares) {
   using Rows = Tile<T, kGradTile>;
   constexpr int kLength = W - 1 + kGradTile;
-  __shared__ __align__(16) T tiles[kGradWarps][2][3][Rows::kSize];
+  __shared__ __align__(16) T tiles[kWarps][2][3][Rows::kSize];
   auto& tile_rows = tiles[threadIdx.x / kWarp];
   const int dim = int(p.dim), length = int(p.length), segment = int(p.segment), lane = threadIdx.x % kWarp;
-  const int first_channel = (blockIdx.x * kGradWarps + threadIdx.x / kWarp) * kWarp, channel = min(first_channel + lane, dim - 1);
+  const int first_channel = (blockIdx.x * kWarps + threadIdx.x / kWarp) * kWarp, channel = min(first_channel + lane, dim - 1);
   const bool whole = dim % kVector<T> == 0 && IsWhole(p.x, p.x_stride) && IsWhole(p.dx, p.dx_stride);
   const Columns columns = {min(first_channel, dim), max(dim - first_channel, 0), whole};
   const int64_t first_token = int64_t(blockIdx.z) * p.length, sequence = first_token * p.dim;
@@ -235,11 +235,11 @@ cudaError_t Run(const ScanConvParams<T>& p, const Device& device) {
 template <typename T, int W>
 cudaError_t Run(const ScanConvGradParams<T>& p, const Device& device) {
   // Tiles begin with a run's first position and end with the W - 1 behind its last.
-  const int blocks = DivideUp(p.dim, kGradWarps * kWarp);
+  const int blocks = DivideUp(p.dim, kThreads);
   const int run = kGradTile * EvenTiles(p.length, kGradTile, W - 1, p.batch * blocks, int64_t(device.processors) * kBlocks) - (W - 1);
   const int runs = DivideUp(p.length, run), parts = int(p.batch) * runs;
   float* shares = device.Scratch<float>(size_t(parts) * (W + 1) * p.dim);
-  Backward<T, W><<<dim3(blocks, runs, unsigned(p.batch)), kGradWarps * kWarp, 0, device.stream>>>(p, run, shares);
+  Backward<T, W><<<dim3(blocks, runs, unsigned(p.batch)), kThreads, 0, device.stream>>>(p, run, shares);
   AddShares<T><<<DivideUp((W + 1) * p.dim, 32), dim3(32, 32), 0, device.stream>>>(shares, parts, W, p.dim, p);
   return cudaGetLastError();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "selective_scan.cuh"
+#include "tensor_cores.cuh"
 
 namespace zigma::cuda {
 
@@ -12,7 +13,7 @@ constexpr int kMostWidth = 80;
 // Whether the tensor cores can make them: rows are whole pieces of 16 bytes, and behind the rank there is enough of them to fill up what is multiplied at once.
 template <typename T>
 bool CanMakeSteps(const SelectiveScanParams<T>& p, const Device& device) {
-  return sizeof(T) == 2 && device.capability >= 80 && p.dim % kStepTile == 0 && DivideUp(p.rank, kStepDeep) * kStepDeep <= p.low_width &&
+  return sizeof(T) == 2 && device.capability >= kTensorCapability && p.dim % kStepTile == 0 && DivideUp(p.rank, kStepDeep) * kStepDeep <= p.low_width &&
          p.low_width <= kMostWidth && IsWhole(p.low, p.low_width) && IsWhole(p.delta_weight, p.low_width);
 }
 
